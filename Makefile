@@ -1,0 +1,44 @@
+# make demo     see the library at work
+# make test     run all tests; ARGS="..." goes to pytest
+# make lint     check style, types and layers
+# make engines  fetch the engines that the tests run on
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENGINES := .engines
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint engines clean
+
+demo: $(VENV)/.local
+	@$(BIN)/python examples/quickstart.py
+
+test: $(VENV)/.test engines
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
+	$(BIN)/lint-imports
+
+engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched
+
+clean:
+	rm -rf $(VENV) $(ENGINES) build *.egg-info
+
+# The environment with the extra of that name, for which the file is the mark.
+$(VENV)/.%: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	@echo "Installing the library with its extra '$*' into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+$(ENGINES)/dynamodb-local/.fetched: tests/engines/pom.xml
+	@tests/engines/fetch.sh dynamodb-local $(@D)
+
+$(ENGINES)/dynoxide/.fetched: tests/engines/package.json tests/engines/package-lock.json
+	@tests/engines/fetch.sh dynoxide $(@D)

@@ -1,0 +1,23 @@
+"""What every test has around it: the engines, a clean environment, and Hypothesis' profiles."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+pytest_plugins = ["engines", "pytester"]
+
+settings.register_profile("dev", max_examples=50, deadline=1000)
+settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+
+SETTINGS = ("AWS_", "DYNAMODB_", "PYNAMODB_", "THRIVECALC_")
+
+
+def pytest_configure() -> None:
+    """Nothing of the developer's own account is seen or asked for; a test sets what it needs."""
+    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -1,0 +1,506 @@
+"""The driver: what protocols ask for happens in order, at once, and to an honest end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+
+import attrs
+import pytest
+
+from thrivecalc_models.operations import Emit, Failure, Kind, Received, Reply, Send, Wait
+from thrivecalc_models.transport import Driver
+
+MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
+
+
+@attrs.frozen
+class Op:
+    name: str
+
+    def request(self, table_name):
+        return {"TableName": table_name, "Op": self.name}
+
+
+class Fake:
+    """A transport that answers what `answer(name)` returns, and remembers what it was asked."""
+
+    name = "fake"
+
+    def __init__(self, answer=lambda name: None):
+        self.sent = []
+        self.threads = set()
+        self._answer = answer
+
+    def send(self, operation, request):
+        self.sent.append(operation)
+        self.threads.add(threading.current_thread())
+        return self._answer(operation) or Reply(body=request)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def driver_for():
+    drivers = []
+
+    def make(answer=lambda name: None, **options):
+        transport = answer if isinstance(answer, Fake) else Fake(answer)
+        driver = Driver(transport, "t", **options)
+        drivers.append(driver)
+        return driver
+
+    yield make
+    for driver in drivers:
+        driver.close()
+
+
+def ops(*names):
+    return Send(tuple(Op(name) for name in names))
+
+
+def sending(*effects):
+    """A protocol that asks for these, and returns all it was told."""
+    told = []
+    for effect in effects:
+        told.append((yield effect))
+        if told[-1].interrupt is not None:
+            break
+    return told
+
+
+def kinds(received):
+    return [
+        result.kind if isinstance(result, Failure) else "replied" for result in received.results
+    ]
+
+
+def failure(kind):
+    return Failure(kind=kind, code=kind.value)
+
+
+def test_one_operation_stays_in_the_thread(driver_for):
+    """A single operation is sent by the calling thread, as JSON for the driver's table."""
+    transport = Fake()
+    (received,) = driver_for(transport, monotonic=lambda: 7.0).run(sending(ops("a")))
+    assert received == Received((Reply(body={"TableName": "t", "Op": "a"}),), at=7.0)
+    assert transport.threads == {threading.current_thread()}
+
+
+def test_operations_become_requests_when_they_are_sent(driver_for):
+    """An operation is turned into JSON only when its turn has come."""
+    happened = []
+
+    class Late(Op):
+        def request(self, table_name):
+            happened.append(f"made {self.name}")
+            return {}
+
+    driver = driver_for(lambda name: happened.append(f"sent {name}"), max_concurrency=1)
+    driver.run(sending(Send((Late("a"), Late("b")))))
+    assert happened == ["made a", "sent a", "made b", "sent b"]
+
+
+def test_results_keep_the_order(driver_for):
+    """Whatever ends first, results come in the order of the operations."""
+    second_is_done = threading.Event()
+
+    def answer(name):
+        if name == "a":
+            assert second_is_done.wait(MOMENT)
+        else:
+            second_is_done.set()
+
+    (received,) = driver_for(answer).run(sending(ops("a", "b", "c")))
+    assert [reply.body["Op"] for reply in received.results] == ["a", "b", "c"]
+
+
+def test_side_by_side_up_to_the_limit(driver_for):
+    """As many requests are on their way at once as the limit says, and never more."""
+    together = threading.Barrier(3)
+    lock = threading.Lock()
+    now = most = 0
+
+    def answer(name):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        together.wait(MOMENT)
+        with lock:
+            now -= 1
+
+    driver_for(answer, max_concurrency=3).run(sending(ops(*"abcdef")))
+    assert most == 3
+
+
+def test_two_threads_share_a_driver(driver_for):
+    """Several threads may run protocols on one driver, and each gets its own results."""
+    driver = driver_for(max_concurrency=2)
+    told = {}
+
+    def work(letter):
+        (received,) = driver.run(sending(ops(*(f"{letter}{n}" for n in range(20)))))
+        told[letter] = [reply.body["Op"] for reply in received.results]
+
+    threads = [threading.Thread(target=work, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(MOMENT)
+    assert told == {letter: [f"{letter}{n}" for n in range(20)] for letter in "abcd"}
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("kind", [Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS])
+def test_after_a_final_failure_nothing_is_started(driver_for, kind, limit):
+    """After denied access, a missing table or bad credentials no further operation is started."""
+    transport = Fake(lambda name: failure(kind))
+    (received,) = driver_for(transport, max_concurrency=limit).run(sending(ops(*"abcdef")))
+    assert 1 <= len(transport.sent) <= limit
+    assert kinds(received).count(kind) == len(transport.sent)
+    assert kinds(received).count(Kind.NOT_STARTED) == 6 - len(transport.sent)
+
+
+def test_other_failures_do_not_stop_the_rest(driver_for):
+    """A conflict or a lost reply does not keep the other operations from being sent."""
+    driver = driver_for(lambda name: failure(Kind.UNAVAILABLE) if name == "a" else None)
+    (received,) = driver.run(sending(ops(*"abc")))
+    assert kinds(received) == [Kind.UNAVAILABLE, "replied", "replied"]
+
+
+def test_waiting_is_left_to_the_clock_given(driver_for):
+    """With a clock and a sleep of one's own nothing waits for real, under a shield or not."""
+    slept = []
+    driver = driver_for(sleep=slept.append, monotonic=lambda: float(len(slept)))
+    assert driver.run(sending(Wait(60))) == [Received((), at=1.0)]
+    with driver.shield() as shield:
+        assert driver.run(sending(Wait(90)), shield=shield) == [Received((), at=2.0)]
+    assert slept == [60, 90]
+
+
+def test_waiting_for_real(driver_for):
+    """Without a sleep of one's own the time really passes, under a shield too."""
+    driver = driver_for()
+    started = time.monotonic()
+    driver.run(sending(Wait(0.01)))
+    with driver.shield() as shield:
+        driver.run(sending(Wait(0.01)), shield=shield)
+    assert time.monotonic() - started >= 0.02
+
+
+class Boom(BaseException):
+    pass
+
+
+def raising(error):
+    def answer(name):
+        if name == "a":
+            raise error
+
+    return answer
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_without_a_shield_an_exception_passes(driver_for, limit):
+    """Without a shield an exception passes through, once nothing is on its way any more."""
+    entered, finished = threading.Event(), []
+
+    def answer(name):
+        if name == "a":
+            assert limit == 1 or entered.wait(MOMENT)
+            raise Boom
+        entered.set()
+        finished.append(name)
+
+    driver = driver_for(answer, max_concurrency=limit)
+    with pytest.raises(Boom):
+        driver.run(sending(ops(*"ab")))
+    assert finished == ([] if limit == 1 else ["b"])
+
+
+@pytest.mark.parametrize("error", [Boom(), KeyboardInterrupt(), RuntimeError()])
+@pytest.mark.parametrize("names", ["a", "abcdef"])
+def test_under_a_shield_an_exception_ends_in_an_account(driver_for, names, error):
+    """Under a shield an exception stops the rest, and the protocol ends with its account."""
+    transport = Fake(raising(error))
+    driver = driver_for(transport, max_concurrency=1)
+    with driver.shield() as shield:
+        told = driver.run(sending(ops(*names), ops("never")), shield=shield)
+    (received,) = told
+    assert received.results[0] == Failure(
+        kind=Kind.INTERRUPTED, code=type(error).__name__, applied_maybe=True
+    )
+    assert kinds(received)[1:] == [Kind.NOT_STARTED] * (len(names) - 1)
+    assert transport.sent == ["a"]
+    assert received.interrupt is error
+    assert shield.interrupt is error
+
+
+def test_under_a_shield_those_on_their_way_are_awaited(driver_for):
+    """When one of several is interrupted, the results of those on their way still count."""
+    on_their_way, raised = threading.Barrier(2), threading.Event()
+
+    def answer(name):
+        on_their_way.wait(MOMENT)
+        if name == "a":
+            raised.set()
+            raise Boom
+        assert raised.wait(MOMENT)
+
+    driver = driver_for(answer, max_concurrency=2)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops("a", "b")), shield=shield)
+    assert kinds(received) == [Kind.INTERRUPTED, "replied"]
+
+
+def test_what_cannot_be_encoded_was_not_started(driver_for):
+    """An operation that fails to become a request is not started, and so not in doubt."""
+
+    class Bad(Op):
+        def request(self, table_name):
+            raise ValueError
+
+    transport = Fake()
+    driver = driver_for(transport)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(Send((Bad("a"),))), shield=shield)
+    assert kinds(received) == [Kind.NOT_STARTED]
+    assert isinstance(received.interrupt, ValueError)
+    assert transport.sent == []
+
+
+@pytest.fixture
+def ctrl_c():
+    """Press Ctrl-C, under Python's own handler whatever the test runner has set."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_ctrl_c_within_requests(driver_for, ctrl_c, limit):
+    """Ctrl-C lets requests on their way finish, starts no more, and is handled afterwards."""
+
+    def answer(name):
+        if name == "a":
+            os.kill(os.getpid(), signal.SIGINT)
+            while shield.interrupt is None:  # the main thread notes it when it gets its turn
+                time.sleep(0.001)
+            pressed.set()
+        else:
+            assert pressed.wait(MOMENT)
+
+    pressed = threading.Event()
+    transport = Fake(answer)
+    driver = driver_for(transport, max_concurrency=limit)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops(*"abcdefghij"), ops("never")), shield=shield)
+        assert isinstance(received.interrupt, KeyboardInterrupt)
+    assert kinds(received).count("replied") == len(transport.sent)
+    assert kinds(received).count(Kind.NOT_STARTED) == 10 - len(transport.sent) > 0
+    assert isinstance(shield.interrupt, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ctrl_c()
+
+
+def test_ctrl_c_ends_a_wait_early(driver_for, ctrl_c):
+    """Ctrl-C ends a wait at once, and a second one changes nothing."""
+    driver = driver_for()
+    alarm = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+    started = time.monotonic()
+    with driver.shield() as shield:
+        alarm.start()
+        (received,) = driver.run(sending(Wait(MOMENT), Wait(MOMENT)), shield=shield)
+        ctrl_c()
+    alarm.join()
+    assert isinstance(received.interrupt, KeyboardInterrupt)
+    assert isinstance(shield.interrupt, KeyboardInterrupt)
+    assert time.monotonic() - started < MOMENT / 2
+
+
+def test_ctrl_c_before_the_first_request(driver_for, ctrl_c):
+    """After Ctrl-C nothing is started, however much was asked for."""
+    transport = Fake()
+    driver = driver_for(transport)
+    with driver.shield() as shield:
+        ctrl_c()
+        (received,) = driver.run(sending(ops("a", "b")), shield=shield)
+        (waited,) = driver.run(sending(Wait(MOMENT)), shield=shield)
+    assert kinds(received) == [Kind.NOT_STARTED] * 2
+    assert isinstance(waited.interrupt, KeyboardInterrupt)
+    assert transport.sent == []
+
+
+def test_a_handler_of_ones_own(driver_for, ctrl_c):
+    """A SIGINT handler of one's own is called once, afterwards, and may swallow the signal."""
+    calls = []
+    signal.signal(signal.SIGINT, lambda signum, frame: calls.append(signum))
+    with driver_for().shield() as shield:
+        ctrl_c()
+        ctrl_c()
+        assert calls == []
+    assert calls == [signal.SIGINT]
+    assert shield.interrupt is None
+
+
+def test_an_ignored_signal_stays_ignored(driver_for, ctrl_c):
+    """Where SIGINT is ignored, a shield leaves it so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with driver_for().shield() as shield:
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ctrl_c()
+    assert shield.interrupt is None
+
+
+def test_shields_within_shields(driver_for, ctrl_c):
+    """Of nested shields the outermost is the one whose end Ctrl-C waits for."""
+    driver = driver_for()
+    with driver.shield() as outer:
+        with driver.shield() as inner:
+            ctrl_c()
+        assert inner.interrupt is None
+        assert isinstance(outer.interrupt, KeyboardInterrupt)
+    assert isinstance(outer.interrupt, KeyboardInterrupt)
+
+
+def test_a_shield_in_another_thread(driver_for):
+    """In another thread, which gets no signals, a shield leaves the handler alone and works."""
+    driver, told = driver_for(raising(Boom())), []
+
+    def work():
+        with driver.shield() as shield:
+            told.extend(driver.run(sending(Wait(0), ops("a")), shield=shield))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(MOMENT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [kinds(received) for received in told] == [[], [Kind.INTERRUPTED]]
+
+
+def pages(closed):
+    """A protocol that emits what it reads, and says when it is closed."""
+    try:
+        for name in "abc":
+            received = yield ops(name)
+            yield Emit(received.results[0].body["Op"])
+    finally:
+        closed.append(True)
+
+
+def test_a_stream_reads_as_it_is_wanted(driver_for):
+    """A stream sends the next request only when the next value is wanted."""
+    transport, closed = Fake(), []
+    stream = driver_for(transport).stream(pages(closed))
+    assert next(stream) == "a"
+    assert transport.sent == ["a"]
+    assert list(stream) == ["b", "c"]
+    assert closed == [True]
+
+
+def test_an_abandoned_stream_is_closed(driver_for):
+    """A stream that is left early closes its protocol."""
+    closed = []
+    stream = driver_for().stream(pages(closed))
+    next(stream)
+    stream.close()
+    assert closed == [True]
+
+
+def test_a_stream_that_fails_is_closed(driver_for):
+    """An exception within a stream passes through, and its protocol is closed."""
+    closed = []
+    stream = driver_for(raising(Boom())).stream(pages(closed))
+    with pytest.raises(Boom):
+        next(stream)
+    assert closed == [True]
+
+
+def test_running_what_should_be_streamed(driver_for):
+    """A protocol that emits values is refused by run(), which would lose them."""
+    with pytest.raises(TypeError, match="stream"):
+        driver_for().run(pages([]))
+
+
+def test_what_a_protocol_raises_passes(driver_for):
+    """An error that a protocol raises reaches the caller as it is."""
+
+    def protocol():
+        yield ops("a")
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        driver_for().run(protocol())
+
+
+def test_each_request_is_reported(driver_for):
+    """An observer sees name, request, result, start, end and attempt of every request."""
+    seen, ticks = [], iter(range(100))
+    driver = driver_for(
+        on_request=lambda *event: seen.append(event), monotonic=lambda: float(next(ticks))
+    )
+    driver.run(sending(Send((Op("a"),), attempt=3)))
+    request = {"TableName": "t", "Op": "a"}
+    assert seen == [("a", request, Reply(body=request), 0.0, 1.0, 3)]
+
+
+def test_an_observer_cannot_break_anything(driver_for, caplog):
+    """An observer that raises is logged by the type of its error, and the work goes on."""
+
+    def observer(*event):
+        raise ValueError(f"canary {event}")
+
+    driver = driver_for(on_request=observer)
+    with caplog.at_level(logging.DEBUG):
+        (received,) = driver.run(sending(ops("a", "b")))
+    assert kinds(received) == ["replied", "replied"]
+    assert {record.name for record in caplog.records} == {"thrivecalc_models"}
+    assert "ValueError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_an_interrupted_observer_does_not_change_the_result(driver_for):
+    """Ctrl-C within an observer does not put a request in doubt that was answered."""
+
+    def observer(*event):
+        raise KeyboardInterrupt
+
+    driver = driver_for(on_request=observer)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops("a")), shield=shield)
+    assert kinds(received) == ["replied"]
+    assert isinstance(received.interrupt, KeyboardInterrupt)
+
+
+def test_a_closed_driver_leaves_no_threads(driver_for):
+    """Closing a driver ends its threads; used again, it starts others."""
+    before = threading.active_count()
+    driver = driver_for()
+    driver.run(sending(ops("a", "b")))
+    assert threading.active_count() > before
+    driver.close()
+    assert threading.active_count() == before
+    driver.run(sending(ops("a", "b")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_starts_its_own_threads(driver_for):
+    """After a fork the child sends side by side with threads of its own."""
+    driver = driver_for()
+    driver.run(sending(ops("a", "b")))
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(MOMENT)
+            (received,) = driver.run(sending(ops("a", "b")))
+            os._exit(0 if kinds(received) == ["replied", "replied"] else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

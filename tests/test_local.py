@@ -1,0 +1,127 @@
+"""The embedded engine: a table in this process, seen by nobody else and gone afterwards."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import pytest
+
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.local import EmbeddedEngine
+from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.table import Settings
+from thrivecalc_models.transport import BotocoreTransport
+
+TABLE = {
+    "TableName": "t",
+    "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+KEY = {"k": {"S": "1"}}
+
+
+def transport_to(engine):
+    settings = Settings(table_name="t", region="us-east-1", endpoint=engine.endpoint)
+    return closing(BotocoreTransport(settings, timeout=10, max_concurrency=8))
+
+
+def test_engines_are_apart():
+    """Two engines in one process have tables of the same name, and neither sees the other's."""
+    with (
+        EmbeddedEngine() as one,
+        EmbeddedEngine() as other,
+        transport_to(one) as to_one,
+        transport_to(other) as to_other,
+    ):
+        for transport in (to_one, to_other):
+            assert isinstance(transport.send("CreateTable", TABLE), Reply)
+        to_one.send("PutItem", {"TableName": "t", "Item": KEY})
+        read = {"TableName": "t", "Key": KEY}
+        assert to_one.send("GetItem", read).body["Item"] == KEY
+        assert "Item" not in to_other.send("GetItem", read).body
+
+
+def test_the_address_is_this_machines():
+    """An engine listens on this machine only, and each on a port of its own."""
+    with EmbeddedEngine() as one, EmbeddedEngine() as other:
+        assert one.endpoint.startswith("http://127.0.0.1:")
+        assert one.endpoint != other.endpoint
+
+
+def test_closing():
+    """A closed engine answers no more, has no thread left, and may be closed twice."""
+    before = threading.active_count()
+    engine = EmbeddedEngine()
+    engine.close()
+    engine.close()
+    assert threading.active_count() == before
+    with transport_to(engine) as transport:
+        assert transport.send("ListTables", {}).kind is Kind.UNAVAILABLE
+
+
+def test_one_of_many_wins():
+    """Of many threads that create one key, exactly one is told that it did."""
+    put = {"TableName": "t", "Item": KEY, "ConditionExpression": "attribute_not_exists(k)"}
+    results = []
+    with EmbeddedEngine() as engine, transport_to(engine) as transport:
+        transport.send("CreateTable", TABLE)
+        threads = [
+            threading.Thread(target=lambda: results.append(transport.send("PutItem", put)))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert sum(isinstance(result, Reply) for result in results) == 1
+    assert len(results) == 8
+
+
+def test_quiet(capfd, caplog):
+    """An engine prints nothing and logs no requests."""
+    with (
+        caplog.at_level(logging.INFO),
+        EmbeddedEngine() as engine,
+        transport_to(engine) as transport,
+    ):
+        transport.send("CreateTable", TABLE)
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.name == "werkzeug"] == []
+
+
+def test_without_the_extra(monkeypatch):
+    """Without moto the error names the command that installs it."""
+    monkeypatch.setitem(sys.modules, "moto.moto_server.werkzeug_app", None)
+    with pytest.raises(ConfigurationError, match=r'pip install "thrivecalc-models\[local\]"'):
+        EmbeddedEngine()
+
+
+def test_moto_is_loaded_when_it_is_needed():
+    """Importing the module does not import moto."""
+    code = "import sys, thrivecalc_models.local; sys.exit('moto' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+UNDER_MOTO = """
+from moto import mock_aws
+from thrivecalc_models.table import resolve_settings
+from thrivecalc_models.transport import BotocoreTransport
+
+with mock_aws():
+    transport = BotocoreTransport(resolve_settings(), timeout=1, max_concurrency=1)
+    print(transport.send("ListTables", {}).body)
+"""
+
+
+def test_motos_own_mock():
+    """Under moto's `mock_aws` the transport to the real service is answered by moto."""
+    # In a process of its own: entering the mock empties every moto engine of this one.
+    ran = subprocess.run(
+        [sys.executable, "-c", UNDER_MOTO], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert ran.stdout == "{'TableNames': []}\n", ran.stderr

@@ -1,0 +1,495 @@
+"""The botocore transport against servers on this machine that do what networks do."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+import socket
+import ssl
+import threading
+from contextlib import closing, contextmanager, suppress
+from unittest import mock
+from zlib import crc32
+
+import botocore.client
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.table import Settings
+from thrivecalc_models.transport import BotocoreTransport
+from thrivecalc_models.transport.binary import with_bytes, with_text
+
+GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
+QUICKLY = 0.3  # seconds until a request is given up
+LOST = (Kind.UNAVAILABLE, True, True)
+
+
+def http(status=200, body=b"{}", **headers):
+    """The bytes of a reply; `crc=` sets x-amz-crc32."""
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
+    lines += ["Content-Type: application/x-amz-json-1.0", "x-amzn-RequestId: r-1"]
+    lines += [f"x-amz-crc32: {value}" for name, value in headers.items() if name == "crc"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def refusal(code, status=400, **more):
+    kind = f"com.amazonaws.dynamodb.v20120810#{code}"
+    return http(status, {"__type": kind, "message": "no", **more})
+
+
+class Server:
+    """Answers each request with the bytes that `answer` says; None closes the connection."""
+
+    def __init__(self, answer, context=None):
+        self.requests = []
+        self.peers = []
+        self.released = threading.Event()
+        self._answer = answer
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+        scheme = "https" if context else "http"
+        self.endpoint = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self):
+        while True:
+            try:
+                connection, peer = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection, peer), daemon=True)
+            self._sockets.append(connection)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection, peer):
+        try:
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            with connection, connection.makefile("rb") as incoming:
+                while (request := self._read(incoming)) is not None:
+                    self.requests.append(request)
+                    self.peers.append(peer)
+                    answer = self._answer(self)
+                    if answer is None:
+                        return
+                    connection.sendall(answer)
+                    if b"Content-Length: 999" in answer:  # more was promised than comes
+                        return
+        except OSError:
+            connection.close()
+
+    def _read(self, incoming):
+        if not incoming.readline():
+            return None
+        length = 0
+        while (line := incoming.readline().strip()) != b"":
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return json.loads(incoming.read(length))
+
+    def close(self):
+        self.released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._sockets:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        for thread in self._threads:
+            thread.join(5)
+
+
+def transport_to(endpoint, **options):
+    options = {"timeout": QUICKLY, "max_concurrency": 2} | options
+    settings = Settings(table_name="t", region="us-east-1", endpoint=endpoint)
+    return closing(BotocoreTransport(settings, **options))
+
+
+@contextmanager
+def answering(answer, *, context=None):
+    """A server that gives this answer, and a transport to it."""
+    giving = answer if callable(answer) else lambda server: answer
+    with (
+        closing(Server(giving, context)) as server,
+        transport_to(server.endpoint) as transport,
+    ):
+        yield server, transport
+
+
+def meaning(failure):
+    return failure.kind, failure.again, failure.applied_maybe
+
+
+def free_endpoint():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_reply():
+    """A good reply arrives as DynamoDB's JSON, with its request id and nothing of botocore's."""
+    body = {"Item": {"k": {"S": "1"}, "b": {"B": "AAE="}}, "ConsumedCapacity": None}
+    with answering(http(body=body)) as (server, transport):
+        reply = transport.send("GetItem", GET)
+    assert reply == Reply(body={"Item": body["Item"]}, request_id="r-1")
+    assert server.requests == [GET]
+
+
+def test_nobody_there():
+    """A refused connection means that nothing was sent."""
+    with transport_to(free_endpoint()) as transport:
+        failure = transport.send("PutItem", {})
+    assert meaning(failure) == (Kind.UNAVAILABLE, True, False)
+
+
+def test_a_name_that_does_not_resolve():
+    """A host that has no address means that nothing was sent."""
+    unknown = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror("no such host"))
+    with unknown, transport_to("http://nowhere") as transport:
+        failure = transport.send("PutItem", {})
+    assert meaning(failure) == (Kind.UNAVAILABLE, True, False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(None, id="closed before the reply"),
+        pytest.param(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"It', id="closed mid body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", id="closed after headers"),
+        pytest.param(b"nonsense\r\n\r\n", id="no HTTP"),
+        pytest.param(http(500, b"<html>oops</html>"), id="500 with a page"),
+        pytest.param(http(500, b"[]"), id="500 with other JSON"),
+        pytest.param(http(503, b""), id="503 with nothing"),
+        pytest.param(refusal("InternalServerError", 500), id="InternalServerError"),
+        pytest.param(refusal("ServiceUnavailable", 503), id="ServiceUnavailable"),
+        pytest.param(http(crc=1), id="wrong crc"),
+        pytest.param(http(400, {"__type": "x#AccessDenied"}, crc=1), id="wrong crc of an error"),
+        pytest.param(http(crc="x"), id="crc that is no number"),
+        pytest.param(http(body=b"<html>Login</html>"), id="200 with a page"),
+        pytest.param(http(body=b""), id="200 with nothing"),
+        pytest.param(http(body=b"[]"), id="200 with other JSON"),
+        pytest.param(http(body=b"\xff"), id="200 with no text"),
+        pytest.param(http(400, b"<html>Proxy</html>"), id="400 with a page"),
+        pytest.param(http(302, b""), id="redirect"),
+    ],
+)
+def test_lost_or_garbled(answer):
+    """Whatever breaks a reply, the request may have been applied, and is sent no second time."""
+    with answering(answer) as (server, transport):
+        failure = transport.send("PutItem", {"TableName": "t"})
+    assert meaning(failure) == LOST
+    assert len(server.requests) == 1
+
+
+def test_a_slow_reply():
+    """A reply that comes too late is lost: the request may have been applied."""
+
+    def late(server):
+        server.released.wait(5)
+
+    with answering(late) as (server, transport):
+        failure = transport.send("PutItem", {})
+    assert meaning(failure) == LOST
+    assert len(server.requests) == 1
+
+
+def test_the_right_sum():
+    """A reply that matches its x-amz-crc32 is taken."""
+    body = b'{"Item": {"k": {"S": "1"}}}'
+    with answering(http(body=body, crc=crc32(body))) as (_, transport):
+        assert transport.send("GetItem", GET).body == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("Query", {"TableName": "t"}),
+        ("Query", {"TableName": "t", "Select": "COUNT"}),
+        ("BatchGetItem", {"RequestItems": {"t": {"Keys": []}}}),
+        ("BatchWriteItem", {"RequestItems": {"t": []}}),
+        ("UpdateItem", {"TableName": "t", "ReturnValues": "ALL_NEW"}),
+        ("DescribeTable", {"TableName": "t"}),
+    ],
+)
+def test_a_reply_that_lacks_what_it_must_have(operation, request_):
+    """A reply without what its operation promises is no reply."""
+    with answering(http()) as (_, transport):
+        failure = transport.send(operation, request_)
+    assert (meaning(failure), failure.code) == (LOST, "GarbledReplyError")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("ThrottlingException", (Kind.THROTTLED, True, False)),
+        ("ProvisionedThroughputExceededException", (Kind.THROTTLED, True, False)),
+        ("AccessDeniedException", (Kind.DENIED, False, False)),
+        ("UnrecognizedClientException", (Kind.CREDENTIALS, False, False)),
+        ("ResourceNotFoundException", (Kind.NO_TABLE, False, False)),
+        ("ValidationException", (Kind.INVALID, False, False)),
+        ("TransactionInProgressException", (Kind.TRANSACTION_IN_PROGRESS, True, True)),
+    ],
+)
+def test_an_error_reply(code, expected):
+    """An error reply is classified by its code, with the request id, and sent no second time."""
+    with answering(refusal(code)) as (server, transport):
+        failure = transport.send("PutItem", {"TableName": "t"})
+    assert meaning(failure) == expected
+    assert (failure.code, failure.status, failure.request_id) == (code, 400, "r-1")
+    assert len(server.requests) == 1
+
+
+def test_a_failed_condition():
+    """The stored item that comes with a failed condition arrives, binary values as text."""
+    item = {"k": {"S": "1"}, "b": {"B": "AAE="}, "bs": {"BS": ["AA==", "AQ=="]}}
+    with answering(refusal("ConditionalCheckFailedException", Item=item)) as (_, transport):
+        failure = transport.send("PutItem", {"TableName": "t"})
+    assert failure.kind is Kind.CONDITION_FAILED
+    assert failure.item == item
+
+
+def test_a_cancelled_transaction():
+    """The reasons of a cancelled transaction arrive in order, with their stored items."""
+    reasons = [{"Code": "None"}, {"Code": "ConditionalCheckFailed", "Item": {"b": {"B": "AA=="}}}]
+    answer = refusal("TransactionCanceledException", CancellationReasons=reasons)
+    with answering(answer) as (_, transport):
+        failure = transport.send("TransactWriteItems", {"ClientRequestToken": "x"})
+    assert failure.kind is Kind.TRANSACTION_CANCELLED
+    assert [(reason.code, reason.item) for reason in failure.reasons] == [
+        ("None", None),
+        ("ConditionalCheckFailed", {"b": {"B": "AA=="}}),
+    ]
+
+
+def test_binary_goes_out_as_it_came_in():
+    """Base64 text of binary values is on the wire once encoded, in attributes of any name."""
+    item = {
+        "B": {"B": "AAE="},
+        "BS": {"BS": ["AA==", "AQ=="]},
+        "m": {"M": {"B": {"S": "AA=="}, "x": {"L": [{"B": "/w=="}]}}},
+    }
+    request = {"TableName": "t", "Item": item}
+    with answering(http()) as (server, transport):
+        transport.send("PutItem", request)
+    assert server.requests == [request]
+
+
+values = st.recursive(
+    st.binary(max_size=4).map(lambda b: {"B": base64.b64encode(b).decode()})
+    | st.lists(st.binary(max_size=2), min_size=1).map(
+        lambda bs: {"BS": [base64.b64encode(b).decode() for b in bs]}
+    )
+    | st.text(max_size=4).map(lambda text: {"S": text}),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda members: {"L": members})
+        | st.dictionaries(st.sampled_from(["B", "BS", "S", "x"]), inner).map(lambda m: {"M": m})
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["B", "BS", "x"]), values))
+def test_binary_there_and_back(item):
+    """Turning base64 text to bytes and back changes no item, whatever its attributes are named."""
+    assert with_text(with_bytes(item)) == item
+
+
+def test_without_binary_nothing_is_copied():
+    """A request that has no binary value is passed on as the same object."""
+    request = {"Item": {"B": {"S": "x"}, "m": {"M": {"BS": {"L": [{"N": "1"}]}}}}}
+    assert with_bytes(request) is request
+
+
+def untrusted_context(directory):
+    """A TLS context with a certificate for 127.0.0.1 that nobody has signed."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / "certificate.pem"
+    file.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def test_a_certificate_that_is_not_trusted(tmp_path):
+    """Nothing is sent to a server whose certificate does not verify, and it is not asked again."""
+    with answering(http(), context=untrusted_context(tmp_path)) as (server, transport):
+        failure = transport.send("PutItem", {})
+    assert meaning(failure) == (Kind.UNAVAILABLE, False, False)
+    assert server.requests == []
+
+
+def test_no_credentials_for_the_real_service(monkeypatch):
+    """Without credentials the real service is not called, and the failure says so."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with transport_to(None) as transport:
+        failure = transport.send("GetItem", GET)
+    assert (meaning(failure), failure.code) == (
+        (Kind.CREDENTIALS, False, False),
+        "NoCredentialsError",
+    )
+
+
+def test_the_instance_metadata_is_not_asked_for_a_local_engine(monkeypatch):
+    """Stand-in credentials for this machine are found without asking EC2's slow metadata."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    refuse = mock.patch(
+        "botocore.credentials.InstanceMetadataProvider.load", side_effect=AssertionError
+    )
+    with refuse, answering(http()) as (_, transport):
+        assert transport.send("GetItem", GET) == Reply(body={}, request_id="r-1")
+
+
+def test_a_proxy_does_not_see_what_is_for_this_machine(monkeypatch):
+    """Requests to this machine do not leave it by way of HTTP_PROXY."""
+    monkeypatch.setenv("HTTP_PROXY", free_endpoint())
+    with answering(http()) as (_, transport):
+        assert isinstance(transport.send("GetItem", GET), Reply)
+
+
+def test_plain_http_by_way_of_botocores_settings(monkeypatch):
+    """An endpoint from botocore's own settings may not be plain http to another machine either."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://db.example.com")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with transport_to(None) as transport:
+        failure = transport.send("GetItem", GET)
+    assert (failure.code, failure.applied_maybe) == ("ConfigurationError", False)
+
+
+def test_the_users_retry_settings_do_not_count(monkeypatch):
+    """Retries are ours alone, whatever the environment says about botocore's."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+    monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
+    with answering(http(500, b"")) as (server, transport):
+        assert meaning(transport.send("GetItem", GET)) == LOST
+    assert len(server.requests) == 1
+
+
+def test_connections_are_kept():
+    """Requests one after the other use one connection; after close() there is a new one."""
+    with answering(http()) as (server, transport):
+        for _ in range(3):
+            transport.send("GetItem", GET)
+        assert len(set(server.peers)) == 1
+        transport.close()
+        transport.send("GetItem", GET)
+        assert len(set(server.peers)) == 2
+
+
+def test_a_patched_botocore_is_used():
+    """Who patches botocore's `_make_api_call`, as test tools do, answers our requests too."""
+    reply = {"Item": {"b": {"B": b"\x00"}}, "ResponseMetadata": {"RequestId": "r-2"}}
+    with (
+        mock.patch.object(botocore.client.BaseClient, "_make_api_call", return_value=reply),
+        transport_to(free_endpoint()) as transport,
+    ):
+        expected = Reply(body={"Item": {"b": {"B": "AA=="}}}, request_id="r-2")
+        assert transport.send("GetItem", GET) == expected
+
+
+def test_an_interrupt_passes_through():
+    """KeyboardInterrupt is not a failure of the service: it passes through."""
+    with (
+        mock.patch.object(
+            botocore.client.BaseClient, "_make_api_call", side_effect=KeyboardInterrupt
+        ),
+        transport_to(free_endpoint()) as transport,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        transport.send("GetItem", GET)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_opens_its_own_connection():
+    """After a fork the child uses another connection, and the parent goes on with its own."""
+    with answering(http()) as (server, transport):
+        transport.send("GetItem", GET)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if isinstance(transport.send("GetItem", GET), Reply) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        transport.send("GetItem", GET)
+    first, of_the_child, last = server.peers
+    assert first == last != of_the_child
+
+
+TABLE = {
+    "TableName": "transport-wire",
+    "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+
+def test_every_engine_gives_what_its_operations_promise(engine):
+    """On a real engine every operation we send is answered by a whole reply."""
+    name, key = TABLE["TableName"], {"k": {"S": "1"}}
+    item = key | {"b": {"B": "AAE="}, "BS": {"BS": ["AA=="]}}
+    update = {
+        "TableName": name,
+        "Key": key,
+        "UpdateExpression": "SET #n = :v",
+        "ExpressionAttributeNames": {"#n": "n"},
+        "ExpressionAttributeValues": {":v": {"N": "1"}},
+        "ReturnValues": "ALL_NEW",
+    }
+    query = {
+        "TableName": name,
+        "KeyConditionExpression": "k = :k",
+        "ExpressionAttributeValues": {":k": {"S": "1"}},
+    }
+    with transport_to(engine.endpoint, timeout=10) as transport:
+        for operation, request in [
+            ("CreateTable", TABLE),
+            ("DescribeTable", {"TableName": name}),
+            ("BatchWriteItem", {"RequestItems": {name: [{"PutRequest": {"Item": item}}]}}),
+            ("BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
+            ("Query", query),
+            ("Query", query | {"Select": "COUNT"}),
+            ("UpdateItem", update),
+        ]:
+            assert isinstance(transport.send(operation, request), Reply), operation
+        read = transport.send("GetItem", {"TableName": name, "Key": key})
+        assert read.body["Item"] == item | {"n": {"N": "1"}}
+        refused = transport.send(
+            "PutItem",
+            {
+                "TableName": name,
+                "Item": key,
+                "ConditionExpression": "attribute_not_exists(k)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            },
+        )
+        assert (refused.kind, refused.item) == (Kind.CONDITION_FAILED, read.body["Item"])
+        assert isinstance(transport.send("DeleteTable", {"TableName": name}), Reply)

@@ -1,0 +1,37 @@
+"""Between payloads and the maps that are stored: the one place that knows both spellings."""
+
+from thrivecalc_models.codec.data import (
+    Origins,
+    check_mapping,
+    decode_payload,
+    edited_fields,
+    edited_names,
+    encode_data,
+    encode_plain_map,
+    undeclared,
+    undeclared_names,
+)
+from thrivecalc_models.codec.values import (
+    Unfit,
+    decode_plain,
+    encode_plain,
+    to_bytes,
+    to_text,
+)
+
+__all__ = [
+    "Origins",
+    "Unfit",
+    "check_mapping",
+    "decode_payload",
+    "decode_plain",
+    "edited_fields",
+    "edited_names",
+    "encode_data",
+    "encode_plain",
+    "encode_plain_map",
+    "to_bytes",
+    "to_text",
+    "undeclared",
+    "undeclared_names",
+]

@@ -1,0 +1,299 @@
+"""The map under `data`, between its stored form and a payload with its undeclared rest.
+
+Losslessness lives here: encoding starts from the map that was read (`base`), keeps the stored form
+of every field whose value is still the same, and everything that the class does not declare.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thrivecalc_models.codec.values import (
+    Encoding,
+    NestedCodec,
+    Unfit,
+    decode,
+    decode_plain,
+    encode,
+    encode_plain,
+    keep_form,
+)
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.payloads import Field, fields_of, is_payload_class
+from thrivecalc_models.payloads.kinds import SetOfText
+from thrivecalc_models.payloads.kinds import Optional as OptionalKind
+from thrivecalc_models.table import DATA
+from thrivecalc_models.wire import AttributeValue, Item
+
+
+class Origins(NestedCodec):
+    """Remembers which stored map each nested payload of a record came from.
+
+    A payload in a list may move; its undeclared attributes must move with it and never go to its
+    neighbour, so they are found by the object and not by its place.
+    """
+
+    def __init__(self) -> None:
+        self._stored: dict[int, tuple[Any, Item]] = {}
+
+    def decode(self, payload_class: type, content: Item, path: str) -> Any:
+        payload = decode_payload(payload_class, content, self, path)
+        self._stored[id(payload)] = (payload, content)
+        return payload
+
+    def encode(
+        self, value: Any, path: str, stored: Item, encoding: Encoding, depth: int
+    ) -> Item:
+        origin = self._origin(value)
+        base = stored if origin is None else origin
+        kept = {name: base[name] for name in undeclared_names(type(value), base)}
+        return _encode_fields(value, base or None, self, encoding, path, depth) | kept
+
+    def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
+        """The stored counterparts of a list's payloads, in the order of the values."""
+        stored = base.get("L", []) if base else []
+        origins = [self._origin(value) for value in values]
+        claimed = {id(origin) for origin in origins if origin is not None}
+        found: list[AttributeValue] = []
+        for index, origin in enumerate(origins):
+            neighbour = stored[index] if index < len(stored) else {"M": {}}
+            if origin is not None:
+                found.append({"M": origin})
+            elif id(neighbour.get("M")) in claimed:
+                found.append({"M": {}})
+            else:
+                found.append(neighbour)
+        return {"L": found}
+
+    def learn(self, payload: Any, content: Item) -> None:
+        """Take a stored map as the origin of what a payload holds now, by place."""
+        for field in fields_of(type(payload)):
+            self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
+
+    def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
+        if form is None:
+            return
+        if is_payload_class(type(value)) and "M" in form:
+            self._stored[id(value)] = (value, form["M"])
+            self.learn(value, form["M"])
+        elif isinstance(value, list) and "L" in form:
+            for inner, inner_form in zip(value, form["L"], strict=False):
+                self._learn_value(inner, inner_form)
+        elif isinstance(value, dict) and "M" in form:
+            for name, inner in value.items():
+                self._learn_value(inner, form["M"].get(name))
+
+    def _origin(self, value: Any) -> Item | None:
+        known = self._stored.get(id(value))
+        return known[1] if known is not None and known[0] is value else None
+
+
+def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
+    """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
+    values = {}
+    for field in fields_of(cls):
+        stored = content.get(field.wire_name)
+        if stored is not None and "NULL" not in stored:
+            values[field.name] = decode(field.kind, stored, f"{path}.{field.wire_name}", nested)
+        elif field.required:
+            missing = "is missing" if stored is None else "is NULL"
+            raise Unfit(f"{path}.{field.wire_name}", f"{missing}, but required")
+        else:
+            values[field.name] = field.default()
+    try:
+        return cls(**values)
+    except (TypeError, ValueError):  # what a service's own validators raise
+        pass
+    raise Unfit(path, f"is refused by {cls.__name__}")
+
+
+def undeclared_names(cls: type, content: Item) -> list[str]:
+    declared = {field.wire_name for field in fields_of(cls)}
+    return [name for name in content if name not in declared]
+
+
+def undeclared(cls: type, content: Item) -> dict[str, Any]:
+    """What a stored map holds beyond the fields of the class, as plain Python."""
+    return {
+        name: decode_plain(content[name], f"{DATA}.{name}")
+        for name in undeclared_names(cls, content)
+    }
+
+
+def encode_data(
+    payload: Any,
+    extras: dict[str, Any],
+    base: Item | None,
+    nested: NestedCodec,
+    *,
+    js_safe: bool = True,
+) -> Item:
+    """The map to be stored: declared fields and extras, each in its form of `base` if unchanged.
+
+    Without a base every default is written; with one, what was absent and still reads as the
+    default stays absent. Raises InvalidRecordError (UnsafeNumberError for numbers that JavaScript cannot hold).
+    """
+    encoding = Encoding(js_safe=js_safe)
+    declared = {field.wire_name for field in fields_of(type(payload))}
+    for name in extras:
+        if name in declared:
+            raise InvalidRecordError(
+                f"{DATA}.{name} is a declared field; set it on the payload, not in extra_data",
+                path=f"{DATA}.{name}",
+            )
+    encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
+    return encoded | encode_plain_map(extras, base or {}, DATA, js_safe=js_safe)
+
+
+def encode_plain_map(
+    values: dict[str, Any], base: Item, path: str, *, js_safe: bool = True
+) -> Item:
+    """Plain Python values by name, each in its form of `base` if unchanged."""
+    encoding = Encoding(js_safe=js_safe)
+    encoded = encode_plain(values, path, encoding=encoding, base={"M": base})
+    content: Item = encoded["M"]
+    return content
+
+
+def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
+    """The fields, by wire name, whose value is not what the map says; unfit values are edits."""
+    edited = set()
+    exact = Encoding(js_safe=False)
+    for field in fields_of(type(payload)):
+        try:
+            form = _encode_field(
+                field, getattr(payload, field.name), content, nested, exact, DATA, 1
+            )
+        except InvalidRecordError:
+            edited.add(field.wire_name)
+        else:
+            if form != content.get(field.wire_name):
+                edited.add(field.wire_name)
+    return frozenset(edited)
+
+
+def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]:
+    """The names whose plain value is not what the map says; None stands for nothing read."""
+    if values is None:
+        return frozenset()
+    edited = {name for name in content if name not in values}
+    for name, value in values.items():
+        try:
+            form = encode_plain_map({name: value}, content, "", js_safe=False)[name]
+        except InvalidRecordError:
+            edited.add(name)
+        else:
+            if form != content.get(name):
+                edited.add(name)
+    return frozenset(edited)
+
+
+def _encode_fields(
+    payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
+) -> Item:
+    encoded: Item = {}
+    for field in fields_of(type(payload)):
+        value = getattr(payload, field.name)
+        form = _encode_field(field, value, base, nested, encoding, path, depth)
+        if form is not None:
+            encoded[field.wire_name] = form
+    return encoded
+
+
+def _encode_field(
+    field: Field,
+    value: Any,
+    base: Item | None,
+    nested: NestedCodec,
+    encoding: Encoding,
+    path: str,
+    depth: int,
+) -> AttributeValue | None:
+    """The form of one field, or None where it is to be absent."""
+    at = f"{path}.{field.wire_name}"
+    stored = None if base is None else base.get(field.wire_name)
+
+    def own_form(given: Any, how: Encoding, base: AttributeValue | None) -> AttributeValue | None:
+        if given is None or _is_default_empty_set(field, given):
+            return None
+        return encode(
+            field.kind, given, at, nested, encoding=how, base=base, depth=depth + 1
+        )
+
+    if base is None:
+        return own_form(value, encoding, None)
+    if stored is None or "NULL" in stored:
+        # Both read as the default: while the value is still that, what is stored stays.
+        exact = Encoding(js_safe=False)
+        unchanged = own_form(value, exact, None) == own_form(field.default(), exact, None)
+        return stored if unchanged else own_form(value, encoding, None)
+    if value is None or _is_default_empty_set(field, value):
+        return None
+    return keep_form(
+        stored,
+        decode=lambda form: decode(field.kind, form, at, nested),
+        encode=lambda given, how, base: encode(
+            field.kind, given, at, nested, encoding=how, base=base, depth=depth + 1
+        ),
+        value=value,
+        encoding=encoding,
+    )
+
+
+def _is_default_empty_set(field: Field, value: Any) -> bool:
+    """DynamoDB has no empty sets; where absence reads as one, that is how it is stored."""
+    kind = field.kind.kind if isinstance(field.kind, OptionalKind) else field.kind
+    return isinstance(kind, SetOfText) and value == set() and field.default() == set()
+
+
+def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = True) -> Item:
+    """A camelCase mapping as the map to be stored, exactly as given, once it fits the class.
+
+    None becomes NULL and what is absent stays absent. Declared fields may be given as Python
+    values of their kind (a date) or as stored (its text). Raises InvalidRecordError with the path.
+    """
+    if not isinstance(mapping, dict):
+        raise InvalidRecordError(
+            f"{DATA} takes a mapping in the table's spelling, not {type(mapping).__name__}",
+            path=DATA,
+        )
+    declared = {} if cls is None else {field.wire_name: field for field in fields_of(cls)}
+    rest = {name: value for name, value in mapping.items() if name not in declared}
+    encoded = encode_plain_map(rest, {}, DATA, js_safe=js_safe)
+    nested = Origins()
+    content: Item = {}
+    for name, value in mapping.items():
+        field = declared.get(name)
+        if field is None:
+            content[name] = encoded[name]
+        else:
+            content[name] = _given(field, value, nested, js_safe)
+    if cls is not None:
+        _check_fits(cls, content, nested)
+    return content
+
+
+def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> AttributeValue:
+    path = f"{DATA}.{field.wire_name}"
+    encoding = Encoding(js_safe=js_safe)
+    try:
+        plain = encode_plain(value, path, encoding=encoding, depth=2)
+    except InvalidRecordError as error:
+        if type(error) is not InvalidRecordError:
+            raise
+        plain = None
+    if plain is None:
+        return encode(field.kind, value, path, nested, encoding=encoding)
+    return plain
+
+
+def _check_fits(cls: type, content: Item, nested: NestedCodec) -> None:
+    try:
+        decode_payload(cls, content, nested)
+    except Unfit as unfit:
+        problem = unfit
+    else:
+        return
+    raise InvalidRecordError(
+        f"{problem.path} {problem.reason}; {cls.__name__} does not take that", path=problem.path
+    )

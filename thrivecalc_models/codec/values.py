@@ -1,0 +1,386 @@
+"""Single values, between Python and DynamoDB's JSON.
+
+Decoding raises `Unfit` with the path of what does not fit; encoding raises InvalidRecordError.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.payloads import kinds
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    format_timestamp,
+    number_text,
+    parse_date,
+    parse_number,
+    parse_timestamp,
+)
+
+MAX_DEPTH = 32
+"""Levels that DynamoDB takes; deeper is refused here before Python's own limit is reached.
+
+Source: "Quotas in Amazon DynamoDB", nested attribute depth.
+"""
+
+
+class Unfit(Exception):
+    """A stored value that does not fit; `path` is where and `reason` why, without the value."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@attrs.frozen
+class Encoding:
+    """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them."""
+
+    js_safe: bool = True
+
+
+# --- any value ------------------------------------------------------------------------------------
+
+
+def decode_plain(value: AttributeValue, path: str = "") -> Any:
+    """A stored value as plain Python: str, Decimal, bool, None, bytes, list, dict and sets."""
+    ((tag, content),) = value.items()
+    match tag:
+        case "S" | "BOOL":
+            return content
+        case "N":
+            return parse_number(content)
+        case "NULL":
+            return None
+        case "M":
+            return {name: decode_plain(inner, f"{path}.{name}") for name, inner in content.items()}
+        case "L":
+            return [decode_plain(inner, path) for inner in content]
+        case "B":
+            return _decode_binary(content)
+        case "SS":
+            return set(content)
+        case "NS":
+            return {parse_number(text) for text in content}
+        case "BS":
+            return {_decode_binary(text) for text in content}
+    raise Unfit(path, f"has the unknown type {tag}")
+
+
+def encode_plain(
+    value: Any, path: str, *, encoding: Encoding, base: AttributeValue | None = None, depth: int = 1
+) -> AttributeValue:
+    """Plain Python as a stored value; what equals its counterpart in `base` keeps that form."""
+    match value:
+        case str():
+            kinds.check_encodable(value, path)
+            return {"S": str(value)}
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal() | float():
+            return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
+        case dict():
+            _check_depth(depth, path)
+            return {"M": _encode_map(value, path, _plain_element, encoding, base, depth)}
+        case list() | tuple():
+            _check_depth(depth, path)
+            return {"L": _encode_list(list(value), path, _plain_element, encoding, base, depth)}
+        case bytes() | bytearray():
+            return {"B": b64encode(value).decode()}
+        case set() | frozenset():
+            return _encode_set(value, path, encoding)
+    raise InvalidRecordError(
+        f"{path} cannot hold a {type(value).__name__}; DynamoDB has text, numbers, bool, None,"
+        " bytes, lists, dicts and sets",
+        path=path,
+    )
+
+
+def _plain_element(
+    value: Any, path: str, encoding: Encoding, base: AttributeValue | None, depth: int
+) -> AttributeValue:
+    return keep_form(
+        base,
+        decode=lambda stored: decode_plain(stored, path),
+        encode=lambda given, how, stored: encode_plain(
+            given, path, encoding=how, base=stored, depth=depth
+        ),
+        value=value,
+        encoding=encoding,
+    )
+
+
+Element = Callable[[Any, str, Encoding, AttributeValue | None, int], AttributeValue]
+
+
+def _encode_map(
+    value: dict[Any, Any],
+    path: str,
+    element: Element,
+    encoding: Encoding,
+    base: AttributeValue | None,
+    depth: int,
+) -> Item:
+    stored = base.get("M", {}) if base else {}
+    encoded: Item = {}
+    for name, inner in value.items():
+        if not isinstance(name, str):
+            raise InvalidRecordError(
+                f"{path} has a key that is no text but {type(name).__name__}", path=path
+            )
+        kinds.check_encodable(name, path)
+        encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
+    return encoded
+
+
+def _encode_list(
+    value: list[Any],
+    path: str,
+    element: Element,
+    encoding: Encoding,
+    base: AttributeValue | None,
+    depth: int,
+) -> list[AttributeValue]:
+    stored = base.get("L", []) if base else []
+    return [
+        element(
+            inner,
+            f"{path}[{index}]",
+            encoding,
+            stored[index] if index < len(stored) else None,
+            depth + 1,
+        )
+        for index, inner in enumerate(value)
+    ]
+
+
+def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding) -> AttributeValue:
+    members = list(value)
+    if not members:
+        raise InvalidRecordError(
+            f"{path} is an empty set, which DynamoDB cannot hold; use None or leave it out",
+            path=path,
+        )
+    if all(isinstance(member, str) for member in members):
+        for member in members:
+            kinds.check_encodable(member, path)
+        return {"SS": sorted(members)}
+    if all(isinstance(member, bytes) for member in members):
+        return {"BS": sorted(b64encode(member).decode() for member in members)}
+    if all(isinstance(member, int | Decimal | float) for member in members):
+        texts = {number_text(member, path=path, js_safe=encoding.js_safe) for member in members}
+        return {"NS": sorted(texts)}
+    raise InvalidRecordError(
+        f"{path} is a set of mixed or unfit members; DynamoDB has sets of text, of numbers or of"
+        " bytes",
+        path=path,
+    )
+
+
+# --- values of a kind -----------------------------------------------------------------------------
+
+
+def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCodec) -> Any:
+    """A stored value as what the kind reads as. Raises Unfit."""
+    match kind:
+        case kinds.Text():
+            return _content(value, "S", "text", path)
+        case kinds.AmountKind():
+            return parse_number(_content(value, "N", "a number", path))
+        case kinds.Optional(inner):
+            return None if "NULL" in value else decode(inner, value, path, nested)
+        case kinds.Date():
+            return _parsed(parse_date, value, "a date", path)
+        case kinds.DateTime():
+            return _parsed(parse_timestamp, value, "a date-time with its zone", path)
+        case kinds.Integer():
+            number = parse_number(_content(value, "N", "a number", path))
+            if number != int(number):
+                raise Unfit(path, "is no whole number")
+            return int(number)
+        case kinds.Boolean():
+            return _content(value, "BOOL", "a bool", path)
+        case kinds.ListOf(element):
+            content = _content(value, "L", "a list", path)
+            return [
+                decode(element, inner, f"{path}[{index}]", nested)
+                for index, inner in enumerate(content)
+            ]
+        case kinds.DictOf(element):
+            content = _content(value, "M", "a map", path)
+            return {
+                name: decode(element, inner, f"{path}.{name}", nested)
+                for name, inner in content.items()
+            }
+        case kinds.SetOfText():
+            return set(_content(value, "SS", "a set of text", path))
+        case kinds.Binary():
+            return _decode_binary(_content(value, "B", "binary", path))
+        case kinds.Nested(payload_class):
+            return nested.decode(payload_class, _content(value, "M", "a map", path), path)
+        case kinds.Anything():
+            return decode_plain(value, path)
+
+
+def encode(
+    kind: kinds.Kind,
+    value: Any,
+    path: str,
+    nested: NestedCodec,
+    *,
+    encoding: Encoding,
+    base: AttributeValue | None = None,
+    depth: int = 2,
+) -> AttributeValue:
+    """A value of a kind as it is stored; what equals its counterpart in `base` keeps that form."""
+
+    def element(inner: kinds.Kind) -> Element:
+        return lambda given, at, how, stored, level: keep_form(
+            stored,
+            decode=lambda form: decode(inner, form, at, nested),
+            encode=lambda item, rule, form: encode(
+                inner, item, at, nested, encoding=rule, base=form, depth=level
+            ),
+            value=given,
+            encoding=how,
+        )
+
+    if not isinstance(kind, kinds.Anything):
+        value = kind.convert(value, path)
+    match kind:
+        case kinds.Text():
+            return {"S": str(value)}
+        case kinds.AmountKind() | kinds.Integer():
+            return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
+        case kinds.Optional(inner):
+            if value is None:
+                return {"NULL": True}
+            return encode(inner, value, path, nested, encoding=encoding, base=base, depth=depth)
+        case kinds.Date():
+            return {"S": value.isoformat()}
+        case kinds.DateTime():
+            return {"S": format_timestamp(value)}
+        case kinds.Boolean():
+            return {"BOOL": value}
+        case kinds.ListOf(inner):
+            _check_depth(depth, path)
+            bases = nested.bases(value, base) if isinstance(inner, kinds.Nested) else base
+            return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
+        case kinds.DictOf(inner):
+            _check_depth(depth, path)
+            return {"M": _encode_map(value, path, element(inner), encoding, base, depth)}
+        case kinds.SetOfText():
+            if not all(isinstance(member, str) for member in value):
+                raise InvalidRecordError(f"{path} takes a set of text only", path=path)
+            return _encode_set(value, path, encoding)
+        case kinds.Binary():
+            return {"B": b64encode(value).decode()}
+        case kinds.Nested():
+            _check_depth(depth, path)
+            stored = base.get("M", {}) if base else {}
+            return {"M": nested.encode(value, path, stored, encoding, depth)}
+        case kinds.Anything():
+            return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
+
+
+class NestedCodec:
+    """What the codec of single values needs of the codec of payloads; `data.Origins` is one."""
+
+    def decode(self, payload_class: type, content: Item, path: str) -> Any:
+        raise NotImplementedError
+
+    def encode(
+        self, value: Any, path: str, stored: Item, encoding: Encoding, depth: int
+    ) -> Item:
+        raise NotImplementedError
+
+    def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
+        raise NotImplementedError
+
+
+def keep_form(
+    base: AttributeValue | None,
+    *,
+    decode: Callable[[AttributeValue], Any],
+    encode: Callable[[Any, Encoding, AttributeValue | None], AttributeValue],
+    value: Any,
+    encoding: Encoding,
+) -> AttributeValue:
+    """The stored form where the value still says the same, else the value's own form.
+
+    Both are compared as they would be written, so that 1.50 is 1.5 and a date is its text.
+    """
+    if base is None:
+        return encode(value, encoding, None)
+    try:
+        stored = encode(decode(base), Encoding(js_safe=False), None)
+    except (Unfit, InvalidRecordError):
+        return encode(value, encoding, None)
+    if encode(value, Encoding(js_safe=False), None) == stored:
+        return base
+    return encode(value, encoding, base)
+
+
+def _content(value: AttributeValue, tag: str, wanted: str, path: str) -> Any:
+    if tag not in value:
+        raise Unfit(path, f"is not {wanted} but {next(iter(value), 'nothing')}")
+    return value[tag]
+
+
+def _parsed(parse: Callable[[str], Any], value: AttributeValue, wanted: str, path: str) -> Any:
+    parsed = parse(_content(value, "S", "text", path))
+    if parsed is None:
+        raise Unfit(path, f"is not {wanted}")
+    return parsed
+
+
+def _check_depth(depth: int, path: str) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidRecordError(
+            f"{path.split('.')[0]} is nested more than {MAX_DEPTH} levels deep, which DynamoDB"
+            " refuses; flatten it",
+            path=path if len(path) < 200 else path[:200] + "…",
+        )
+
+
+# --- binary values, which botocore wants as bytes -------------------------------------------------
+
+
+def _decode_binary(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else b64decode(content)
+
+
+def to_text(value: Any) -> Any:
+    """The same JSON with binary values as base64 text."""
+    return _rewrite(value, lambda content: b64encode(content).decode(), bytes)
+
+
+def to_bytes(value: Any) -> Any:
+    """The same JSON with binary values as bytes."""
+    return _rewrite(value, b64decode, str)
+
+
+def _rewrite(value: Any, change: Callable[[Any], Any], wanted: type) -> Any:
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((tag, content),) = value.items()
+            if tag == "B" and isinstance(content, wanted):
+                return {"B": change(content)}
+            if tag == "BS" and isinstance(content, list | set):
+                return {
+                    "BS": [change(part) if isinstance(part, wanted) else part for part in content]
+                }
+        return {name: _rewrite(inner, change, wanted) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_rewrite(inner, change, wanted) for inner in value]
+    return value

@@ -1,0 +1,73 @@
+"""The web application's data-store API, for people who come from TypeScript.
+
+`data` is a payload or a camelCase mapping. All calls use one store, made from the environment at
+the first call; `configure(store)` sets another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models.records import UserRecord, set_default_binding
+from thrivecalc_models.records.access import DataTypeLike
+from thrivecalc_models.store import DataStore
+
+
+class _Current:
+    store: DataStore | None = None
+
+
+def configure(store: DataStore | None) -> None:
+    """Use this store from now on, here and in the class methods of the models.
+
+    None goes back to a store made from the environment at the next call.
+    """
+    _Current.store = store
+    set_default_binding(None if store is None else store._binding)
+
+
+def _store() -> DataStore:
+    if _Current.store is None:
+        configure(DataStore())
+    assert _Current.store is not None
+    return _Current.store
+
+
+def save_user_data(user_id: str, data_type: DataTypeLike, data: Any) -> str:
+    """Create a record under a generated id, which is returned."""
+    record: UserRecord = _store().user(user_id).add(data_type, data)
+    return record.record_id
+
+
+def get_user_data(user_id: str, data_type: DataTypeLike, record_id: str) -> UserRecord | None:
+    """The record, or None."""
+    return _store().user(user_id).get(data_type, record_id)  # type: ignore[arg-type,no-any-return]
+
+
+def list_user_data(user_id: str, data_type: DataTypeLike) -> list[UserRecord]:
+    """All records of a type, by record key."""
+    return _store().user(user_id).list(data_type)  # type: ignore[arg-type,no-any-return]
+
+
+def list_all_user_data(user_id: str) -> list[UserRecord]:
+    """All records of the user, by record key."""
+    return _store().user(user_id).list_all()
+
+
+def update_user_data(
+    user_id: str, data_type: DataTypeLike, record_id: str, data: Any
+) -> UserRecord:
+    """Replace all of `data` by a mapping, or its declared fields by a payload's.
+
+    Raises RecordNotFoundError if there is no such record.
+    """
+    user = _store().user(user_id)
+    if is_payload_class(type(data)):
+        return user.set_fields(data_type, record_id, data)
+    return user.replace_data(data_type, record_id, data)
+
+
+def delete_user_data(user_id: str, data_type: DataTypeLike, record_id: str) -> None:
+    """Delete what is under the key; nothing there is fine."""
+    _store().user(user_id).delete(data_type, record_id)

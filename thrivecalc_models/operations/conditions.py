@@ -1,0 +1,110 @@
+"""Conditions as values, and the expression texts with placeholders that they become."""
+
+from __future__ import annotations
+
+import attrs
+
+from thrivecalc_models.wire import AttributeValue
+
+Path = tuple[str, ...]
+"""Attribute names from the top of the item down: `("data", "targetAmount")`."""
+
+
+@attrs.frozen
+class Exists:
+    path: Path
+
+
+@attrs.frozen
+class Absent:
+    path: Path
+
+
+@attrs.frozen
+class IsMap:
+    path: Path
+
+
+@attrs.frozen
+class Equal:
+    path: Path
+    value: AttributeValue
+
+
+@attrs.frozen
+class AllOf:
+    parts: tuple[Condition, ...]
+
+
+@attrs.frozen
+class AnyOf:
+    parts: tuple[Condition, ...]
+
+
+Condition = Exists | Absent | IsMap | Equal | AllOf | AnyOf
+
+
+class Expressions:
+    """Expression texts of one request, which share their placeholders.
+
+    Names and values never stand in the text itself: some names are reserved words, and values
+    must not be able to change what a condition means.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: list[AttributeValue] = []
+        self.operators = 0
+
+    def path(self, path: Path) -> str:
+        return ".".join(
+            self._names.setdefault(name, f"#{len(self._names)}") for name in path
+        )
+
+    def value(self, value: AttributeValue) -> str:
+        self._values.append(value)
+        return f":{len(self._values) - 1}"
+
+    def condition(self, condition: Condition) -> str:
+        self.operators += 1
+        match condition:
+            case Exists(path):
+                return f"attribute_exists({self.path(path)})"
+            case Absent(path):
+                return f"attribute_not_exists({self.path(path)})"
+            case IsMap(path):
+                return f"attribute_type({self.path(path)}, {self.value({'S': 'M'})})"
+            case Equal(path, value):
+                return f"{self.path(path)} = {self.value(value)}"
+            case AllOf(parts):
+                return " AND ".join(self._part(part) for part in parts)
+            case AnyOf(parts):
+                return " OR ".join(self._part(part) for part in parts)
+
+    def _part(self, condition: Condition) -> str:
+        self.operators += 1
+        text = self.condition(condition)
+        return f"({text})" if isinstance(condition, AllOf | AnyOf) else text
+
+    def update(self, sets: tuple[tuple[Path, AttributeValue], ...], removes: tuple[Path, ...]) -> str:
+        self.operators += len(sets) + len(removes)
+        clauses = []
+        if sets:
+            assignments = (f"{self.path(path)} = {self.value(value)}" for path, value in sets)
+            clauses.append("SET " + ", ".join(assignments))
+        if removes:
+            clauses.append("REMOVE " + ", ".join(self.path(path) for path in removes))
+        return " ".join(clauses)
+
+    def placeholders(self) -> dict[str, dict[str, object]]:
+        """The request members that say what the placeholders stand for."""
+        members: dict[str, dict[str, object]] = {}
+        if self._names:
+            members["ExpressionAttributeNames"] = {
+                placeholder: name for name, placeholder in self._names.items()
+            }
+        if self._values:
+            members["ExpressionAttributeValues"] = {
+                f":{number}": value for number, value in enumerate(self._values)
+            }
+        return members

@@ -1,0 +1,61 @@
+"""What a protocol may ask of its driver, and what it is told.
+
+A protocol is a generator. It yields `Send` or `Wait`, and is resumed with `Received` or with the
+time; a protocol that produces results on the way yields them as `Emit`. It never does I/O, and
+the driver never decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from thrivecalc_models.operations.replies import Result
+from thrivecalc_models.operations.requests import Operation
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Send:
+    """Send these at the same time; resumed with `Received` once all have ended.
+
+    After a failure of a kind in `FATAL`, or an interrupt, the driver starts no more of them; those
+    come back as failures of the kind NOT_STARTED.
+    """
+
+    operations: tuple[Operation, ...]
+    attempt: int = 1
+
+
+@attrs.frozen
+class Wait:
+    """Do nothing for so many seconds; resumed with `Received` without results."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Emit(Generic[T]):
+    """A result on the way; resumed with None when the next one is wanted."""
+
+    value: T
+
+
+@attrs.frozen
+class Received:
+    """The results in the order of the operations, and the clock (monotonic seconds) after them.
+
+    `interrupt` is the exception (KeyboardInterrupt, SystemExit, …) that asks the protocol to end:
+    it must start nothing more and return its account.
+    """
+
+    results: tuple[Result, ...]
+    at: float
+    interrupt: BaseException | None = None
+
+
+Protocol = Generator[Send | Wait | Emit[Any], Received, R]

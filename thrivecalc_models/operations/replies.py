@@ -1,0 +1,72 @@
+"""What comes back from a request: a reply, or a failure that says what may have happened."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.wire import Item
+
+
+class Kind(enum.Enum):
+    """Why a request failed, as far as the next step depends on it."""
+
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    CONDITION_FAILED = "condition failed"
+    TRANSACTION_CANCELLED = "transaction cancelled"
+    TRANSACTION_CONFLICT = "transaction conflict"
+    TRANSACTION_IN_PROGRESS = "transaction in progress"
+    TOKEN_MISMATCH = "token mismatch"
+    INVALID = "invalid"
+    NO_TABLE = "no table"
+    DENIED = "denied"
+    CREDENTIALS = "credentials"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not started"
+
+
+FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
+"""After one of these nothing more is started: every further request would meet the same."""
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """A successful answer: DynamoDB's JSON, with binary values as base64 text."""
+
+    body: dict[str, Any] = attrs.field(repr=False)
+    request_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Reason:
+    """Why one entry of a transaction was cancelled; code "None" for the innocent ones."""
+
+    code: str
+    item: Item | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """A request that did not succeed.
+
+    `applied_maybe` is False where nothing of this try can have been applied. `again` says whether
+    the same request can succeed later. `item` is the stored item that came with a failed condition
+    (None: there is no such item, or it was not asked for). `message` is the service's own text,
+    which may repeat what was sent: it is an attribute of errors, never part of a message.
+    """
+
+    kind: Kind
+    code: str
+    applied_maybe: bool = False
+    again: bool = False
+    message: str = attrs.field(default="", repr=False)
+    item: Item | None = attrs.field(default=None, repr=False)
+    reasons: tuple[Reason, ...] = ()
+    request_id: str | None = None
+    status: int | None = None
+
+
+Result = Reply | Failure

@@ -1,0 +1,282 @@
+"""Requests to DynamoDB as frozen values, turned into its JSON at the last moment."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.operations.conditions import Condition, Expressions, Path
+from thrivecalc_models.wire import AttributeValue, Item
+
+MAX_EXPRESSION_BYTES = 4096
+MAX_OPERATORS = 300
+
+Json = dict[str, Any]
+
+
+class Operation(Protocol):
+    """Anything that can be sent: DynamoDB's name for it, and its JSON for a table."""
+
+    @property
+    def name(self) -> str: ...
+
+    def request(self, table_name: str) -> Json: ...
+
+
+@attrs.frozen
+class Key:
+    """The primary key of an item."""
+
+    user_id: str
+    record_key: str
+
+    def item(self) -> Item:
+        return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
+
+
+@attrs.frozen(kw_only=True)
+class GetItem:
+    name: ClassVar[str] = "GetItem"
+    key: Key
+    consistent: bool = False
+
+    def request(self, table_name: str) -> Json:
+        return {
+            "TableName": table_name,
+            "Key": self.key.item(),
+            "ConsistentRead": self.consistent,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+
+
+@attrs.frozen(kw_only=True)
+class BatchGet:
+    """Up to 100 distinct keys of one table."""
+
+    name: ClassVar[str] = "BatchGetItem"
+    keys: tuple[Key, ...]
+    consistent: bool = False
+
+    def request(self, table_name: str) -> Json:
+        return {
+            "RequestItems": {
+                table_name: {
+                    "Keys": [key.item() for key in self.keys],
+                    "ConsistentRead": self.consistent,
+                }
+            },
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Query:
+    """One page of a user's items: all of them, or of one type, from the table or the index.
+
+    `after` is the record key that the page starts behind, `keys_only` leaves out all but the keys.
+    """
+
+    name: ClassVar[str] = "Query"
+    user_id: str
+    data_type: str | None = None
+    by_index: bool = False
+    consistent: bool = False
+    limit: int | None = None
+    after: str | None = None
+    keys_only: bool = False
+
+    def request(self, table_name: str) -> Json:
+        expressions = Expressions()
+        condition = (
+            f"{expressions.path((table.USER_ID,))} = {expressions.value({'S': self.user_id})}"
+        )
+        if self.data_type is not None and self.by_index:
+            condition += (
+                f" AND {expressions.path((table.DATA_TYPE,))}"
+                f" = {expressions.value({'S': self.data_type})}"
+            )
+        elif self.data_type is not None:
+            condition += (
+                f" AND begins_with({expressions.path((table.RECORD_KEY,))},"
+                f" {expressions.value({'S': self.data_type + '#'})})"
+            )
+        request: Json = {
+            "TableName": table_name,
+            "KeyConditionExpression": condition,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if self.keys_only:
+            request["ProjectionExpression"] = ", ".join(
+                expressions.path((name,)) for name in (table.USER_ID, table.RECORD_KEY)
+            )
+        if self.by_index:
+            request["IndexName"] = table.INDEX_NAME
+        else:
+            request["ConsistentRead"] = self.consistent
+        if self.limit is not None:
+            request["Limit"] = self.limit
+        if self.after is not None:
+            request["ExclusiveStartKey"] = self._start_key(self.after)
+        return request | expressions.placeholders()
+
+    def _start_key(self, after: str) -> Item:
+        key = Key(self.user_id, after).item()
+        if self.by_index and self.data_type is not None:
+            key[table.DATA_TYPE] = {"S": self.data_type}
+        return key
+
+
+@attrs.frozen(kw_only=True)
+class PutItem:
+    name: ClassVar[str] = "PutItem"
+    member: ClassVar[str] = "Put"
+    key: Key
+    item: Item
+    condition: Condition | None = None
+
+    def request(self, table_name: str) -> Json:
+        return _single(self.entry(table_name))
+
+    def entry(self, table_name: str) -> Json:
+        expressions = Expressions()
+        entry = {"TableName": table_name, "Item": self.item}
+        return entry | _condition(self.condition, expressions) | expressions.placeholders()
+
+    def write_request(self) -> Json:
+        return {"PutRequest": {"Item": self.item}}
+
+
+@attrs.frozen(kw_only=True)
+class UpdateItem:
+    """Set and remove attributes. The reply has the whole item as it is afterwards."""
+
+    name: ClassVar[str] = "UpdateItem"
+    member: ClassVar[str] = "Update"
+    key: Key
+    sets: tuple[tuple[Path, AttributeValue], ...]
+    removes: tuple[Path, ...] = ()
+    condition: Condition | None = None
+
+    def request(self, table_name: str) -> Json:
+        return _single(self.entry(table_name)) | {"ReturnValues": "ALL_NEW"}
+
+    def entry(self, table_name: str) -> Json:
+        expressions = Expressions()
+        entry = {
+            "TableName": table_name,
+            "Key": self.key.item(),
+            "UpdateExpression": expressions.update(self.sets, self.removes),
+        }
+        return entry | _condition(self.condition, expressions) | expressions.placeholders()
+
+    def fits(self) -> bool:
+        """Whether DynamoDB takes expressions of this length (4 KB each, 300 operators)."""
+        expressions = Expressions()
+        update = expressions.update(self.sets, self.removes)
+        condition = expressions.condition(self.condition) if self.condition else ""
+        return (
+            len(update) <= MAX_EXPRESSION_BYTES
+            and len(condition) <= MAX_EXPRESSION_BYTES
+            and expressions.operators <= MAX_OPERATORS
+        )
+
+
+@attrs.frozen(kw_only=True)
+class DeleteItem:
+    name: ClassVar[str] = "DeleteItem"
+    member: ClassVar[str] = "Delete"
+    key: Key
+    condition: Condition | None = None
+
+    def request(self, table_name: str) -> Json:
+        return _single(self.entry(table_name))
+
+    def entry(self, table_name: str) -> Json:
+        return _keyed_entry(self.key, self.condition, table_name)
+
+    def write_request(self) -> Json:
+        return {"DeleteRequest": {"Key": self.key.item()}}
+
+
+@attrs.frozen(kw_only=True)
+class ConditionCheck:
+    """An entry of a transaction that changes nothing but must hold."""
+
+    name: ClassVar[str] = "ConditionCheck"
+    member: ClassVar[str] = "ConditionCheck"
+    key: Key
+    condition: Condition
+
+    def entry(self, table_name: str) -> Json:
+        return _keyed_entry(self.key, self.condition, table_name)
+
+
+Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
+
+
+@attrs.frozen(kw_only=True)
+class BatchWrite:
+    """Up to 25 unconditional puts and deletes of distinct keys."""
+
+    name: ClassVar[str] = "BatchWriteItem"
+    writes: tuple[PutItem | DeleteItem, ...]
+
+    def request(self, table_name: str) -> Json:
+        return {
+            "RequestItems": {table_name: [write.write_request() for write in self.writes]},
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+
+
+@attrs.frozen(kw_only=True)
+class TransactWrite:
+    """All or nothing of up to 100 writes; applied once per token within ten minutes."""
+
+    name: ClassVar[str] = "TransactWriteItems"
+    writes: tuple[Write, ...]
+    token: str
+
+    def request(self, table_name: str) -> Json:
+        return {
+            "TransactItems": [
+                {
+                    write.member: write.entry(table_name)
+                    | {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+                }
+                for write in self.writes
+            ],
+            "ClientRequestToken": self.token,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+
+
+@attrs.frozen
+class Call:
+    """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
+
+    name: str
+    parameters: Json
+
+    def request(self, table_name: str) -> Json:
+        return self.parameters
+
+
+def _single(entry: Json) -> Json:
+    request = entry | {"ReturnConsumedCapacity": "TOTAL"}
+    if "ConditionExpression" in entry:
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return request
+
+
+def _condition(condition: Condition | None, expressions: Expressions) -> Json:
+    if condition is None:
+        return {}
+    return {"ConditionExpression": expressions.condition(condition)}
+
+
+def _keyed_entry(key: Key, condition: Condition | None, table_name: str) -> Json:
+    expressions = Expressions()
+    entry = {"TableName": table_name, "Key": key.item()}
+    return entry | _condition(condition, expressions) | expressions.placeholders()

@@ -1,0 +1,28 @@
+"""Payloads: the typed contents of a record's `data`, as attrs classes."""
+
+from thrivecalc_models.payloads.classes import (
+    BudgetData,
+    PortfolioHoldingData,
+    ProfileData,
+    RetirementPlanData,
+    SavingsGoalData,
+    TransactionData,
+)
+from thrivecalc_models.payloads.define import Field, fields_of, is_payload_class, payload
+from thrivecalc_models.payloads.kinds import Amount, Kind, OptionalAmount
+
+__all__ = [
+    "Amount",
+    "BudgetData",
+    "Field",
+    "Kind",
+    "OptionalAmount",
+    "PortfolioHoldingData",
+    "ProfileData",
+    "RetirementPlanData",
+    "SavingsGoalData",
+    "TransactionData",
+    "fields_of",
+    "is_payload_class",
+    "payload",
+]

@@ -1,0 +1,82 @@
+"""The six payload classes of the web application."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import cast
+
+from thrivecalc_models.payloads.define import payload
+from thrivecalc_models.payloads.kinds import Amount, OptionalAmount
+
+_ZERO = cast("Amount", 0)
+
+
+@payload
+class SavingsGoalData:
+    """An amount to be saved, by a date."""
+
+    name: str
+    target_amount: Amount
+    current_amount: Amount = _ZERO
+    target_date: date | None = None
+    monthly_contribution: OptionalAmount = None
+
+
+@payload
+class PortfolioHoldingData:
+    """Shares of one security; prices are in the currency of the profile, per share."""
+
+    symbol: str
+    shares: Amount
+    name: str | None = None
+    purchase_price: OptionalAmount = None
+    current_price: OptionalAmount = None
+
+
+@payload
+class RetirementPlanData:
+    """Assumptions of a retirement plan; ages in years, the rates as the web application has them."""
+
+    name: str
+    current_age: int
+    retirement_age: int
+    current_savings: Amount = _ZERO
+    monthly_contribution: Amount = _ZERO
+    expected_annual_return: OptionalAmount = None
+    inflation_rate: OptionalAmount = None
+    desired_annual_income: OptionalAmount = None
+
+
+@payload
+class ProfileData:
+    """The person: how to address them, and what the projections need to know."""
+
+    display_name: str | None = None
+    email: str | None = None
+    date_of_birth: date | None = None
+    currency: str = "USD"
+    locale: str | None = None
+    annual_income: OptionalAmount = None
+    risk_tolerance: str | None = None
+
+
+@payload
+class TransactionData:
+    """Money that moved: `amount` is negative where it went out."""
+
+    date: date
+    amount: Amount
+    description: str = ""
+    category: str | None = None
+    account_id: str | None = None
+    tags: list[str] | None = None
+
+
+@payload
+class BudgetData:
+    """Limits by category for a period such as "monthly"; further periods may come."""
+
+    name: str
+    period: str
+    start_date: date | None = None
+    limits: dict[str, Amount] | None = None

@@ -1,0 +1,117 @@
+"""`@payload`: attrs.define with the conventions of this table."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar, dataclass_transform
+
+import attrs
+
+from thrivecalc_models.payloads.kinds import Kind, Optional, kind_of
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Field:
+    """One field of a payload class: its two names, its kind, and its default.
+
+    `required` fields have no default and do not take None. `default` makes the default value anew.
+    """
+
+    name: str
+    wire_name: str
+    kind: Kind
+    required: bool
+    default: Callable[[], Any]
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
+def payload(cls: type[T]) -> type[T]:
+    """Make an attrs class a payload class.
+
+    Keyword-only, slotted, mutable, equal by value. Names are snake_case here and camelCase in the
+    table. Each field takes what its annotation says (see the kinds) at construction and at
+    assignment, and raises InvalidRecordError with `.path` for anything else. The repr shows no
+    values. TypeError for an annotation that the table cannot hold, and for two fields that would
+    have one name there.
+    """
+    cls.__repr__ = _repr  # type: ignore[method-assign,assignment]
+    made: type[T] = attrs.define(
+        cls, kw_only=True, slots=True, repr=False, field_transformer=_with_conversion
+    )
+    try:
+        fields_of(made)
+    except NameError:
+        pass  # an annotation names a class that is defined further down: resolved at first use
+    return made
+
+
+def is_payload_class(candidate: Any) -> bool:
+    """Whether `@payload` made this class."""
+    return isinstance(candidate, type) and getattr(candidate, "__repr__", None) is _repr
+
+
+@functools.cache
+def fields_of(cls: type) -> tuple[Field, ...]:
+    """The fields of a payload class, in the order of their definition."""
+    hints = typing.get_type_hints(cls)
+    fields = tuple(
+        _field(attribute, hints[attribute.name])
+        for attribute in attrs.fields(cls)
+        if attribute.init
+    )
+    names = [field.wire_name for field in fields]
+    if len(set(names)) < len(names):
+        raise TypeError(f"two fields of {cls.__name__} have the same name in the table")
+    return fields
+
+
+def _field(attribute: attrs.Attribute[Any], annotation: Any) -> Field:
+    kind = kind_of(annotation, is_payload_class)
+    without_default = attribute.default is attrs.NOTHING
+    return Field(
+        name=attribute.name,
+        wire_name=camel_case(attribute.name),
+        kind=kind,
+        required=without_default and not isinstance(kind, Optional),
+        default=_default(attribute.default, kind, camel_case(attribute.name)),
+    )
+
+
+def _default(default: Any, kind: Kind, wire_name: str) -> Callable[[], Any]:
+    if default is attrs.NOTHING:
+        return lambda: None
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        return typing.cast("Callable[[], Any]", default.factory)
+    value = kind.convert(default, f"data.{wire_name}")
+    return lambda: value
+
+
+def camel_case(name: str) -> str:
+    """`target_amount` is `targetAmount` in the table."""
+    first, *others = name.strip("_").split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
+def _with_conversion(
+    cls: type, attributes: list[attrs.Attribute[Any]]
+) -> list[attrs.Attribute[Any]]:
+    converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
+    return [attribute.evolve(converter=converter) for attribute in attributes]
+
+
+def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
+    kind, path = _conversions(type(instance))[attribute.name]
+    return kind.convert(value, path)
+
+
+@functools.cache
+def _conversions(cls: type) -> dict[str, tuple[Kind, str]]:
+    return {field.name: (field.kind, f"data.{field.wire_name}") for field in fields_of(cls)}
+
+
+def _repr(self: object) -> str:
+    return f"<{type(self).__name__}>"

@@ -1,0 +1,234 @@
+"""The kinds of value a payload field can have, and what each takes at assignment.
+
+A kind is a small value made from an annotation: `list[Amount] | None` is
+`Optional(ListOf(AmountKind()))`. What a kind looks like in the table is the codec's business.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NewType
+
+import attrs
+
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.wire import floor_ms, parse_date, to_decimal
+
+if TYPE_CHECKING:
+    AmountLike = Decimal | int | float | str
+
+    class Amount(Decimal):
+        """An amount, a price, a rate or a number of shares: reads as Decimal, takes any number."""
+
+        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
+        def __get__(self, instance: None, owner: type) -> Any: ...
+        @typing.overload
+        def __get__(self, instance: object, owner: type) -> Decimal: ...
+        def __set__(self, instance: object, value: AmountLike) -> None: ...
+
+    class OptionalAmount(Decimal):
+        """`Amount | None` for type checkers that should let numbers in, too."""
+
+        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
+        def __get__(self, instance: None, owner: type) -> Any: ...
+        @typing.overload
+        def __get__(self, instance: object, owner: type) -> Decimal | None: ...
+        def __set__(self, instance: object, value: AmountLike | None) -> None: ...
+
+else:
+    Amount = NewType("Amount", Decimal)
+    OptionalAmount = Amount | None
+
+
+@attrs.frozen
+class Text:
+    def convert(self, value: Any, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(path, "text", value)
+        if not value.isascii():
+            check_encodable(value, path)
+        return value
+
+
+@attrs.frozen
+class Integer:
+    def convert(self, value: Any, path: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise wrong_type(path, "an int", value)
+        return value
+
+
+@attrs.frozen
+class Boolean:
+    def convert(self, value: Any, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise wrong_type(path, "a bool", value)
+        return value
+
+
+@attrs.frozen
+class AmountKind:
+    def convert(self, value: Any, path: str) -> Decimal:
+        return to_decimal(value, path=path)
+
+
+@attrs.frozen
+class Date:
+    def convert(self, value: Any, path: str) -> date:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        read = parse_date(value) if isinstance(value, str) else None
+        if read is None:
+            raise wrong_type(path, "a date or text such as 2025-12-31", value)
+        return read
+
+
+@attrs.frozen
+class DateTime:
+    def convert(self, value: Any, path: str) -> datetime:
+        """The instant in UTC, down to the millisecond, which is all that the table keeps."""
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise wrong_type(path, "a datetime with a time zone", value)
+        return floor_ms(value)
+
+
+@attrs.frozen
+class Binary:
+    def convert(self, value: Any, path: str) -> bytes:
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise wrong_type(path, "bytes", value)
+        return bytes(value)
+
+
+@attrs.frozen
+class ListOf:
+    element: Kind
+
+    def convert(self, value: Any, path: str) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise wrong_type(path, "a list", value)
+        return value if isinstance(value, list) else list(value)
+
+
+@attrs.frozen
+class SetOfText:
+    def convert(self, value: Any, path: str) -> set[str]:
+        if not isinstance(value, set | frozenset):
+            raise wrong_type(path, "a set of text", value)
+        return value if isinstance(value, set) else set(value)
+
+
+@attrs.frozen
+class DictOf:
+    element: Kind
+
+    def convert(self, value: Any, path: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise wrong_type(path, "a dict", value)
+        return value
+
+
+@attrs.frozen
+class Nested:
+    payload_class: type
+
+    def convert(self, value: Any, path: str) -> Any:
+        if not isinstance(value, self.payload_class):
+            raise wrong_type(path, self.payload_class.__name__, value)
+        return value
+
+
+@attrs.frozen
+class Optional:
+    kind: Kind
+
+    def convert(self, value: Any, path: str) -> Any:
+        return None if value is None else self.kind.convert(value, path)
+
+
+@attrs.frozen
+class Anything:
+    def convert(self, value: Any, path: str) -> Any:
+        return value
+
+
+Kind = (
+    Text
+    | Integer
+    | Boolean
+    | AmountKind
+    | Date
+    | DateTime
+    | Binary
+    | ListOf
+    | SetOfText
+    | DictOf
+    | Nested
+    | Optional
+    | Anything
+)
+
+_SIMPLE: dict[Any, Kind] = {
+    str: Text(),
+    int: Integer(),
+    bool: Boolean(),
+    Amount: AmountKind(),
+    date: Date(),
+    datetime: DateTime(),
+    bytes: Binary(),
+    Any: Anything(),
+}
+
+
+def kind_of(annotation: Any, is_payload_class: typing.Callable[[Any], bool]) -> Kind:
+    """The kind that an annotation stands for. TypeError for one that the table cannot hold."""
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
+    if is_payload_class(annotation):
+        return Nested(annotation)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        others = [argument for argument in arguments if argument is not type(None)]
+        if len(others) == 1 and len(arguments) == 2:
+            return Optional(kind_of(others[0], is_payload_class))
+    elif origin is list and len(arguments) == 1:
+        return ListOf(kind_of(arguments[0], is_payload_class))
+    elif origin is set and arguments == (str,):
+        return SetOfText()
+    elif origin is dict and len(arguments) == 2 and arguments[0] is str:
+        return DictOf(kind_of(arguments[1], is_payload_class))
+    raise TypeError(
+        f"a payload field cannot be {annotation!r}; use str, int, bool, Amount, date, datetime,"
+        " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
+        " or Any"
+    )
+
+
+def wrong_type(path: str, wanted: str, value: Any) -> InvalidRecordError:
+    return InvalidRecordError(f"{path} takes {wanted}, not {_kind_name(value)}", path=path)
+
+
+def check_encodable(value: str, path: str) -> None:
+    """Refuse text that UTF-8 cannot hold: a surrogate without its pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        encodable = False
+    else:
+        encodable = True
+    if not encodable:
+        raise InvalidRecordError(
+            f"{path} has half of a surrogate pair, which UTF-8 cannot hold; mend the text",
+            path=path,
+        )
+
+
+def _kind_name(value: Any) -> str:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return "a datetime without a time zone"
+    if isinstance(value, str):
+        return "this text"
+    return f"{type(value).__name__}"

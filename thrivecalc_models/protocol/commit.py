@@ -1,0 +1,335 @@
+"""Committing pending writes: sending, waiting, sending again, and the account at the end.
+
+Every write ends as exactly one of APPLIED, EXISTING, NOT_APPLIED, UNKNOWN. Once a try may have
+been applied, a write is never called not applied: it is sent again in a form that cannot harm, and
+a condition that then fails is judged by the stored item that comes back with the failure.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.operations import (
+    FATAL,
+    Failure,
+    Kind,
+    Protocol,
+    Received,
+    Reply,
+    Result,
+    Send,
+    TransactWrite,
+    UpdateItem,
+    Wait,
+)
+from thrivecalc_models.protocol.plan import Group, Intent, PendingWrite, groups_of
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
+from thrivecalc_models.wire import Item, same_item, same_value
+
+TOKEN_SECONDS = 590.0
+"""How long a transaction's token surely protects from applying twice: ten minutes, less a margin.
+
+Source: TransactWriteItems, ClientRequestToken, Amazon DynamoDB API Reference.
+"""
+
+
+class State(enum.Enum):
+    APPLIED = "applied"
+    EXISTING = "existing"
+    NOT_APPLIED = "not applied"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of one write.
+
+    `item` is the stored item where it was seen: after an update, or with a failed condition.
+    `failure` is what it failed with last, None where it was not its fault.
+    """
+
+    state: State
+    item: Item | None = None
+    failure: Failure | None = None
+    operation: str = ""
+
+
+@attrs.define(kw_only=True)
+class Account:
+    """The end of a commit: an outcome for every key, and what it took.
+
+    `halted` says that nothing more may be started: the service will not have it, the time is
+    spent, or `interrupt` came.
+    """
+
+    outcomes: dict[str, Outcome] = attrs.field(factory=dict)
+    requests: int = 0
+    read_units: float = 0.0
+    write_units: float = 0.0
+    halted: bool = False
+    interrupt: BaseException | None = None
+
+    def keys(self, state: State) -> list[str]:
+        return [key for key, outcome in self.outcomes.items() if outcome.state is state]
+
+    def count(self, result: Result) -> None:
+        if isinstance(result, Failure) and result.kind is Kind.NOT_STARTED:
+            return
+        self.requests += 1
+        if isinstance(result, Reply):
+            for consumed in _consumed(result.body):
+                self.write_units += consumed.get("CapacityUnits", 0.0)
+
+    def merge(self, later: Account) -> None:
+        """Add what came after: a key counts by its last write."""
+        self.outcomes |= later.outcomes
+        self.requests += later.requests
+        self.read_units += later.read_units
+        self.write_units += later.write_units
+        self.halted = self.halted or later.halted
+        self.interrupt = self.interrupt or later.interrupt
+
+
+def _consumed(body: dict[str, Any]) -> list[dict[str, float]]:
+    consumed = body.get("ConsumedCapacity") or []
+    return consumed if isinstance(consumed, list) else [consumed]
+
+
+@attrs.define(eq=False)
+class _Job:
+    write: PendingWrite
+    backoff: Backoff
+    maybe: bool
+    last: Failure | None = None
+
+
+def commit(
+    writes: Sequence[PendingWrite], policy: RetryPolicy, rng: random.Random
+) -> Protocol[Account]:
+    """Send writes of distinct keys, those that can together, all at the same time."""
+    account = Account()
+    jobs = [_Job(write, Backoff(policy, rng), write.maybe) for write in writes]
+    at = (yield Wait(0.0)).at
+    attempt = 1
+    while jobs and not account.halted:
+        by_key = {job.write.key: job for job in jobs}
+        groups = groups_of([attrs.evolve(job.write, maybe=job.maybe) for job in jobs])
+        received = yield Send(tuple(group.operation() for group in groups), attempt)
+        _note_interrupt(account, received)
+        waits: list[float] = []
+        remaining: list[_Job] = []
+        for group, result in zip(groups, received.results, strict=True):
+            account.count(result)
+            members = [by_key[write.key] for write in group.writes]
+            left = _settle(account, group, members, result)
+            if left:
+                waits.append(_wait_for(account, left, len(members), at, received.at))
+            remaining += left
+        jobs = [job for job in remaining if job.write.key not in account.outcomes]
+        at = received.at
+        if jobs and not account.halted:
+            resumed = yield Wait(max(waits))
+            _note_interrupt(account, resumed)
+        attempt += 1
+    for job in jobs:
+        _end(account, job)
+    return _in_order(account, writes)
+
+
+def _note_interrupt(account: Account, received: Received) -> None:
+    if received.interrupt is not None:
+        account.interrupt = received.interrupt
+        account.halted = True
+
+
+def _settle(account: Account, group: Group, members: list[_Job], result: Result) -> list[_Job]:
+    """Note what a result settles; returns the jobs that are still to be done."""
+    if isinstance(result, Reply):
+        left = _unprocessed(members, result) if len(members) > 1 else []
+        for job in members:
+            if job not in left:
+                item = result.body.get("Attributes")
+                account.outcomes[job.write.key] = Outcome(state=State.APPLIED, item=item)
+        for job in left:
+            job.last = _LEFT
+        return left
+    for job in members:
+        if result.kind is not Kind.NOT_STARTED:
+            job.last = result
+        job.maybe = job.maybe or result.applied_maybe
+    if result.kind is Kind.CONDITION_FAILED:
+        job = members[0]
+        account.outcomes[job.write.key] = _judge(job, result.item)
+        return []
+    account.halted = account.halted or result.kind in FATAL
+    if result.again or result.kind in (Kind.NOT_STARTED, Kind.INTERRUPTED):
+        return members
+    for job in members:
+        _end(account, job)
+    return []
+
+
+_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
+
+
+def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
+    left = set()
+    for entries in reply.body.get("UnprocessedItems", {}).values():
+        for entry in entries:
+            ((_, content),) = entry.items()
+            key = content.get("Item") or content["Key"]
+            left.add(key[table.RECORD_KEY]["S"])
+    return [job for job in members if job.write.key in left]
+
+
+def _wait_for(
+    account: Account, left: list[_Job], sent: int, round_began: float, at: float
+) -> float:
+    """The wait before the next try of what is left of a request; ends what has spent its budget."""
+    longest = 0.0
+    for job in left:
+        if job.last is None or job.last.kind in (Kind.NOT_STARTED, Kind.INTERRUPTED):
+            continue
+        if job.backoff.since is None:
+            job.backoff.since = round_began
+        if len(left) < sent:
+            job.backoff.progress(at)
+        wait = job.backoff.next_wait(job.last, at)
+        if wait is not None:
+            longest = max(longest, wait)
+            continue
+        _end(account, job)
+        if job.backoff.out_of_time(at):
+            account.halted = True
+    return longest
+
+
+def _end(account: Account, job: _Job) -> None:
+    """Nothing more is sent for this write: say what is known."""
+    state = State.UNKNOWN if job.maybe else State.NOT_APPLIED
+    account.outcomes[job.write.key] = Outcome(
+        state=state, failure=job.last, operation=job.write.write.name
+    )
+
+
+def _judge(job: _Job, stored: Item | None) -> Outcome:
+    """What a failed condition means, by the stored item that came back with it."""
+    write = job.write
+    failed = Outcome(
+        state=State.NOT_APPLIED, item=stored, failure=job.last, operation=write.write.name
+    )
+    if not job.maybe:
+        taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
+        return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
+    if write.intent is Intent.ADD_FRESH or _is_ours(write, stored):
+        return Outcome(state=State.APPLIED, item=stored)
+    return attrs.evolve(failed, state=State.UNKNOWN)
+
+
+def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
+    """Whether the stored item shows that an earlier try of this write was applied."""
+    if stored is None:
+        return False
+    if write.intent is Intent.ADD and write.after is not None:
+        return same_item(stored, write.after)
+    if isinstance(write.write, UpdateItem):
+        return all(
+            same_value(_at(stored, path), form) for path, form in write.write.sets
+        ) and all(_at(stored, path) is None for path in write.write.removes)
+    return False
+
+
+def _at(item: Item, path: tuple[str, ...]) -> Any:
+    form: Any = item.get(path[0])
+    for name in path[1:]:
+        form = (form or {}).get("M", {}).get(name)
+    return form
+
+
+def _in_order(account: Account, writes: Iterable[PendingWrite]) -> Account:
+    account.outcomes = {write.key: account.outcomes[write.key] for write in writes}
+    return account
+
+
+# --- all or nothing -------------------------------------------------------------------------------
+
+
+@attrs.define(kw_only=True)
+class Transaction:
+    """One transaction: its writes, its token, and when (monotonic seconds) it was first sent."""
+
+    writes: tuple[PendingWrite, ...]
+    token: str
+    first_sent: float | None = None
+    maybe: bool = False
+
+
+def transact(
+    transaction: Transaction, policy: RetryPolicy, rng: random.Random
+) -> Protocol[Account]:
+    """Send one transaction, always with its own token, which is never used past ten minutes."""
+    account = Account()
+    operation = TransactWrite(
+        writes=tuple(write.write for write in transaction.writes), token=transaction.token
+    )
+    at = (yield Wait(0.0)).at
+    if transaction.first_sent is None:
+        transaction.first_sent = at
+    backoff = Backoff(policy, rng, since=at)
+    last: Failure | None = None
+    attempt = 1
+    while at - transaction.first_sent < TOKEN_SECONDS:
+        received = yield Send((operation,), attempt)
+        at = received.at
+        _note_interrupt(account, received)
+        result = received.results[0]
+        account.count(result)
+        if isinstance(result, Reply):
+            for write in transaction.writes:
+                account.outcomes[write.key] = Outcome(state=State.APPLIED)
+            return account
+        last = result
+        transaction.maybe = transaction.maybe or result.applied_maybe
+        if result.kind is Kind.TRANSACTION_CANCELLED:
+            transaction.maybe = False  # the service answers for this token: nothing was applied
+            _cancelled(account, transaction, result)
+            return account
+        wait = backoff.next_wait(result, at) if result.again else None
+        if wait is None or account.halted:
+            account.halted = True
+            break
+        resumed = yield Wait(wait)
+        at = resumed.at
+        _note_interrupt(account, resumed)
+        if account.halted:
+            break
+        attempt += 1
+    state = State.UNKNOWN if transaction.maybe else State.NOT_APPLIED
+    for write in transaction.writes:
+        account.outcomes[write.key] = Outcome(
+            state=state, failure=last or _TOKEN_OLD, operation=operation.name
+        )
+    return account
+
+
+_TOKEN_OLD = Failure(kind=Kind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
+
+
+def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> None:
+    for write, reason in zip(transaction.writes, failure.reasons, strict=True):
+        if reason.code == "None":
+            account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
+            continue
+        kind = Kind.CONDITION_FAILED if reason.code == "ConditionalCheckFailed" else failure.kind
+        account.outcomes[write.key] = Outcome(
+            state=State.NOT_APPLIED,
+            item=reason.item,
+            failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
+            operation=write.write.name,
+        )

@@ -1,0 +1,154 @@
+"""Failures that end a protocol, and the public errors they become."""
+
+from __future__ import annotations
+
+from thrivecalc_models.errors import (
+    AccessDeniedError,
+    InvalidRecordError,
+    ServiceError,
+    TableNotFoundError,
+    ThriveCalcError,
+    ThrottledError,
+    UnavailableError,
+)
+from thrivecalc_models.operations import Failure, Kind
+from thrivecalc_models.table import Settings
+
+GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"})
+"""What the web application's guide lets a service do; batches and transactions need more."""
+
+
+class ServiceFailure(Exception):
+    """A request that failed for good, inside the library; callers see `service_error` of it."""
+
+    def __init__(self, operation: str, failure: Failure) -> None:
+        super().__init__(operation, failure.code)
+        self.operation = operation
+        self.failure = failure
+        self.where = ""
+
+
+class PageError(ServiceFailure):
+    """The same, for one page of a list."""
+
+    def __init__(self, operation: str, failure: Failure, page: int) -> None:
+        super().__init__(operation, failure)
+        self.page = page
+        self.where = f" of page {page}"
+
+
+def service_error(
+    operation: str, failure: Failure, settings: Settings, *, where: str = ""
+) -> ThriveCalcError:
+    """The public error of a failed request, with the way out."""
+    what = f"{operation}{where}"
+    if failure.kind is Kind.NO_TABLE:
+        return _with_facts(TableNotFoundError, _no_table(what, settings), operation, failure)
+    if failure.kind is Kind.DENIED:
+        return _denied(what, operation, failure, settings)
+    if failure.kind is Kind.CREDENTIALS:
+        return _with_facts(AccessDeniedError, _credentials(what, failure), operation, failure)
+    if failure.kind is Kind.THROTTLED:
+        return _with_facts(ThrottledError, _throttled(what, failure), operation, failure)
+    if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
+        return _refused(what, operation, failure)
+    return _with_facts(UnavailableError, _unavailable(what, failure), operation, failure)
+
+
+def _with_facts(
+    cls: type[ServiceError], message: str, operation: str, failure: Failure
+) -> ServiceError:
+    return cls(
+        message,
+        operation=operation,
+        code=failure.code,
+        request_id=failure.request_id,
+        service_message=failure.message,
+    )
+
+
+def _place(settings: Settings) -> str:
+    endpoint = settings.endpoint or "the real service"
+    return f"region {settings.region}, endpoint {endpoint}"
+
+
+def _no_table(what: str, settings: Settings) -> str:
+    return (
+        f"{what} found no table {settings.table_name!r} ({_place(settings)}); check"
+        " DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT, or make it with store.create_table()"
+    )
+
+
+def _denied(
+    what: str, operation: str, failure: Failure, settings: Settings
+) -> AccessDeniedError:
+    actions = _actions(operation)
+    extra = [name for name in actions if name.removeprefix("dynamodb:") not in GUIDE_ACTIONS]
+    hint = (
+        f"; the guide's policy has no {' and no '.join(extra)}, which units of work need"
+        if extra
+        else ""
+    )
+    error = AccessDeniedError(
+        f"{what} was denied on table {settings.table_name!r} ({_place(settings)}); the credentials"
+        f" need {', '.join(actions)} on the table and its index{hint}",
+        operation=operation,
+        code=failure.code,
+        request_id=failure.request_id,
+        service_message=failure.message,
+    )
+    error.action = actions[0]
+    return error
+
+
+def _actions(operation: str) -> list[str]:
+    if operation == "TransactWriteItems":
+        names = ["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
+    else:
+        names = [operation]
+    return [f"dynamodb:{name}" for name in names]
+
+
+def _credentials(what: str, failure: Failure) -> str:
+    if "Expired" in failure.code:
+        advice = "the credentials have expired; renew them"
+    elif failure.code in ("InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch"):
+        advice = "check that this machine's clock is right, then the secret key"
+    elif failure.code in ("NoCredentialsError", "PartialCredentialsError"):
+        advice = (
+            "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile,"
+            " or a role"
+        )
+    else:
+        advice = "the service does not know these credentials; check the access key"
+    return f"{what} was not accepted ({failure.code}): {advice}"
+
+
+def _throttled(what: str, failure: Failure) -> str:
+    return (
+        f"{what} was throttled until the tries or the time were spent ({failure.code}); send less"
+        f" at a time, raise the table's capacity, or give a longer RetryPolicy"
+    )
+
+
+class RefusedError(ServiceError, InvalidRecordError):
+    """A request that the service itself found invalid, so that this library should have."""
+
+    path = None
+    errors: dict[str, Exception] = {}  # noqa: RUF012  # never filled: one request, one refusal
+
+
+def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
+    message = (
+        f"{what} was refused by the service as invalid ({failure.code}); its own words are in"
+        " .service_message"
+    )
+    return _with_facts(RefusedError, message, operation, failure)
+
+
+def _unavailable(what: str, failure: Failure) -> str:
+    sent = "" if failure.applied_maybe else "; nothing was sent"
+    return (
+        f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
+        " check the network, the endpoint and the service's health, and try again"
+    )

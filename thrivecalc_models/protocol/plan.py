@@ -1,0 +1,144 @@
+"""Which requests a set of pending writes becomes: the fewest that DynamoDB's operations allow."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from thrivecalc_models.operations import (
+    BatchWrite,
+    DeleteItem,
+    Operation,
+    PutItem,
+    TransactWrite,
+    UpdateItem,
+    Write,
+)
+from thrivecalc_models.wire import describe
+
+BATCH_WRITES = 25
+"""Entries of a BatchWriteItem; 25 items of 400 KB stay below its 16 MB.
+
+Source: BatchWriteItem, Amazon DynamoDB API Reference.
+"""
+
+
+class Intent(enum.Enum):
+    """What a pending write is for, which decides how it is sent and what a failure means."""
+
+    ADD_FRESH = "add under a generated id"
+    ADD = "add under a given id"
+    PUT = "put"
+    UPDATE = "update"
+    DELETE = "delete if unchanged"
+    DELETE_ANY = "delete whatever is there"
+    CHECK = "check"
+
+
+@attrs.frozen(kw_only=True)
+class PendingWrite:
+    """One pending write of one key.
+
+    `maybe` says that an earlier try may have been applied. `after` is the item as the write means
+    it to be, None for deletes and checks.
+    """
+
+    key: str
+    intent: Intent
+    write: Write
+    exist_ok: bool = False
+    maybe: bool = False
+    after: dict[str, dict[str, object]] | None = None
+
+    @property
+    def batchable(self) -> bool:
+        """Whether it may go, unconditionally, into a BatchWriteItem.
+
+        A fresh add that may have been applied must not: another writer may have changed the item
+        since, so it is sent again only if the key is free.
+        """
+        if self.intent is Intent.ADD_FRESH:
+            return not self.maybe
+        return self.intent in (Intent.PUT, Intent.DELETE_ANY)
+
+
+@attrs.frozen
+class Group:
+    """The writes that travel in one request."""
+
+    writes: tuple[PendingWrite, ...]
+
+    def operation(self) -> Operation:
+        if len(self.writes) > 1:
+            return BatchWrite(writes=tuple(_batch_entry(write) for write in self.writes))
+        write = self.writes[0].write
+        assert isinstance(write, PutItem | UpdateItem | DeleteItem)
+        return write
+
+
+def _batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
+    assert isinstance(pending.write, PutItem | DeleteItem)
+    return attrs.evolve(pending.write, condition=None)
+
+
+def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
+    """Batches first, then single puts, updates and deletes, each as first queued."""
+    batchable = [write for write in writes if write.batchable]
+    chunks = [
+        batchable[start : start + BATCH_WRITES] for start in range(0, len(batchable), BATCH_WRITES)
+    ]
+    batched = {write.key for chunk in chunks if len(chunk) > 1 for write in chunk}
+    singles = [write for write in writes if write.key not in batched]
+    groups = [Group(tuple(chunk)) for chunk in chunks if len(chunk) > 1]
+    for kind in (PutItem, UpdateItem, DeleteItem):
+        groups += [Group((write,)) for write in singles if isinstance(write.write, kind)]
+    return groups
+
+
+@attrs.frozen
+class PlannedRequest:
+    """One request of a plan: DynamoDB's name for it, and the record keys it is about."""
+
+    operation: str
+    keys: tuple[str, ...]
+
+
+@attrs.frozen
+class Plan:
+    """What a commit would send, in order. Printing it shows a table."""
+
+    requests: tuple[PlannedRequest, ...]
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __str__(self) -> str:
+        if not self.requests:
+            return "nothing to send"
+        width = max(len(request.operation) for request in self.requests)
+        lines = [
+            f"{number:>3}  {request.operation:<{width}}  {_shown(request.keys)}"
+            for number, request in enumerate(self.requests, 1)
+        ]
+        keys = sum(len(request.keys) for request in self.requests)
+        total = f"{len(self.requests)} request{'s' * (len(self.requests) != 1)}"
+        return "\n".join([*lines, f"{total} for {keys} record{'s' * (keys != 1)}"])
+
+
+def _shown(keys: tuple[str, ...]) -> str:
+    first = ", ".join(describe(key) for key in keys[:3])
+    return first if len(keys) <= 3 else f"{first} and {len(keys) - 3} more"
+
+
+def plan_requests(writes: Sequence[PendingWrite]) -> Iterable[PlannedRequest]:
+    """The requests of a commit that is not atomic."""
+    for group in groups_of(writes):
+        yield PlannedRequest(group.operation().name, tuple(write.key for write in group.writes))
+
+
+def plan_transaction(writes: Sequence[PendingWrite]) -> Iterable[PlannedRequest]:
+    """The one request of an atomic commit."""
+    if writes:
+        yield PlannedRequest(TransactWrite.name, tuple(write.key for write in writes))

@@ -1,0 +1,133 @@
+"""Reading: one item, many items, page after page. A read is whole or an error, never short."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.operations import (
+    BatchGet,
+    Emit,
+    Failure,
+    GetItem,
+    Key,
+    Kind,
+    Protocol,
+    Query,
+    Reply,
+    Send,
+    Wait,
+)
+from thrivecalc_models.protocol.failures import PageError, ServiceFailure
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
+from thrivecalc_models.wire import Item
+
+BATCH_GET_KEYS = 100
+"""Source: BatchGetItem, Amazon DynamoDB API Reference."""
+
+
+@attrs.frozen
+class ItemPage:
+    """One page of a query; `after` is the record key to go on behind, None at the end."""
+
+    items: list[Item]
+    after: str | None
+
+
+def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Protocol[Item | None]:
+    """The item under a key, or None. Raises ServiceFailure."""
+    result = yield from persist(operation, policy, rng)
+    if isinstance(result, Failure):
+        raise ServiceFailure(operation.name, result)
+    return result.body.get("Item")
+
+
+def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
+    """Emit page after page until the service names no further key; an empty page is not the end.
+
+    Raises PageError with the number of the page that could not be read.
+    """
+    number = 1
+    while True:
+        page = yield from read_page(query, policy, rng, number=number)
+        yield Emit(page)
+        if page.after is None:
+            return
+        query = attrs.evolve(query, after=page.after)
+        number += 1
+
+
+def read_page(
+    query: Query, policy: RetryPolicy, rng: random.Random, *, number: int = 1
+) -> Protocol[ItemPage]:
+    """One page. Raises PageError."""
+    result = yield from persist(query, policy, rng)
+    if isinstance(result, Failure):
+        raise PageError(query.name, result, number)
+    last: Item | None = result.body.get("LastEvaluatedKey")
+    after = None if last is None else last[table.RECORD_KEY]["S"]
+    return ItemPage(result.body["Items"], after)
+
+
+def get_many(
+    keys: Iterable[Key], *, consistent: bool, policy: RetryPolicy, rng: random.Random
+) -> Protocol[list[Item]]:
+    """The items under distinct keys, in no order; what is not there is absent.
+
+    At most 100 keys a request, all requests at the same time. Keys that come back unprocessed are
+    asked for again, merged into as few requests as they fit; while some come, the budget is whole.
+    Raises ServiceFailure (THROTTLED where keys stay unprocessed).
+    """
+    remaining = list(keys)
+    items: list[Item] = []
+    started = yield Wait(0.0)
+    backoff = Backoff(policy, rng, since=started.at)
+    attempt = 1
+    while remaining:
+        batches = [
+            BatchGet(keys=tuple(remaining[start : start + BATCH_GET_KEYS]), consistent=consistent)
+            for start in range(0, len(remaining), BATCH_GET_KEYS)
+        ]
+        received = yield Send(tuple(batches), attempt)
+        remaining, failure = [], None
+        progress = False
+        for batch, result in zip(batches, received.results, strict=True):
+            if isinstance(result, Reply):
+                left = _unprocessed(result.body)
+                items.extend(_answered(result.body))
+                progress = progress or len(left) < len(batch.keys)
+                remaining.extend(left)
+                failure = failure or (_KEYS_LEFT if left else None)
+            elif result.again:
+                remaining.extend(batch.keys)
+                failure = result
+            elif result.kind is not Kind.NOT_STARTED:
+                raise ServiceFailure(BatchGet.name, result)
+        if remaining and failure is not None:
+            if progress:
+                backoff.progress(received.at)
+            wait = backoff.next_wait(failure, received.at)
+            if wait is None:
+                raise ServiceFailure(BatchGet.name, failure)
+            yield Wait(wait)
+        attempt += 1
+    return items
+
+
+_KEYS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedKeys", again=True)
+
+
+def _answered(body: dict[str, Any]) -> list[Item]:
+    return [item for items in body.get("Responses", {}).values() for item in items]
+
+
+def _unprocessed(body: dict[str, Any]) -> list[Key]:
+    return [
+        Key(key[table.USER_ID]["S"], key[table.RECORD_KEY]["S"])
+        for rest in body.get("UnprocessedKeys", {}).values()
+        for key in rest.get("Keys", ())
+    ]

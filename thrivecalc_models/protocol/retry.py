@@ -1,0 +1,88 @@
+"""When a request is sent again, and how long to wait before."""
+
+from __future__ import annotations
+
+import random
+
+import attrs
+
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.operations import Failure, Kind, Operation, Protocol, Reply, Result, Send, Wait
+
+
+def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigurationError(f"RetryPolicy.{attribute.name} takes a number above 0")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How long to persist: tries, and seconds, without progress.
+
+    Waits have full jitter: a random part of a ceiling that starts at `base` seconds (25 ms; 1 s
+    after throttling) and doubles with each try up to `ceiling`.
+    Source: "Error retries and exponential backoff in AWS" and "Exponential backoff and jitter".
+    """
+
+    attempts: int = attrs.field(default=8, validator=_positive)
+    deadline: float = attrs.field(default=20.0, validator=_positive)
+    base: float = attrs.field(default=0.025, validator=_positive)
+    throttled_base: float = attrs.field(default=1.0, validator=_positive)
+    ceiling: float = attrs.field(default=5.0, validator=_positive)
+
+
+@attrs.define
+class Backoff:
+    """The tries without progress of one request or of one group of them."""
+
+    policy: RetryPolicy
+    rng: random.Random
+    tries: int = 0
+    since: float | None = None
+
+    def progress(self, at: float) -> None:
+        """Something was done: the budget is whole again."""
+        self.tries = 0
+        self.since = at
+
+    def next_wait(self, failure: Failure, at: float) -> float | None:
+        """Seconds to wait before the next try, or None where tries or time are spent."""
+        self.tries += 1
+        if self.since is None:
+            self.since = at
+        if self.tries >= self.policy.attempts:
+            return None
+        slow = failure.kind in (Kind.THROTTLED, Kind.TRANSACTION_IN_PROGRESS)
+        base = self.policy.throttled_base if slow else self.policy.base
+        ceiling = min(self.policy.ceiling, base * 2 ** (self.tries - 1))
+        wait = self.rng.uniform(0.0, ceiling)
+        if at + wait - self.since > self.policy.deadline:
+            return None
+        return wait
+
+
+    def out_of_time(self, at: float) -> bool:
+        """Whether it was the deadline, and not the number of tries, that ended it."""
+        return self.tries < self.policy.attempts
+
+
+def persist(
+    operation: Operation, policy: RetryPolicy, rng: random.Random
+) -> Protocol[Reply | Failure]:
+    """Send until it succeeds, cannot succeed, or the budget is spent; ends with the last result.
+
+    Only for what may be applied twice without harm.
+    """
+    started = yield Wait(0.0)
+    backoff = Backoff(policy, rng, since=started.at)
+    attempt = 1
+    while True:
+        received = yield Send((operation,), attempt)
+        result: Result = received.results[0]
+        if isinstance(result, Reply) or not result.again:
+            return result
+        wait = backoff.next_wait(result, received.at)
+        if wait is None:
+            return result
+        yield Wait(wait)
+        attempt += 1

@@ -1,0 +1,185 @@
+"""Making the table, or what is missing of it, and waiting until all of it is active."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Wait
+from thrivecalc_models.protocol.failures import ServiceFailure
+from thrivecalc_models.protocol.retry import RetryPolicy, persist
+
+POLL_SECONDS = 1.0
+
+_KEYS = [
+    {"AttributeName": table.USER_ID, "KeyType": "HASH"},
+    {"AttributeName": table.RECORD_KEY, "KeyType": "RANGE"},
+]
+_INDEX = {
+    "IndexName": table.INDEX_NAME,
+    "KeySchema": [
+        {"AttributeName": table.USER_ID, "KeyType": "HASH"},
+        {"AttributeName": table.DATA_TYPE, "KeyType": "RANGE"},
+    ],
+    "Projection": {"ProjectionType": "ALL"},
+}
+
+
+def _text_attributes(*names: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
+
+
+def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
+    """Table, index, TTL and point-in-time recovery: what is missing is added.
+
+    Ends when table and index are active. An engine that has no point-in-time recovery goes without.
+    Raises ServiceFailure, and ConfigurationError for a table with other keys.
+    """
+    steps = _Steps(name, policy, rng)
+    description = yield from steps.describe()
+    if description is None:
+        yield from steps.create()
+        description = yield from steps.until_active()
+    _check_keys(name, description)
+    if not _has_index(description):
+        yield from steps.until_active()
+        yield from steps.add_index()
+    yield from steps.until_active()
+    yield from steps.enable_ttl()
+    yield from steps.enable_recovery()
+
+
+def _check_keys(name: str, description: dict[str, Any]) -> None:
+    keys = sorted(description["KeySchema"], key=lambda key: str(key["KeyType"]))
+    if keys != _KEYS:
+        raise ConfigurationError(
+            f"the table {name!r} exists with other keys than {table.USER_ID} and"
+            f" {table.RECORD_KEY}; choose another table name"
+        )
+
+
+def _indexes(description: dict[str, Any]) -> list[dict[str, Any]]:
+    indexes: list[dict[str, Any]] = description.get("GlobalSecondaryIndexes") or []
+    return indexes
+
+
+def _has_index(description: dict[str, Any]) -> bool:
+    return any(index["IndexName"] == table.INDEX_NAME for index in _indexes(description))
+
+
+class _Steps:
+    def __init__(self, name: str, policy: RetryPolicy, rng: random.Random) -> None:
+        self._name = name
+        self._policy = policy
+        self._rng = rng
+
+    def _call(self, operation: str, **parameters: Any) -> Protocol[Reply | Failure]:
+        call = Call(operation, {"TableName": self._name, **parameters})
+        return (yield from persist(call, self._policy, self._rng))
+
+    def _must(self, operation: str, **parameters: Any) -> Protocol[dict[str, Any]]:
+        result = yield from self._call(operation, **parameters)
+        if isinstance(result, Failure):
+            raise ServiceFailure(operation, result)
+        return result.body
+
+    def describe(self) -> Protocol[dict[str, Any] | None]:
+        result = yield from self._call("DescribeTable")
+        if isinstance(result, Reply):
+            description: dict[str, Any] = result.body["Table"]
+            return description
+        if result.kind is Kind.NO_TABLE:
+            return None
+        raise ServiceFailure("DescribeTable", result)
+
+    def create(self) -> Protocol[None]:
+        result = yield from self._call(
+            "CreateTable",
+            AttributeDefinitions=_text_attributes(
+                table.USER_ID, table.RECORD_KEY, table.DATA_TYPE
+            ),
+            KeySchema=_KEYS,
+            GlobalSecondaryIndexes=[_INDEX],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        if isinstance(result, Failure) and result.code != "ResourceInUseException":
+            raise ServiceFailure("CreateTable", result)
+
+    def add_index(self) -> Protocol[None]:
+        index = dict(_INDEX)
+        description = yield from self.describe()
+        if description is not None and not _on_demand(description):
+            index["ProvisionedThroughput"] = {
+                name: description["ProvisionedThroughput"][name]
+                for name in ("ReadCapacityUnits", "WriteCapacityUnits")
+            }
+        yield from self._must(
+            "UpdateTable",
+            AttributeDefinitions=_text_attributes(
+                table.USER_ID, table.RECORD_KEY, table.DATA_TYPE
+            ),
+            GlobalSecondaryIndexUpdates=[{"Create": index}],
+        )
+
+    def until_active(self) -> Protocol[dict[str, Any]]:
+        while True:
+            description = yield from self.describe()
+            if description is not None and _is_active(description):
+                return description
+            yield Wait(POLL_SECONDS)
+
+    def enable_ttl(self) -> Protocol[None]:
+        body = yield from self._must("DescribeTimeToLive")
+        current = body.get("TimeToLiveDescription", {})
+        if current.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
+            if current.get("AttributeName") != table.TTL:
+                raise ConfigurationError(
+                    f"the table {self._name!r} has its TTL on {current.get('AttributeName')!r}, not"
+                    f" on {table.TTL!r}; switch that off first"
+                )
+            return
+        yield from self._must(
+            "UpdateTimeToLive",
+            TimeToLiveSpecification={"AttributeName": table.TTL, "Enabled": True},
+        )
+
+    def enable_recovery(self) -> Protocol[None]:
+        described = yield from self._call("DescribeContinuousBackups")
+        if isinstance(described, Failure):
+            if _is_not_there(described):
+                return
+            raise ServiceFailure("DescribeContinuousBackups", described)
+        if _recovery_status(described.body) == "ENABLED":
+            return
+        yield from self._must(
+            "UpdateContinuousBackups",
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
+
+
+def _on_demand(description: dict[str, Any]) -> bool:
+    mode = description.get("BillingModeSummary", {}).get("BillingMode")
+    return bool(mode == "PAY_PER_REQUEST")
+
+
+def _is_active(description: dict[str, Any]) -> bool:
+    statuses = [description.get("TableStatus")]
+    statuses += [index.get("IndexStatus", "ACTIVE") for index in _indexes(description)]
+    return all(status == "ACTIVE" for status in statuses)
+
+
+def _recovery_status(body: dict[str, Any]) -> Any:
+    backups = body.get("ContinuousBackupsDescription", {})
+    return backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+
+
+def _is_not_there(failure: Failure) -> bool:
+    """Whether an engine says that it has no such operation."""
+    return failure.code in (
+        "UnknownOperationException",
+        "UnknownOperation",
+        "InvalidAction",
+        "NotImplemented",
+    )

@@ -1,0 +1,241 @@
+"""One user's way to the table: every key that is sent and every item that returns is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.errors import (
+    CorruptItemError,
+    InvalidKeyError,
+    InvalidRecordError,
+    IsolationError,
+)
+from thrivecalc_models.operations import GetItem, Key, Protocol, Query
+from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models.protocol import (
+    ItemPage,
+    ServiceFailure,
+    get_item,
+    get_many,
+    read_page,
+    read_pages,
+    service_error,
+)
+from thrivecalc_models.records.binding import Binding
+from thrivecalc_models.records.model import UnknownRecord, UserRecord
+from thrivecalc_models.wire import (
+    Item,
+    check_data_type,
+    check_record_id,
+    check_user_id,
+    describe,
+    record_key,
+)
+
+T = TypeVar("T")
+
+DataTypeLike = str | type[UserRecord]
+
+
+@attrs.frozen
+class Given:
+    """A record made from what a caller gave, and whether its id was generated."""
+
+    record: UserRecord
+    generated: bool
+
+
+@attrs.frozen(eq=False)
+class Access:
+    """Reads for one user, and the checks of everything that is to be written for them."""
+
+    binding: Binding
+    user_id: str = attrs.field(repr=False, validator=lambda _, __, value: _check_user(value))
+
+    # --- keys -------------------------------------------------------------------------------------
+
+    def data_type(self, data_type: DataTypeLike) -> str:
+        """The text of a type given as text or as a record class. Raises InvalidKeyError."""
+        if isinstance(data_type, type) and issubclass(data_type, UserRecord):
+            own = data_type.own_data_type()
+            if own is None:
+                raise InvalidKeyError(
+                    f"{data_type.__name__} has no data type of its own; name one",
+                    path=table.DATA_TYPE,
+                )
+            return own
+        return check_data_type(data_type)
+
+    def key(self, data_type: DataTypeLike, record_id: str) -> Key:
+        """The key of a record of this user. Raises InvalidKeyError."""
+        text = self.data_type(data_type)
+        return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
+
+    def check_owner(self, record: UserRecord) -> None:
+        """Raises IsolationError for a record of another user."""
+        if record.user_id != self.user_id:
+            raise IsolationError(
+                f"{describe(record.record_key)} belongs to another user than this scope; use that"
+                " user's own"
+            )
+
+    # --- items and records ------------------------------------------------------------------------
+
+    def record(self, item: Item) -> UserRecord:
+        return UserRecord.from_item(item, binding=self.binding)
+
+    def is_expired(self, record: UserRecord) -> bool:
+        """Whether its ttl has passed, whether or not DynamoDB has swept it yet."""
+        ttl = record.ttl
+        return ttl is not None and ttl < self.binding.clock()
+
+    def check_item(self, item: Item, key: Key | None = None) -> Item:
+        """The item, if it is this user's and of the key that was asked for."""
+        user = item.get(table.USER_ID, {}).get("S")
+        found = item.get(table.RECORD_KEY, {}).get("S")
+        if user != self.user_id or (key is not None and found != key.record_key):
+            wrong = table.USER_ID if user != self.user_id else table.RECORD_KEY
+            raise CorruptItemError(
+                f"the service answered with an item of another {wrong} than was asked for; do not"
+                " use the reply, and look for a proxy or a cache in between",
+                record_key=None if key is None else key.record_key,
+                path=wrong,
+            )
+        return item
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def fetch(self, key: Key, *, consistent: bool) -> Item | None:
+        operation = GetItem(key=key, consistent=consistent)
+        item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
+        return None if item is None else self.check_item(item, key)
+
+    def fetch_many(self, keys: Sequence[Key], *, consistent: bool) -> list[Item]:
+        """The items of distinct keys, in no order."""
+        wanted = {key.record_key: key for key in keys}
+        items = self.run(
+            get_many(
+                keys, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng
+            )
+        )
+        for item in items:
+            self.check_item(item)
+            if item[table.RECORD_KEY]["S"] not in wanted:
+                self.check_item(item, keys[0])
+        return items
+
+    def pages(self, query: Query) -> Iterator[ItemPage]:
+        pages = self.binding.driver.stream(
+            read_pages(query, self.binding.retry, self.binding.rng)
+        )
+        while True:
+            try:
+                page: ItemPage = next(pages)
+            except StopIteration:
+                return
+            except ServiceFailure as failure:
+                error = self._public(failure)
+            else:
+                for item in page.items:
+                    self.check_item(item)
+                yield page
+                continue
+            raise error
+
+    def page(self, query: Query) -> ItemPage:
+        page = self.run(read_page(query, self.binding.retry, self.binding.rng))
+        for item in page.items:
+            self.check_item(item)
+        return page
+
+    def run(self, protocol: Protocol[T]) -> T:
+        """What the protocol returns; its failure as a public error without a context."""
+        try:
+            return self.binding.driver.run(protocol)
+        except ServiceFailure as failure:
+            error = self._public(failure)
+        raise error
+
+    def _public(self, failure: ServiceFailure) -> Exception:
+        return service_error(
+            failure.operation, failure.failure, self.binding.settings, where=failure.where
+        )
+
+    # --- what callers give ------------------------------------------------------------------------
+
+    def make(
+        self,
+        given: Any,
+        data: Any = None,
+        *,
+        record_id: str | None = None,
+        ttl: datetime | None = None,
+    ) -> Given:
+        """The record of a payload, of a record, or of a type with a camelCase mapping.
+
+        Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
+        """
+        if isinstance(given, tuple) and data is None and len(given) == 2:
+            given, data = given
+        if isinstance(given, UserRecord):
+            if data is not None or record_id is not None:
+                raise TypeError("a record has its own data and record id; give no others")
+            self.check_owner(given)
+            record, generated = given, given._has_fresh_id
+        else:
+            generated = record_id is None
+            record = self._new(given, data, self.binding.new_id() if generated else record_id)
+        if ttl is not None:
+            record.ttl = ttl
+        if record._binding is None:
+            record._binding = self.binding
+        return Given(record, generated)
+
+    def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
+        if data is None and is_payload_class(type(given)):
+            return _class_of_payload(type(given))(self.user_id, record_id=record_id, data=given)
+        if data is None:
+            raise InvalidRecordError(
+                "give a payload, a record, or a type and a mapping in the table's spelling, not"
+                f" {type(given).__name__}",
+                path=table.DATA,
+            )
+        data_type = self.data_type(given)
+        record_class = UserRecord.data_type.class_of(data_type)
+        if record_class is None:
+            record: UserRecord = UnknownRecord(
+                self.user_id, data_type=data_type, record_id=record_id
+            )
+        else:
+            record = record_class(self.user_id, record_id=record_id)
+        if is_payload_class(type(data)):
+            record.data = data
+        else:
+            content = codec.check_mapping(
+                record.payload_class(), data, js_safe=self.binding.js_safe_numbers
+            )
+            record._state.base = {table.DATA: {"M": content}}
+        return record
+
+
+def _check_user(value: Any) -> None:
+    check_user_id(value)
+
+
+def _class_of_payload(payload_class: type) -> type[UserRecord]:
+    classes = [
+        record_class
+        for record_class in UserRecord.data_type.get_registered_subclasses(UserRecord)
+        if record_class.payload_class() is payload_class
+    ]
+    if len(classes) != 1:
+        found = "no record class has" if not classes else "several record classes have"
+        raise InvalidRecordError(
+            f"{found} the payload {payload_class.__name__}; give the type, too", path=table.DATA
+        )
+    return classes[0]

@@ -1,0 +1,276 @@
+"""PynamoDB attributes of the table, which read from the item that a record remembers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.constants import MAP, STRING
+from pynamodb.expressions.condition import Comparison
+from pynamodb.expressions.operand import Path, Value
+from pynamodb.expressions.update import RemoveAction, SetAction
+
+from thrivecalc_models.codec import Origins, encode_data, encode_plain
+from thrivecalc_models.codec.values import Encoding
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
+from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models.table import DATA
+from thrivecalc_models.wire import (
+    AttributeValue,
+    check_data_type,
+    format_timestamp,
+    format_ttl,
+    parse_timestamp,
+    parse_ttl,
+)
+
+if TYPE_CHECKING:
+    from thrivecalc_models.records.model import UserRecord
+
+T = TypeVar("T")
+
+
+class KeyAttribute(UnicodeAttribute):
+    """Part of a record's identity: set at construction, fixed once the record is stored."""
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> KeyAttribute: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> str: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else instance.attribute_values.get(self.attr_name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._set_identity(self.attr_name, value)
+
+
+class DerivedKeyAttribute(UnicodeAttribute):
+    """`recordKey`, which follows from the type and the record id."""
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> DerivedKeyAttribute: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> str: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else instance._record_key()
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        raise InvalidKeyError(
+            "recordKey is derived from the type and the record id; give record_id instead",
+            path="recordKey",
+        )
+
+
+class DataTypeAttribute(DiscriminatorAttribute):
+    """The discriminator: text on records; in conditions a record class will do too."""
+
+    def __init__(self, attr_name: str | None = None) -> None:
+        super().__init__(attr_name=attr_name)
+
+    def register_class(self, cls: type, discriminator: Any) -> None:
+        data_type = check_data_type(discriminator)
+        taken = self._discriminator_map.get(data_type)
+        if taken is not None and taken is not cls:
+            raise InvalidKeyError(
+                f"the data type {data_type!r} is taken by {taken.__name__}; choose another one",
+                path="dataType",
+            )
+        super().register_class(cls, data_type)
+
+    def class_of(self, data_type: str | None) -> type[UserRecord] | None:
+        """The record class of a data type, or None for an unregistered one."""
+        return self._discriminator_map.get(data_type)
+
+    @overload  # type: ignore[override]  # text on records, where PynamoDB has the class
+    def __get__(self, instance: None, owner: Any) -> DataTypeAttribute: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> str: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else instance._data_type()
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        raise InvalidKeyError("dataType follows from the record's class", path="dataType")
+
+    def serialize(self, value: Any) -> str:
+        """The text of a record class, or of a text itself."""
+        if isinstance(value, str):
+            return value
+        data_type = self.get_discriminator(value)
+        if data_type is None:
+            raise InvalidKeyError(
+                f"{getattr(value, '__name__', value)!r} has no data type of its own", path="dataType"
+            )
+        return cast("str", data_type)
+
+    def deserialize(self, value: Any) -> Any:
+        return value
+
+
+class _ReadWhenTouched(Generic[T]):
+    """A value that is read from the stored form when it is first touched."""
+
+    attr_name: str
+
+    def _read(self, form: AttributeValue | None) -> T | None:
+        raise NotImplementedError
+
+    def _check(self, value: Any) -> T | None:
+        raise NotImplementedError
+
+    def _value(self, instance: Any) -> T | None:
+        values = instance.attribute_values
+        if self.attr_name not in values:
+            values[self.attr_name] = self._read(instance._form(self.attr_name))
+        return cast("T | None", values[self.attr_name])
+
+
+class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
+    """`createdAt` and `updatedAt`: text as JavaScript's toISOString() prints it."""
+
+    attr_type = STRING
+    null = True
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> TimestampAttribute: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else self._value(instance)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._set_stamp(self.attr_name, self._check(value))
+
+    def _check(self, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise InvalidRecordError(
+                f"{self.attr_name} takes a datetime with a time zone", path=self.attr_name
+            )
+        return value
+
+    def _read(self, form: AttributeValue | None) -> datetime | None:
+        return parse_timestamp(form["S"]) if form and "S" in form else None
+
+    def serialize(self, value: Any) -> Any:
+        return format_timestamp(value) if isinstance(value, datetime) else value
+
+    def deserialize(self, value: Any) -> Any:
+        return parse_timestamp(value)
+
+
+class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
+    """`ttl`: Unix seconds, an aware datetime here; fractions are rounded up."""
+
+    null = True
+
+    @overload  # type: ignore[override]  # PynamoDB also takes timedeltas, which need a clock
+    def __get__(self, instance: None, owner: Any) -> ExpiryAttribute: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else self._value(instance)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._check_changeable(self.attr_name)
+        instance.attribute_values[self.attr_name] = self._check(value)
+
+    def _check(self, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        if not isinstance(value, datetime):
+            raise InvalidRecordError("ttl takes a datetime with a time zone", path="ttl")
+        return parse_ttl(format_ttl(value))
+
+    def _read(self, form: AttributeValue | None) -> datetime | None:
+        return parse_ttl(form["N"]) if form and "N" in form else None
+
+    def serialize(self, value: Any) -> Any:
+        return format_ttl(value) if isinstance(value, datetime) else str(value)
+
+    def deserialize(self, value: Any) -> Any:
+        return parse_ttl(value)
+
+
+class StoredPath(Path):
+    """A path into stored attributes, whose values are encoded as this table has them."""
+
+    def __getitem__(self, item: int | str) -> StoredPath:
+        return StoredPath(super().__getitem__(item).path)
+
+    def _to_value(self, value: Any) -> Value:
+        return Value(encode_value(value, ".".join(self.path)))
+
+
+class MapAttribute(Attribute[T]):
+    """`data`, as a map of whatever there is."""
+
+    attr_type = MAP
+
+    def __getitem__(self, item: int | str) -> StoredPath:
+        return StoredPath([self.attr_name, str(item)])
+
+    def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
+        return StoredPath([self.attr_name]) == other
+
+    def __ne__(self, other: Any) -> Comparison:  # type: ignore[override]
+        return StoredPath([self.attr_name]) != other
+
+    def set(self, value: Any) -> SetAction | RemoveAction:
+        return StoredPath([self.attr_name]).set(value)
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> MapAttribute[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> T: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else instance._payload()
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._set_payload(value)
+
+    def check(self, value: Any) -> Any:
+        """The value, if it can be this attribute's."""
+        if not isinstance(value, dict):
+            raise InvalidRecordError(
+                f"{DATA} takes a dict, not {type(value).__name__}", path=DATA
+            )
+        return value
+
+
+class PayloadAttribute(MapAttribute[T]):
+    """`data` as a payload of one class: `PayloadAttribute(SavingsGoalData)`."""
+
+    def __init__(self, payload_class: type[T]) -> None:
+        if not is_payload_class(payload_class):
+            raise TypeError(f"{payload_class!r} is no payload class; decorate it with @payload")
+        super().__init__(attr_name=DATA)
+        self.payload_class = payload_class
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, self.payload_class):
+            raise InvalidRecordError(
+                f"{DATA} takes {self.payload_class.__name__}, not {type(value).__name__}",
+                path=DATA,
+            )
+        return value
+
+
+def encode_value(value: Any, path: str) -> AttributeValue:
+    """A Python value of a condition or an update action, as it would be stored."""
+    if isinstance(value, datetime):
+        return {"S": format_timestamp(value)}
+    if hasattr(value, "isoformat"):
+        return {"S": value.isoformat()}
+    if is_payload_class(type(value)):
+        return {"M": encode_data(value, {}, None, Origins())}
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _TAGS:
+        return cast("AttributeValue", value)
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    return encode_plain(value, path, encoding=Encoding())
+
+
+_TAGS = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"})

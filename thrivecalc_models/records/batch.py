@@ -1,0 +1,254 @@
+"""PynamoDB's batch writer, which loses nothing: each write is applied, or named as not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+from pynamodb.exceptions import PutError
+from pynamodb.models import BatchWrite
+
+from thrivecalc_models.errors import (
+    CommitError,
+    InvalidRecordError,
+    OutcomeUnknownError,
+    ThriveCalcError,
+)
+from thrivecalc_models.operations import BatchWrite as BatchWriteItem
+from thrivecalc_models.operations import (
+    DeleteItem,
+    Failure,
+    Key,
+    Kind,
+    Protocol,
+    PutItem,
+    Reply,
+    Send,
+    Wait,
+)
+from thrivecalc_models.protocol import Backoff, RetryPolicy, service_error
+from thrivecalc_models.records import writing
+from thrivecalc_models.records.binding import Binding, default_binding
+from thrivecalc_models.records.connection import table_of
+from thrivecalc_models.table import RECORD_KEY, USER_ID
+from thrivecalc_models.wire import describe
+
+if TYPE_CHECKING:
+    from thrivecalc_models.records.model import UserRecord
+
+R = TypeVar("R", bound="UserRecord")
+Entry = PutItem | DeleteItem
+
+SAVE, DELETE = "save", "delete"
+
+
+class BatchWriteError(CommitError, PutError):
+    """A batch that was not applied completely: a CommitError, and PynamoDB's PutError.
+
+    Record keys are in `.applied`, `.not_applied` and `.unknown`, errors in `.causes`.
+    """
+
+    def __init__(
+        self, message: str, *, cause: Exception, applied: list[str], not_applied: list[str],
+        unknown: list[str], causes: dict[str, ThriveCalcError],
+    ) -> None:
+        CommitError.__init__(
+            self,
+            message,
+            applied=applied,
+            not_applied=not_applied,
+            unknown=unknown,
+            causes=causes,
+        )
+        self.msg = message
+        self.cause = cause
+
+
+@attrs.frozen
+class Left:
+    """What a batch left undone: its entries, those of them in doubt, and the last failure."""
+
+    entries: tuple[Entry, ...] = ()
+    doubtful: frozenset[Key] = frozenset()
+    failure: Failure | None = None
+
+
+class RecordBatch(BatchWrite[R]):
+    """Collects saves and deletes, and sends them 25 to a request.
+
+    One operation for each key: a later one takes the place of an earlier one that was not sent
+    yet. Writes are unconditional; every record saved is stamped, and its own snapshot afterwards.
+    After an exception in the `with` block nothing more is sent.
+    """
+
+    model: type[R]
+
+    def save(self, put_item: R) -> None:
+        """Queue a record to be stored whole, over whatever is there."""
+        self._add(SAVE, put_item)
+
+    def delete(self, del_item: R) -> None:
+        """Queue a record to be deleted, whatever is there."""
+        self._add(DELETE, del_item)
+
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        if exc_type is None:
+            self.commit()
+
+    def commit(self) -> None:
+        """Send what is pending, in one request where the service takes it.
+
+        Raises InvalidRecordError before anything is sent if a record is bad, and BatchWriteError
+        (a CommitError and a PutError), which names what was not sent and what is in doubt.
+        """
+        if not self.pending_operations:
+            return
+        binding = default_binding()
+        queued = {_key(op["item"]): op["item"] for op in self.pending_operations}
+        entries = self._entries(binding)
+        self.pending_operations = []
+        left: Left = table_of(binding).connection.perform(
+            BatchWriteItem.name, write_batch(entries, binding.retry, binding.rng)
+        )
+        remaining = {entry.key for entry in left.entries}
+        for entry in entries:
+            if entry.key not in remaining:
+                record = queued[entry.key]
+                record._binding = binding
+                if isinstance(entry, PutItem):
+                    writing.absorb(record, entry.item, entry.item)
+        if left.failure is not None:
+            self.failed_operations = [entry.write_request() for entry in left.entries]
+            raise _error(entries, left, left.failure, binding)
+
+    def _add(self, action: str, record: R) -> None:
+        key = _key(record)
+        for operation in self.pending_operations:
+            if _key(operation["item"]) == key:
+                operation.update(action=action, item=record)
+                return
+        if len(self.pending_operations) == self.max_operations:
+            if not self.auto_commit:
+                raise ValueError("DynamoDB allows a maximum of 25 batch operations")
+            self._commit_before(record)
+        self.pending_operations.append({"action": action, "item": record})
+
+    def _commit_before(self, record: R) -> None:
+        try:
+            self.commit()
+        except CommitError as error:
+            error.not_applied.append(record.record_key)
+            raise
+
+    def _entries(self, binding: Binding) -> tuple[Entry, ...]:
+        """Every pending operation, encoded and checked. Raises InvalidRecordError."""
+        entries: list[Entry] = []
+        errors: dict[str, Exception] = {}
+        for operation in self.pending_operations:
+            record = operation["item"]
+            try:
+                entries.append(_entry(operation["action"], record, binding))
+            except ThriveCalcError as error:
+                errors[record.record_key] = error
+        if len(errors) == 1:
+            raise next(iter(errors.values()))
+        if errors:
+            listed = "; ".join(f"{describe(key)}: {error}" for key, error in errors.items())
+            raise InvalidRecordError(
+                f"{len(errors)} records of the batch are bad, nothing of it was sent: {listed}",
+                errors=errors,
+            )
+        return tuple(entries)
+
+
+def _key(record: UserRecord) -> Key:
+    return writing.key_of(record)
+
+
+def _entry(action: str, record: UserRecord, binding: Binding) -> Entry:
+    if record._binding is not None and record._binding.settings != binding.settings:
+        raise InvalidRecordError(
+            f"{describe(record.record_key)} belongs to another store than batch_write() writes to;"
+            " write it through its own, or make a record of this one with read_item(record.item)"
+        )
+    if action == DELETE:
+        return DeleteItem(key=_key(record))
+    return writing.put_of(record, now=binding.clock(), js_safe=binding.js_safe_numbers)
+
+
+def write_batch(entries: tuple[Entry, ...], policy: RetryPolicy, rng: Any) -> Protocol[Left]:
+    """Send up to 25 unconditional writes of distinct keys until none is left or it is hopeless.
+
+    Each is the same when sent twice. While some are processed, the budget is whole.
+    """
+    started = yield Wait(0.0)
+    backoff = Backoff(policy, rng, since=started.at)
+    left = Left(entries)
+    attempt = 1
+    while True:
+        received = yield Send((BatchWriteItem(writes=left.entries),), attempt)
+        before, left = left, _after(left, received.results[0])
+        if not left.entries:
+            return Left()
+        if len(left.entries) < len(before.entries):
+            backoff.progress(received.at)
+        failure = left.failure
+        wait = None
+        if failure is not None and failure.again:
+            wait = backoff.next_wait(failure, received.at)
+        if wait is None:
+            return left
+        yield Wait(wait)
+        attempt += 1
+
+
+_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
+
+
+def _after(left: Left, result: Reply | Failure) -> Left:
+    if isinstance(result, Reply):
+        keys = _unprocessed(result)
+        rest = tuple(entry for entry in left.entries if entry.key in keys)
+        return Left(rest, left.doubtful & keys, _LEFT if rest else None)
+    doubtful = left.doubtful
+    if result.applied_maybe:
+        doubtful |= {entry.key for entry in left.entries}
+    return Left(left.entries, doubtful, result)
+
+
+def _unprocessed(reply: Reply) -> frozenset[Key]:
+    found = set()
+    for requests in reply.body.get("UnprocessedItems", {}).values():
+        for request in requests:
+            ((_, content),) = request.items()
+            attributes = content.get("Item") or content["Key"]
+            found.add(Key(attributes[USER_ID]["S"], attributes[RECORD_KEY]["S"]))
+    return frozenset(found)
+
+
+def _error(
+    entries: tuple[Entry, ...], left: Left, failure: Failure, binding: Binding
+) -> BatchWriteError:
+    remaining = {entry.key for entry in left.entries}
+    unknown = [e.key.record_key for e in left.entries if e.key in left.doubtful]
+    not_applied = [e.key.record_key for e in left.entries if e.key not in left.doubtful]
+    cause = service_error(BatchWriteItem.name, failure, binding.settings)
+    causes = dict.fromkeys(not_applied[:1], cause)
+    for key in unknown:
+        causes[key] = OutcomeUnknownError(
+            f"{describe(key)}: the reply was lost, and nobody can say whether it was applied;"
+            " read it, or write it again",
+            record_key=key,
+        )
+    shown = ", ".join(describe(key) for key in (not_applied + unknown)[:3])
+    return BatchWriteError(
+        f"{len(not_applied)} of {len(entries)} writes of the batch were not applied, {len(unknown)}"
+        f" are unknown ({shown}{', …' if len(remaining) > 3 else ''}): {cause}",
+        cause=table_of(binding).connection.exception(
+            BatchWriteItem.name, failure, {"TableName": binding.settings.table_name}
+        ),
+        applied=[e.key.record_key for e in entries if e.key not in remaining],
+        not_applied=not_applied,
+        unknown=unknown,
+        causes=causes,
+    )

@@ -1,0 +1,59 @@
+"""What a record needs of the store it belongs to, below the store itself."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+
+from thrivecalc_models.protocol import RetryPolicy
+from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport import BotocoreTransport, Driver
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _fresh_id() -> str:
+    return str(uuid.uuid4())
+
+
+@attrs.define(kw_only=True, eq=False)
+class Binding:
+    """Where a record's requests go, and by which rules: settings, driver, clock, retry."""
+
+    settings: Settings
+    driver: Driver
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    js_safe_numbers: bool = True
+    clock: Callable[[], datetime] = _now
+    new_id: Callable[[], str] = _fresh_id
+    rng: random.Random = attrs.field(factory=random.Random)
+
+
+class _Default:
+    """The binding of class methods: made from the environment when first needed, or given."""
+
+    binding: Binding | None = None
+
+
+def default_binding() -> Binding:
+    """The binding of everything that belongs to no store yet."""
+    if _Default.binding is None:
+        _Default.binding = connect(resolve_settings())
+    return _Default.binding
+
+
+def set_default_binding(binding: Binding | None) -> None:
+    """Use this one from now on; None goes back to the environment."""
+    _Default.binding = binding
+
+
+def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
+    transport = BotocoreTransport(settings, timeout=timeout, max_concurrency=max_concurrency)
+    driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
+    return Binding(settings=settings, driver=driver)

@@ -1,0 +1,346 @@
+"""PynamoDB's connection over our driver: its requests, our retries and judgement, its exceptions.
+
+Messages of exceptions raised here are our own words or AWS's constant texts, since the service's
+own may repeat what was sent; those are kept as `.failure.message` of the exception's `.cause`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import attrs
+import botocore.exceptions as aws
+from pynamodb.connection.base import Connection, MetaTable
+from pynamodb.connection.table import TableConnection
+from pynamodb.exceptions import (
+    CancellationReason,
+    DeleteError,
+    GetError,
+    PutError,
+    PynamoDBConnectionError,
+    UpdateError,
+    VerboseClientError,
+)
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Send, Wait
+from thrivecalc_models.protocol import Backoff, RetryPolicy, ServiceFailure, persist, service_error
+from thrivecalc_models.records.binding import Binding
+from thrivecalc_models.table import Settings
+from thrivecalc_models.wire import Item
+
+R = TypeVar("R")
+Json = dict[str, Any]
+IsOurs = Callable[[Item | None], bool]
+"""Whether the stored item, None if there is none, shows that our own earlier try was applied."""
+
+_READS = frozenset(
+    """GetItem BatchGetItem Query Scan TransactGetItems DescribeTable DescribeTimeToLive
+    ListTables""".split()
+)
+_OF_TABLES = frozenset(
+    """DescribeTable ListTables UpdateTable UpdateTimeToLive DescribeTimeToLive DeleteTable
+    CreateTable""".split()
+)
+_WRAPPED: dict[str, tuple[type[PynamoDBConnectionError], str]] = {
+    "PutItem": (PutError, "Failed to put item"),
+    "UpdateItem": (UpdateError, "Failed to update item"),
+    "DeleteItem": (DeleteError, "Failed to delete item"),
+}
+
+
+class StoreConnection(Connection):
+    """PynamoDB's connection to the one table of a store."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(region=binding.settings.region, host=binding.settings.endpoint)
+        # Not the binding itself: it is the key under which this connection is kept.
+        self._settings = binding.settings
+        self._driver = binding.driver
+        self._policy = binding.retry
+        self._rng = binding.rng
+        self.add_meta_table(_meta_table(binding.settings.table_name))
+
+    def __repr__(self) -> str:
+        return f"StoreConnection<{self._settings.endpoint or self._settings.region}>"
+
+    def dispatch(self, operation_name: str, operation_kwargs: Json) -> Json:
+        """As PynamoDB's own, but arguments are never logged."""
+        if operation_name not in _OF_TABLES:
+            operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
+        return self._signalling(
+            operation_name, lambda: self._make_api_call(operation_name, operation_kwargs)
+        )
+
+    def write(
+        self, operation: str, kwargs: Json, *, repeatable: bool, is_ours: IsOurs | None = None
+    ) -> Json:
+        """PutItem, UpdateItem or DeleteItem, sent again after a lost reply only if `repeatable`.
+
+        Raises PutError, UpdateError or DeleteError, whose `cause` has the `failure`.
+        """
+        kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
+        if "ConditionExpression" in kwargs:
+            kwargs.setdefault("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
+        protocol = send_write(
+            Call(operation, codec.to_text(kwargs)),
+            self._policy,
+            self._rng,
+            repeatable=repeatable,
+            is_ours=is_ours,
+        )
+        result = self.perform(operation, protocol)
+        if isinstance(result, Reply):
+            return result.body
+        cause = self.exception(operation, result, kwargs)
+        wrapper, what = _WRAPPED[operation]
+        raise wrapper(f"{what}: {cause}", cause) from cause
+
+    def read_many(self, protocol: Protocol[list[Item]]) -> list[Item]:
+        """What a reading protocol returns. Raises GetError."""
+        failed: ServiceFailure
+        try:
+            return self.perform("BatchGetItem", protocol)
+        except ServiceFailure as failure:
+            failed = failure
+        kwargs = {"TableName": self._settings.table_name}
+        cause = self.exception(failed.operation, failed.failure, kwargs)
+        raise GetError(f"Failed to batch get items: {cause}", cause) from cause
+
+    def perform(self, operation: str, protocol: Protocol[R]) -> R:
+        """What a protocol returns, with PynamoDB's signals around it."""
+        return self._signalling(operation, lambda: self._driver.run(protocol))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass as the driver does."""
+        self._driver.run(_pause(seconds))
+
+    def _signalling(self, operation: str, call: Callable[[], R]) -> R:
+        request_id = uuid.uuid4()
+        self.send_pre_boto_callback(operation, request_id, self._settings.table_name)
+        result = call()
+        self.send_post_boto_callback(operation, request_id, self._settings.table_name)
+        return result
+
+    def _make_api_call(self, operation_name: str, operation_kwargs: Json) -> Json:
+        result = self._driver.run(self._protocol(operation_name, operation_kwargs))
+        if isinstance(result, Reply):
+            return result.body
+        raise self.exception(operation_name, result, operation_kwargs)
+
+    def _protocol(self, operation: str, kwargs: Json) -> Protocol[Reply | Failure]:
+        call = Call(operation, codec.to_text(kwargs))
+        if operation in _READS:
+            return persist(call, self._policy, self._rng)
+        if operation == "TransactWriteItems":
+            # With a token of its own a transaction is applied once, however often it is sent.
+            call = Call(operation, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)
+        return send_write(
+            call, self._policy, self._rng, repeatable=_same_twice(operation, call.parameters)
+        )
+
+    def exception(self, operation: str, failure: Failure, kwargs: Json) -> Exception:
+        """What botocore would raise for a failure, with our words; `.failure` has the facts."""
+        if _before_any_reply(failure):
+            error = _network_error(failure, self._settings)
+        else:
+            error = self._client_error(operation, failure, kwargs)
+        vars(error)["failure"] = failure
+        return error
+
+    def _client_error(self, operation: str, failure: Failure, kwargs: Json) -> Exception:
+        response: Json = {
+            "Error": {
+                "Code": _CODES.get(failure.code, failure.code),
+                "Message": _message(operation, failure, self._settings),
+            },
+            "ResponseMetadata": {
+                "RequestId": failure.request_id or "",
+                "HTTPStatusCode": failure.status,
+            },
+        }
+        if failure.item is not None:
+            response["Item"] = codec.to_bytes(failure.item)
+        facts = {
+            "request_id": failure.request_id or "",
+            "table_name": self._get_table_name_for_error_context(kwargs),
+        }
+        reasons = [
+            None
+            if reason.code == "None"
+            else CancellationReason(
+                code=reason.code,
+                message=_CONSTANT_TEXTS.get(f"{reason.code}Exception"),
+                raw_item=codec.to_bytes(reason.item),
+            )
+            for reason in failure.reasons
+        ]
+        return VerboseClientError(response, operation, facts, cancellation_reasons=reasons)
+
+
+class StoreTable(TableConnection):
+    """PynamoDB's table connection to the one table of a store."""
+
+    connection: StoreConnection
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding.settings.table_name)
+        self.connection = StoreConnection(binding)
+
+
+_tables: WeakKeyDictionary[Binding, StoreTable] = WeakKeyDictionary()
+
+
+def table_of(binding: Binding) -> StoreTable:
+    """The connection of a binding; always the same one."""
+    found = _tables.get(binding)
+    return _tables.setdefault(binding, StoreTable(binding)) if found is None else found
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """The failure behind an exception of PynamoDB, None where it was no request that failed."""
+    failure = getattr(getattr(error, "cause", None), "failure", None)
+    return failure if isinstance(failure, Failure) else None
+
+
+def send_write(
+    call: Call,
+    policy: RetryPolicy,
+    rng: Any,
+    *,
+    repeatable: bool,
+    is_ours: IsOurs | None = None,
+) -> Protocol[Reply | Failure]:
+    """Send one write until its end is known or nothing more may be sent.
+
+    After a try that may have been applied it is sent again only if that is `repeatable`; a
+    condition that fails then is judged by the stored item, and what stays in doubt comes back as
+    a failure that may have been applied, never as a failed condition.
+    """
+    started = yield Wait(0.0)
+    backoff = Backoff(policy, rng, since=started.at)
+    lost: Failure | None = None
+    attempt = 1
+    while True:
+        received = yield Send((call,), attempt)
+        result = received.results[0]
+        if isinstance(result, Reply):
+            return result
+        if lost is not None and result.kind is Kind.CONDITION_FAILED:
+            if is_ours is None or not is_ours(result.item):
+                return lost
+            attributes = {"Attributes": result.item} if call.name == "UpdateItem" else {}
+            return Reply(body=attributes, request_id=result.request_id)
+        if result.applied_maybe:
+            lost = result
+        wait = None
+        if result.again and (lost is None or repeatable):
+            wait = backoff.next_wait(result, received.at)
+        if wait is None:
+            return result if lost is None else attrs.evolve(result, applied_maybe=True)
+        yield Wait(wait)
+        attempt += 1
+
+
+def _pause(seconds: float) -> Protocol[None]:
+    yield Wait(seconds)
+
+
+def _same_twice(operation: str, request: Json) -> bool:
+    """Whether a request of unknown meaning can be sent again after its reply was lost."""
+    if operation in ("PutItem", "DeleteItem"):
+        return "ConditionExpression" not in request
+    return operation in ("BatchWriteItem", "TransactWriteItems")
+
+
+# --- what PynamoDB knows of the table, and the exceptions it expects ------------------------------
+
+
+def _meta_table(table_name: str) -> MetaTable:
+    def keys(hash_key: str, range_key: str) -> list[dict[str, str]]:
+        return [
+            {"AttributeName": hash_key, "KeyType": "HASH"},
+            {"AttributeName": range_key, "KeyType": "RANGE"},
+        ]
+
+    names = (table.USER_ID, table.RECORD_KEY, table.DATA_TYPE)
+    return MetaTable(
+        {
+            "TableName": table_name,
+            "KeySchema": keys(table.USER_ID, table.RECORD_KEY),
+            "AttributeDefinitions": [
+                {"AttributeName": name, "AttributeType": "S"} for name in names
+            ],
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": table.INDEX_NAME,
+                    "KeySchema": keys(table.USER_ID, table.DATA_TYPE),
+                }
+            ],
+        }
+    )
+
+
+_CODES = {
+    "UnprocessedKeys": "ProvisionedThroughputExceededException",
+    "UnprocessedItems": "ProvisionedThroughputExceededException",
+}
+_CONSTANT_TEXTS = {"ConditionalCheckFailedException": "The conditional request failed"}
+
+
+def _message(operation: str, failure: Failure, settings: Settings) -> str:
+    if failure.code in _CONSTANT_TEXTS:
+        return _CONSTANT_TEXTS[failure.code]
+    if failure.kind is Kind.TRANSACTION_CANCELLED:
+        codes = ", ".join(reason.code for reason in failure.reasons)
+        return f"the transaction was cancelled, nothing was applied; for these reasons: [{codes}]"
+    text = str(service_error(operation, failure, settings)).replace(
+        "its own words are in .service_message", "its own words are in .cause.failure.message"
+    )
+    in_doubt = failure.applied_maybe and operation not in _READS
+    return f"{text}; whether it was applied is unknown" if in_doubt else text
+
+
+def _before_any_reply(failure: Failure) -> bool:
+    """Whether the network, or the credential chain, failed before the service said anything."""
+    return (
+        failure.kind in (Kind.UNAVAILABLE, Kind.CREDENTIALS)
+        and failure.status is None
+        and failure.request_id is None
+    )
+
+
+_BY_ENDPOINT: dict[str, type[Exception]] = {
+    cls.__name__: cls
+    for cls in (
+        aws.EndpointConnectionError,
+        aws.ConnectTimeoutError,
+        aws.ReadTimeoutError,
+        aws.ConnectionClosedError,
+    )
+}
+
+
+def _network_error(failure: Failure, settings: Settings) -> Exception:
+    code = failure.code
+    if failure.kind is Kind.CREDENTIALS:
+        if code == "NoCredentialsError":
+            return aws.NoCredentialsError()  # type: ignore[no-any-return]
+        return aws.CredentialRetrievalError(  # type: ignore[no-any-return]
+            provider="the credential chain", error_msg=code
+        )
+    endpoint = settings.endpoint or f"https://dynamodb.{settings.region}.amazonaws.com"
+    if "SSL" in code:
+        return aws.SSLError(  # type: ignore[no-any-return]
+            endpoint_url=endpoint, error="the certificate or the handshake was refused"
+        )
+    if code in _BY_ENDPOINT:
+        cls = _BY_ENDPOINT[code]
+    elif not failure.applied_maybe:
+        cls = aws.EndpointConnectionError
+    else:
+        cls = aws.ReadTimeoutError if "Timeout" in code else aws.ConnectionClosedError
+    return cls(endpoint_url=endpoint)

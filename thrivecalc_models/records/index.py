@@ -1,0 +1,35 @@
+"""The global secondary index, which lists a user's records of one type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pynamodb.attributes import UnicodeAttribute
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+
+from thrivecalc_models import table
+
+if TYPE_CHECKING:
+    from thrivecalc_models.records.model import UserRecord
+
+
+class _TypeKey(UnicodeAttribute):
+    """`dataType` as a key: text, or the record class that stands for it."""
+
+    def serialize(self, value: Any) -> str:
+        return value if isinstance(value, str) else str(value.own_data_type())
+
+
+class DataTypeIndex(GlobalSecondaryIndex["UserRecord"]):
+    """`DataTypeIndex`: partition key `userId`, sort key `dataType`, every attribute projected.
+
+    `SavingsGoal.by_type.query(user_id)` reads one type, `UserRecord.by_type.query(user_id)` all.
+    An index is never read consistently, so `consistent_read=True` is refused.
+    """
+
+    class Meta:
+        index_name = table.INDEX_NAME
+        projection = AllProjection()
+
+    user_id = UnicodeAttribute(hash_key=True, attr_name=table.USER_ID)
+    data_type = _TypeKey(range_key=True, attr_name=table.DATA_TYPE)

@@ -1,0 +1,403 @@
+"""`UserRecord`: the PynamoDB model of the table, and the record that remembers what it read."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NoReturn, cast
+
+from pynamodb.models import MetaModel, Model
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.codec import Unfit
+from thrivecalc_models.errors import CorruptItemError, InvalidKeyError, InvalidRecordError
+from thrivecalc_models.records.attributes import (
+    DataTypeAttribute,
+    DerivedKeyAttribute,
+    ExpiryAttribute,
+    KeyAttribute,
+    MapAttribute,
+    PayloadAttribute,
+    TimestampAttribute,
+)
+from thrivecalc_models.records.binding import Binding, default_binding
+from thrivecalc_models.records.index import DataTypeIndex
+from thrivecalc_models.records.pynamo import PynamoReads, PynamoWrites
+from thrivecalc_models.records.state import (
+    UNREAD,
+    State,
+    identity_problems,
+    payload_from,
+    stamp_problems,
+)
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    check_record_id,
+    check_user_id,
+    describe,
+    record_key,
+    split_key,
+)
+
+
+class _LazySettings(type):
+    """PynamoDB's `Meta`, whose settings are read when they are first asked for."""
+
+    @property
+    def table_name(cls) -> str:
+        return default_binding().settings.table_name
+
+
+class RecordMeta(MetaModel):
+    """Checks a record class when it is defined."""
+
+    def __init__(
+        cls, name: str, bases: Any, namespace: Any, discriminator: str | None = None
+    ) -> None:
+        super().__init__(name, bases, namespace, discriminator)
+        keep_for = namespace.get("keep_for")
+        if keep_for is not None and (
+            not isinstance(keep_for, timedelta) or keep_for <= timedelta(0)
+        ):
+            raise TypeError(f"{name}.keep_for takes a positive timedelta")
+
+
+class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
+    """One record of one user: an item of the table with its payload.
+
+    `SavingsGoal(user_id, data=SavingsGoalData(...))` makes a new one with a fresh record id;
+    `record_id=` sets one. It compares by identity, its payload by value. A record belongs to the
+    store that read or wrote it.
+    """
+
+    class Meta(metaclass=_LazySettings):
+        region = None
+        host = None
+        billing_mode = "PAY_PER_REQUEST"
+
+    user_id = KeyAttribute(hash_key=True, attr_name=table.USER_ID)
+    record_key = DerivedKeyAttribute(range_key=True, attr_name=table.RECORD_KEY)
+    data_type = DataTypeAttribute(attr_name=table.DATA_TYPE)
+    record_id = KeyAttribute(attr_name=table.RECORD_ID)
+    data: MapAttribute[Any] = MapAttribute(attr_name=table.DATA)
+    created_at = TimestampAttribute(attr_name=table.CREATED_AT)
+    updated_at = TimestampAttribute(attr_name=table.UPDATED_AT)
+    ttl = ExpiryAttribute(attr_name=table.TTL)
+
+    by_type = DataTypeIndex()
+
+    keep_for: ClassVar[timedelta | None] = None
+
+    _binding: Binding | None = None
+    _attempt: Any = None
+    _has_fresh_id = False
+
+    # --- construction -----------------------------------------------------------------------------
+
+    def __init__(
+        self,
+        hash_key: str | None = None,
+        range_key: str | None = None,
+        _user_instantiated: bool = True,
+        **attributes: Any,
+    ) -> None:
+        self.attribute_values = {}
+        self._state = State()
+        if not _user_instantiated:
+            return
+        unknown = set(attributes) - set(self.get_attributes())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no attribute {min(unknown)!r}")
+        self._set_type(attributes.pop("data_type", None))
+        self.user_id = attributes.pop("user_id", hash_key)
+        given_id = attributes.pop("record_id", None)
+        range_key = attributes.pop("record_key", range_key)
+        self._has_fresh_id = given_id is None and range_key is None
+        self.record_id = self._id_of(range_key) if given_id is None else given_id
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def _set_type(self, data_type: str | None) -> None:
+        own = type(self).own_data_type()
+        if own is None:
+            raise TypeError(
+                f"{type(self).__name__} has no data type; define the class with discriminator=..."
+            )
+        if data_type not in (None, own):
+            raise InvalidKeyError(f"a {type(self).__name__} is of the type {own!r}", path="dataType")
+
+    def _id_of(self, range_key: str | None) -> str:
+        if range_key is None:
+            return str(uuid.uuid4())
+        parts = split_key(range_key)
+        if parts is None or parts[0] != self.data_type:
+            raise InvalidKeyError(
+                f"a record key of {type(self).__name__} starts with {self.data_type}#",
+                path=table.RECORD_KEY,
+            )
+        return parts[1]
+
+    @classmethod
+    def own_data_type(cls) -> str | None:
+        """The `dataType` of this class; None for UserRecord itself and for UnknownRecord."""
+        data_type: str | None = UserRecord.data_type.get_discriminator(cls)
+        return data_type
+
+    @classmethod
+    def key(cls, record_id: str) -> str:
+        """The record key of a record id of this type. Raises InvalidKeyError."""
+        data_type = cls.own_data_type()
+        if data_type is None:
+            raise InvalidKeyError(
+                f"{cls.__name__} has no data type, so its keys cannot be made from a record id",
+                path=table.DATA_TYPE,
+            )
+        return record_key(data_type, check_record_id(record_id, data_type))
+
+    @classmethod
+    def payload_class(cls) -> type | None:
+        """The payload class of this type, None where `data` is a plain dict."""
+        attribute = cls.get_attributes()["data"]
+        return attribute.payload_class if isinstance(attribute, PayloadAttribute) else None
+
+    # --- identity ---------------------------------------------------------------------------------
+
+    def _set_identity(self, name: str, value: Any) -> None:
+        if self._state.stored is not None:
+            raise InvalidKeyError(
+                f"{name} of a stored record cannot change; add a new record instead", path=name
+            )
+        if name == table.USER_ID:
+            check_user_id(value)
+        else:
+            check_record_id(value, self.data_type)
+        self.attribute_values[name] = value
+
+    def _record_key(self) -> str:
+        stored = self._state.stored
+        if stored is not None:
+            return str(stored[table.RECORD_KEY]["S"])
+        return record_key(self.data_type, self.attribute_values[table.RECORD_ID])
+
+    def _data_type(self) -> str:
+        return type(self).own_data_type() or ""
+
+    # --- what was read ----------------------------------------------------------------------------
+
+    def _form(self, name: str) -> AttributeValue | None:
+        return (self._state.base or {}).get(name)
+
+    def _payload(self) -> Any:
+        state = self._state
+        if state.payload is UNREAD:
+            self._refuse_malformed("read")
+            if state.base is None or table.DATA not in state.base:
+                return None
+            state.payload = payload_from(state, type(self).payload_class())
+        return state.payload
+
+    def _set_payload(self, value: Any) -> None:
+        self._check_changeable(table.DATA)
+        checked = cast("MapAttribute[Any]", type(self).data).check(value)
+        if self._state.extra_data is None and self._state.data_map() is not None:
+            self.extra_data  # read before the payload is replaced: the extras stay
+        self._state.payload = checked
+
+    def _set_stamp(self, name: str, value: datetime | None) -> None:
+        if self._state.stored is not None:
+            raise InvalidRecordError(
+                f"{name} is set by the library when the record is written", path=name
+            )
+        self.attribute_values[name] = value
+
+    @property
+    def extra_data(self) -> dict[str, Any]:
+        """What `data` holds beyond the declared fields; changes are written with the record."""
+        state = self._state
+        if state.extra_data is None:
+            self._refuse_malformed("read")
+            payload_class = type(self).payload_class()
+            content = state.data_map()
+            known = payload_class is not None and content is not None
+            state.extra_data = codec.undeclared(payload_class, content) if known else {}  # type: ignore[arg-type]
+        return state.extra_data
+
+    @property
+    def extra_attributes(self) -> dict[str, Any]:
+        """The item's top-level attributes beyond the declared ones."""
+        state = self._state
+        if state.extra_attributes is None:
+            state.extra_attributes = {
+                name: codec.decode_plain(form, name)
+                for name, form in (state.base or {}).items()
+                if name not in table.DECLARED
+            }
+        return state.extra_attributes
+
+    @property
+    def item(self) -> Item | None:
+        """The stored item in DynamoDB's JSON (a copy); None for a record that was never stored."""
+        return copy.deepcopy(self._state.stored)
+
+    @property
+    def version(self) -> str:
+        """Opaque text that changes with every write; empty for a record never stored."""
+        if self._state.stored is None:
+            return ""
+        text = json.dumps(self._state.stored, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    # --- what is odd ------------------------------------------------------------------------------
+
+    @property
+    def malformed(self) -> bool:
+        """Whether the stored item does not fit its class: `data` cannot be read, only deleted."""
+        return self._examine() is not None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is odd about the stored item, as texts without values."""
+        unfit = self._examine()
+        stored = self._state.stored
+        if stored is None:
+            return []
+        readable = {
+            table.CREATED_AT: self.created_at is not None,
+            table.UPDATED_AT: self.updated_at is not None,
+            table.TTL: self.ttl is not None,
+        }
+        found = identity_problems(stored) if not self._state.projected else []
+        if unfit is not None and (unfit.path, unfit.reason) not in found:
+            found.append((unfit.path, unfit.reason))
+        if not self._state.projected:
+            found += stamp_problems(stored, readable)
+        return [f"{path} {reason}" for path, reason in found]
+
+    def _examine(self) -> Unfit | None:
+        state = self._state
+        if state.stored is None or state.examined or state.projected:
+            return state.unfit
+        state.examined = True
+        identity = identity_problems(state.stored)
+        if identity:
+            state.unfit = Unfit(*identity[0])
+            return state.unfit
+        try:
+            if state.payload is UNREAD:
+                payload_from(state, type(self).payload_class())
+        except Unfit as unfit:
+            state.unfit = unfit.with_traceback(None)
+        return state.unfit
+
+    def _refuse_malformed(self, verb: str) -> None:
+        unfit = self._examine()
+        if unfit is not None:
+            raise self._corrupt(unfit, verb)
+
+    def _corrupt(self, unfit: Unfit, verb: str) -> CorruptItemError:
+        key = self.record_key
+        return CorruptItemError(
+            f"{describe(key)} cannot be {verb}: {unfit.path} {unfit.reason}; look at record.item,"
+            " mend it in the table or delete it",
+            record_key=key,
+            path=unfit.path,
+            item=self.item,
+        )
+
+    def _check_changeable(self, name: str) -> None:
+        self._refuse_malformed("changed")
+        self._refuse_projected()
+
+    def _refuse_projected(self) -> None:
+        if self._state.projected:
+            raise InvalidRecordError(
+                f"{describe(self.record_key)} was read in part (attributes_to_get) and is"
+                " read-only; read it whole to change it"
+            )
+
+    # --- what it shows, and what it refuses -------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.attribute_values.get(table.RECORD_ID, '?')}>"
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "a record belongs to its store and cannot be pickled or copied; hand over record.item"
+            " and use read_item"
+        )
+
+    # --- from items -------------------------------------------------------------------------------
+
+    @classmethod
+    def from_item(
+        cls, item: Item, *, binding: Binding | None = None, projected: bool = False
+    ) -> UserRecord:
+        """The record of a stored item, in the class that its type says."""
+        record_class = class_of_item(item)
+        record = record_class(_user_instantiated=False)
+        record._binding = binding
+        record._remember(State.of_stored(item, projected=projected))
+        return record
+
+    def _remember(self, state: State) -> None:
+        """Start over from a state, as if just read."""
+        self._state = state
+        stored = state.stored or {}
+        key = stored.get(table.RECORD_KEY, {}).get("S", "")
+        parts = split_key(key)
+        self.attribute_values.clear()
+        self.attribute_values[table.USER_ID] = stored.get(table.USER_ID, {}).get("S")
+        self.attribute_values[table.RECORD_ID] = stored.get(table.RECORD_ID, {}).get(
+            "S", parts[1] if parts else key
+        )
+
+
+class UnknownRecord(UserRecord):
+    """A record of a type that no class is defined for; its `data` is a plain dict."""
+
+    data: MapAttribute[dict[str, Any]] = MapAttribute(attr_name=table.DATA)
+
+    def _set_type(self, data_type: str | None) -> None:
+        if data_type is None:
+            raise TypeError("an UnknownRecord needs data_type=")
+        if UserRecord.data_type.class_of(data_type) is not None:
+            raise InvalidKeyError(
+                f"the data type {data_type!r} has a class of its own; use that", path="dataType"
+            )
+        self.attribute_values[table.DATA_TYPE] = data_type
+
+    def _data_type(self) -> str:
+        stored = self._state.stored
+        if stored is None:
+            return str(self.attribute_values[table.DATA_TYPE])
+        text = stored.get(table.DATA_TYPE, {}).get("S")
+        parts = split_key(self.record_key)
+        return str(text) if text is not None else (parts[0] if parts else "")
+
+
+def class_of_item(item: Item) -> type[UserRecord]:
+    """The class of a stored item: by its `dataType`, else by its key, else UnknownRecord."""
+    data_type = item.get(table.DATA_TYPE, {}).get("S")
+    if data_type is None:
+        parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
+        data_type = parts[0] if parts else None
+    return UserRecord.data_type.class_of(data_type) or UnknownRecord
+
+
+def read_item(item: Item) -> UserRecord:
+    """Make a record from an item in DynamoDB's JSON, such as a stream image or an export line.
+
+    Binary values may be base64 text or bytes. Raises InvalidKeyError for something that has no
+    `userId` and `recordKey` and so cannot be an item of this table.
+    """
+    for name in (table.USER_ID, table.RECORD_KEY):
+        if not isinstance(item.get(name, {}).get("S"), str):
+            raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
+    return UserRecord.from_item(codec.to_text(item))

@@ -1,0 +1,91 @@
+"""What a record remembers: the item it was read from, and what was touched since."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.codec import Origins, Unfit
+from thrivecalc_models.wire import Item, split_key
+
+UNREAD: Final = object()
+
+
+@attrs.define(eq=False)
+class State:
+    """The memory of one record.
+
+    `stored` is the item as the table is known to have it, None for a record never seen there.
+    `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
+    `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched.
+    `projected` marks a record read in part, which must not be written.
+    """
+
+    stored: Item | None = None
+    base: Item | None = None
+    payload: Any = UNREAD
+    extra_data: dict[str, Any] | None = None
+    extra_attributes: dict[str, Any] | None = None
+    origins: Origins = attrs.field(factory=Origins)
+    projected: bool = False
+    unfit: Unfit | None = None
+    examined: bool = False
+
+    @classmethod
+    def of_stored(cls, item: Item, *, projected: bool = False) -> State:
+        return cls(stored=item, base=item, projected=projected)
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything under `data` may differ from what was read."""
+        return self.payload is not UNREAD or self.extra_data is not None
+
+    def data_map(self) -> Item | None:
+        """The stored map under `data`, None where there is none."""
+        form = (self.base or {}).get(table.DATA, {})
+        content: Item | None = form.get("M")
+        return content
+
+
+def payload_from(state: State, payload_class: type | None) -> Any:
+    """Read the payload from the base. Raises Unfit where it does not fit its class."""
+    content = state.data_map()
+    if content is None:
+        form = (state.base or {}).get(table.DATA)
+        raise Unfit(table.DATA, "is missing" if form is None else f"is no map but {next(iter(form))}")
+    if payload_class is None:
+        return codec.decode_plain({"M": content}, table.DATA)
+    return codec.decode_payload(payload_class, content, state.origins)
+
+
+def identity_problems(item: Item) -> list[tuple[str, str]]:
+    """What is wrong with an item's key attributes, as (path, reason)."""
+    key = item.get(table.RECORD_KEY, {}).get("S")
+    parts = split_key(key) if isinstance(key, str) else None
+    if parts is None:
+        return [(table.RECORD_KEY, "has no # between type and record id")]
+    problems = []
+    for name, expected in zip((table.DATA_TYPE, table.RECORD_ID), parts, strict=True):
+        form = item.get(name)
+        if form is None:
+            problems.append((name, "is missing"))
+        elif form.get("S") != expected:
+            problems.append((name, "disagrees with recordKey" if "S" in form else "is no text"))
+    if not all(parts):
+        problems.append((table.RECORD_KEY, "has an empty type or record id"))
+    return problems
+
+
+def stamp_problems(item: Item, readable: dict[str, bool]) -> list[tuple[str, str]]:
+    """What is odd about timestamps and ttl: they read as None, and their stored form is kept."""
+    problems = []
+    for name in (table.CREATED_AT, table.UPDATED_AT):
+        if name not in item:
+            problems.append((name, "is missing"))
+        elif not readable[name]:
+            problems.append((name, "is no timestamp"))
+    if table.TTL in item and not readable[table.TTL]:
+        problems.append((table.TTL, "is no time in seconds between 1970 and 9999"))
+    return problems

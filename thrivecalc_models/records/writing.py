@@ -1,0 +1,428 @@
+"""From records to writes: what changed, what the whole item is, and what must still hold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.codec.values import Encoding, encode_plain, keep_form
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.operations import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Condition,
+    Equal,
+    Exists,
+    IsMap,
+    Key,
+    Path,
+    PutItem,
+    UpdateItem,
+)
+from thrivecalc_models.payloads import fields_of
+from thrivecalc_models.records.state import UNREAD
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    check_item,
+    describe,
+    format_timestamp,
+    format_ttl,
+    next_stamp,
+)
+
+if TYPE_CHECKING:
+    from thrivecalc_models.records.model import UserRecord
+
+
+@attrs.frozen
+class Changes:
+    """The attributes that differ from the snapshot: their paths, and their new forms."""
+
+    sets: tuple[tuple[Path, AttributeValue], ...]
+    removes: tuple[Path, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(path for path, _ in self.sets) + self.removes
+
+    def __bool__(self) -> bool:
+        return bool(self.sets or self.removes)
+
+
+def key_of(record: UserRecord) -> Key:
+    return Key(record.user_id, record.record_key)
+
+
+def is_stored(record: UserRecord) -> bool:
+    """Whether the record was seen in the table, so that it has a snapshot."""
+    return record._state.stored is not None
+
+
+def snapshot_of(record: UserRecord) -> Item:
+    stored = record._state.stored
+    if stored is None:
+        raise InvalidRecordError(
+            f"{describe(record.record_key)} was never stored; use add or put", path=table.DATA
+        )
+    return stored
+
+
+def stamp_for(record: UserRecord, now: datetime) -> str:
+    """The `updatedAt` of a write: never before, nor equal to, the one that was read."""
+    return format_timestamp(next_stamp(now, record.updated_at if is_stored(record) else None))
+
+
+def may_have_changed(record: UserRecord) -> bool:
+    """Whether anything was touched; if not, there is nothing to compare."""
+    state = record._state
+    return (
+        state.touched
+        or state.extra_attributes is not None
+        or table.TTL in record.attribute_values
+    )
+
+
+def changes(record: UserRecord, *, js_safe: bool) -> Changes:
+    """What would be written of a loaded record. Raises InvalidRecordError for bad values."""
+    stored = snapshot_of(record)
+    sets: list[tuple[Path, AttributeValue]] = []
+    removes: list[Path] = []
+
+    def compare(prefix: Path, old: Item, new: Item) -> None:
+        for name, form in new.items():
+            if old.get(name) != form:
+                sets.append(((*prefix, name), form))
+        removes.extend((*prefix, name) for name in old if name not in new)
+
+    if record._state.touched:
+        compare((table.DATA,), stored[table.DATA]["M"], data_map(record, js_safe=js_safe))
+    compare((), _outer(stored), _outer_now(record, js_safe=js_safe))
+    return Changes(tuple(sets), tuple(removes))
+
+
+def data_map(record: UserRecord, *, js_safe: bool) -> Item:
+    """The map under `data` as it would be written, unchanged fields in their stored form."""
+    state = record._state
+    base = state.data_map()
+    if not state.touched and base is not None:
+        return base
+    payload = record.data
+    if payload is None:
+        raise InvalidRecordError(
+            f"{describe(record.record_key)} has no data; give it a payload", path=table.DATA
+        )
+    if type(record).payload_class() is None:
+        return codec.encode_plain_map(payload, base or {}, table.DATA, js_safe=js_safe)
+    return codec.encode_data(payload, record.extra_data, base, state.origins, js_safe=js_safe)
+
+
+def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
+    """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
+    record._check_changeable(table.DATA)
+    stamp = stamp_for(record, now)
+    item: Item = {
+        table.USER_ID: {"S": record.user_id},
+        table.RECORD_KEY: {"S": record.record_key},
+        table.DATA_TYPE: {"S": record.data_type},
+        table.RECORD_ID: {"S": record.record_id},
+        table.DATA: {"M": data_map(record, js_safe=js_safe)},
+    }
+    created = _created_form(record, now)
+    if created is not None:
+        item[table.CREATED_AT] = created
+    item[table.UPDATED_AT] = {"S": stamp}
+    item |= _outer_now(record, js_safe=js_safe)
+    if not is_stored(record) and table.TTL not in item and record.keep_for is not None:
+        item[table.TTL] = {"N": format_ttl(now + record.keep_for)}
+    check_item(item, describe=describe(record.record_key))
+    return item
+
+
+def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
+    """The snapshot with the changes made, checked. Raises InvalidRecordError."""
+    stored = snapshot_of(record)
+    item = dict(stored)
+    if any(path[0] == table.DATA for path in changed.paths):
+        item[table.DATA] = {"M": dict(stored[table.DATA]["M"])}
+    for path, form in changed.sets:
+        _parent(item, path)[path[-1]] = form
+    for path in changed.removes:
+        del _parent(item, path)[path[-1]]
+    item[table.UPDATED_AT] = {"S": stamp}
+    check_item(item, describe=describe(record.record_key))
+    return item
+
+
+def _parent(item: Item, path: Path) -> Item:
+    parent: Item = item if len(path) == 1 else item[path[0]]["M"]
+    return parent
+
+
+def update_of(
+    record: UserRecord, changed: Changes, *, now: datetime, lock: bool
+) -> tuple[UpdateItem, Item]:
+    """The UpdateItem of the changed fields (the whole `data` where that does not fit), and the item after it.
+
+    Raises InvalidRecordError, and CorruptItemError for a malformed record.
+    """
+    record._check_changeable(table.DATA)
+    stamp = stamp_for(record, now)
+    after = item_after(record, changed, stamp)
+    stamped = (*changed.sets, ((table.UPDATED_AT,), {"S": stamp}))
+    condition = lock_condition(record, changed.paths) if lock else _exists(changed.paths)
+    update = UpdateItem(
+        key=key_of(record), sets=stamped, removes=changed.removes, condition=condition
+    )
+    if not update.fits():
+        update = _whole_data_update(record, changed, after, lock=lock)
+    return update, after
+
+
+def _whole_data_update(
+    record: UserRecord, changed: Changes, after: Item, *, lock: bool
+) -> UpdateItem:
+    """As much as one expression holds: `data` at once, if it still is what was read."""
+    outer = [path for path in changed.paths if path[0] != table.DATA]
+    names = [(table.DATA,), *outer]
+    guard = lock_condition(record, names) if lock else AllOf((_exists(()), *_still(record, names)))
+    update = UpdateItem(
+        key=key_of(record),
+        sets=(
+            *((path, form) for path, form in changed.sets if path[0] != table.DATA),
+            ((table.DATA,), after[table.DATA]),
+            ((table.UPDATED_AT,), after[table.UPDATED_AT]),
+        ),
+        removes=tuple(path for path in changed.removes if path[0] != table.DATA),
+        condition=guard,
+    )
+    if not update.fits():
+        raise InvalidRecordError(
+            f"{describe(record.record_key)} has more changed top-level attributes than one update"
+            " holds (4 KB of expression); use put",
+        )
+    return update
+
+
+def put_of(
+    record: UserRecord, *, now: datetime, js_safe: bool, condition: Condition | None = None
+) -> PutItem:
+    return PutItem(
+        key=key_of(record),
+        item=whole_item(record, now=now, js_safe=js_safe),
+        condition=condition,
+    )
+
+
+KEY_IS_FREE: Condition = Absent((table.RECORD_KEY,))
+
+
+def lock_condition(record: UserRecord, paths: tuple[Path, ...] | list[Path] = ()) -> AllOf:
+    """The item exists, with the stamp that was read, and so are the fields being changed.
+
+    The fields are compared too, since two hosts whose clocks disagree can write the same stamp.
+    """
+    parts = [_exists(paths), *_still(record, [(table.UPDATED_AT,), *paths])]
+    return AllOf(tuple(parts))
+
+
+def unchanged_condition(record: UserRecord) -> AllOf:
+    """The item is what was read: its stamp and the whole of its data."""
+    return lock_condition(record, [(table.DATA,)])
+
+
+def unchanged_or_gone(record: UserRecord) -> AnyOf:
+    return AnyOf((KEY_IS_FREE, unchanged_condition(record)))
+
+
+def _exists(paths: tuple[Path, ...] | list[Path]) -> Condition:
+    exists = Exists((table.RECORD_KEY,))
+    if any(len(path) > 1 for path in paths):
+        return AllOf((exists, IsMap((table.DATA,))))
+    return exists
+
+
+def _still(record: UserRecord, paths: list[Path]) -> list[Condition]:
+    """That each path still has the form that was read."""
+    conditions: list[Condition] = []
+    for path in paths:
+        form = _form_at(snapshot_of(record), path)
+        conditions.append(Absent(path) if form is None else Equal(path, form))
+    return conditions
+
+
+def _form_at(item: Item, path: Path) -> AttributeValue | None:
+    form = item.get(path[0])
+    for name in path[1:]:
+        form = (form or {}).get("M", {}).get(name)
+    return form
+
+
+# --- the top level of the item --------------------------------------------------------------------
+
+
+def _outer(item: Item) -> Item:
+    """The attributes that callers may change: `ttl` and the undeclared ones."""
+    own = table.DECLARED - {table.TTL}
+    return {name: form for name, form in item.items() if name not in own}
+
+
+def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
+    base = _outer(record._state.base or {})
+    ttl = base.pop(table.TTL, None)
+    extras = record._state.extra_attributes
+    if extras is not None:
+        base = _extras_now(extras, base, js_safe=js_safe)
+    form = _ttl_form(record, ttl)
+    return base if form is None else base | {table.TTL: form}
+
+
+def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
+    encoded: Item = {}
+    for name, value in extras.items():
+        if name in table.DECLARED:
+            raise InvalidRecordError(
+                f"{name} is a declared attribute and cannot be among the extra attributes",
+                path=name,
+            )
+        encoded[name] = keep_form(
+            base.get(name),
+            decode=lambda form, at=name: codec.decode_plain(form, at),  # type: ignore[misc]
+            encode=lambda given, how, form, at=name: encode_plain(  # type: ignore[misc]
+                given, at, encoding=how, base=form, depth=1
+            ),
+            value=value,
+            encoding=Encoding(js_safe=js_safe),
+        )
+    return encoded
+
+
+def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeValue | None:
+    if table.TTL not in record.attribute_values:
+        return stored
+    value = record.attribute_values[table.TTL]
+    if value == type(record).ttl._read(stored):
+        return stored
+    return None if value is None else {"N": format_ttl(value)}
+
+
+def _created_form(record: UserRecord, now: datetime) -> AttributeValue | None:
+    if is_stored(record):
+        return snapshot_of(record).get(table.CREATED_AT)
+    given = record.attribute_values.get(table.CREATED_AT)
+    return {"S": format_timestamp(given or now)}
+
+
+# --- after a write --------------------------------------------------------------------------------
+
+
+def absorb(record: UserRecord, item: Item, written: Item) -> None:
+    """Make `item` the snapshot; what was edited since `written` was encoded stays edited.
+
+    `written` is the item as the write meant it to be. Fields that still say what it says take on
+    what is stored; the others keep their value, as a further change.
+    """
+    edited = _edits_since(record, written)
+    keep = record._state
+    record._remember(type(keep).of_stored(item))
+    state = record._state
+    if keep.payload is UNREAD or record.malformed:
+        fresh = None
+    else:
+        fresh = record.data
+        state.payload = keep.payload
+        _overwrite(record, fresh, edited)
+    if keep.extra_data is not None and not record.malformed:
+        _merge(keep.extra_data, record.extra_data, edited.extra_data)
+        state.extra_data = keep.extra_data
+    if keep.extra_attributes is not None:
+        _merge(keep.extra_attributes, record.extra_attributes, edited.extra_attributes)
+        state.extra_attributes = keep.extra_attributes
+    if edited.ttl:
+        record.attribute_values[table.TTL] = edited.ttl[0]
+
+
+def restore(record: UserRecord, item: Item) -> None:
+    """Make `item` the snapshot and every value what it says, in place."""
+    keep = record._state
+    record._remember(type(keep).of_stored(item))
+    if record.malformed:
+        return
+    state = record._state
+    if keep.payload is not UNREAD:
+        fresh = record.data
+        state.payload = keep.payload
+        _overwrite(record, fresh, _Edits())
+    if keep.extra_data is not None:
+        _merge(keep.extra_data, record.extra_data, frozenset())
+        state.extra_data = keep.extra_data
+    if keep.extra_attributes is not None:
+        _merge(keep.extra_attributes, record.extra_attributes, frozenset())
+        state.extra_attributes = keep.extra_attributes
+
+
+@attrs.frozen
+class _Edits:
+    """Names of what differs from what was written: fields by wire name, extras, and the ttl."""
+
+    data: frozenset[str] = frozenset()
+    extra_data: frozenset[str] = frozenset()
+    extra_attributes: frozenset[str] = frozenset()
+    ttl: tuple[datetime | None, ...] = ()
+
+
+def _edits_since(record: UserRecord, written: Item) -> _Edits:
+    """What the caller edited after `written` was encoded."""
+    state = record._state
+    content = written[table.DATA]["M"]
+    outer = _outer(written)
+    ttl_then = type(record).ttl._read(outer.pop(table.TTL, None))
+    ttl_now = record.attribute_values.get(table.TTL, ttl_then)
+    return _Edits(
+        data=_edited_payload(state.payload, content, state.origins),
+        extra_data=codec.edited_names(
+            state.extra_data, _undeclared_forms(type(record).payload_class(), content)
+        ),
+        extra_attributes=codec.edited_names(state.extra_attributes, outer),
+        ttl=() if ttl_now == ttl_then else (ttl_now,),
+    )
+
+
+def _edited_payload(payload: Any, content: Item, origins: codec.Origins) -> frozenset[str]:
+    if payload is UNREAD:
+        return frozenset()
+    if isinstance(payload, dict):
+        return codec.edited_names(payload, content)
+    return codec.edited_fields(payload, content, origins)
+
+
+def _undeclared_forms(payload_class: type | None, content: Item) -> Item:
+    if payload_class is None:
+        return {}
+    return {name: content[name] for name in codec.undeclared_names(payload_class, content)}
+
+
+def _overwrite(record: UserRecord, fresh: Any, edits: _Edits) -> None:
+    """Give the caller's payload the fresh values, but for the edited fields."""
+    payload = record._state.payload
+    if isinstance(payload, dict):
+        _merge(payload, fresh, edits.data)
+        return
+    for field in fields_of(type(payload)):
+        value = getattr(fresh, field.name)
+        if field.wire_name not in edits.data and getattr(payload, field.name) != value:
+            setattr(payload, field.name, value)
+    record._state.origins.learn(payload, record._state.data_map() or {})
+
+
+def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) -> None:
+    """Make a caller's dict say what is stored, in place, but for the edited names."""
+    for name in [name for name in kept if name not in fresh and name not in edited]:
+        del kept[name]
+    for name, value in fresh.items():
+        if name not in edited and kept.get(name, UNREAD) != value:
+            kept[name] = value

@@ -1,0 +1,539 @@
+"""`DataStore` and `UserData`: the table, and one user's part of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar, overload
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.cursors import make_cursor, read_cursor
+from thrivecalc_models.errors import (
+    CommitError,
+    ConfigurationError,
+    ConflictError,
+    InvalidRecordError,
+    RecordExistsError,
+    RecordNotFoundError,
+    ThriveCalcError,
+)
+from thrivecalc_models.local import EmbeddedEngine
+from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
+from thrivecalc_models.records import Binding, UserRecord, edits
+from thrivecalc_models.records.access import Access, DataTypeLike
+from thrivecalc_models.operations import Query
+from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport import BotocoreTransport, Driver
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
+
+R = TypeVar("R", bound=UserRecord)
+T = TypeVar("T")
+
+# Inside UserData, `list` is the method.
+ListOf = list
+Records = list[UserRecord]
+
+_ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
+
+
+@attrs.frozen
+class Page:
+    """Some records, and the cursor of the next page: None at the end.
+
+    A page may be empty while a cursor remains.
+    """
+
+    records: list[UserRecord]
+    cursor: str | None
+
+
+class DataStore:
+    """The table: its settings, its connections, and the way to one user's data.
+
+    Settings not given come from the environment (`DYNAMODB_TABLE_NAME`, `AWS_REGION`,
+    `AWS_ENDPOINT`). `timeout` is in seconds a request; `retry` bounds tries and seconds without
+    progress. `clock` returns an aware datetime, `new_id` a record id. Safe to share between
+    threads; after a fork the child opens connections of its own. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        table_name: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        transport: str = "auto",
+        max_concurrency: int = 8,
+        timeout: float = 10.0,
+        retry: RetryPolicy | None = None,
+        js_safe_numbers: bool = True,
+        allow_http: bool = False,
+        observer: Callable[[Any], object] | None = None,
+        clock: Callable[[], datetime] | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        settings = resolve_settings(
+            table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
+        )
+        _check_options(transport, max_concurrency, timeout)
+        way = BotocoreTransport(
+            settings, timeout=timeout, max_concurrency=max_concurrency, allow_http=allow_http
+        )
+        driver = Driver(way, settings.table_name, max_concurrency=max_concurrency)
+        given = {"clock": clock, "new_id": new_id}
+        self._binding = Binding(
+            settings=settings,
+            driver=driver,
+            retry=retry or RetryPolicy(),
+            js_safe_numbers=js_safe_numbers,
+            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+        )
+        self._engine: EmbeddedEngine | None = None
+
+    @classmethod
+    def local(cls, **options: Any) -> Self:
+        """A store on an embedded engine in this process, with its table; gone with `close()`.
+
+        Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
+        `local` is not installed.
+        """
+        engine = EmbeddedEngine()
+        try:
+            store = cls(endpoint=engine.endpoint, **options)
+            store._engine = engine
+            store.create_table()
+        except BaseException:
+            engine.close()
+            raise
+        return store
+
+    @classmethod
+    def _of(cls, binding: Binding) -> Self:
+        """A store around a binding, for simulated tables."""
+        store = cls.__new__(cls)
+        store._binding = binding
+        store._engine = None
+        return store
+
+    @property
+    def settings(self) -> Settings:
+        return self._binding.settings
+
+    @property
+    def table_name(self) -> str:
+        return self.settings.table_name
+
+    @property
+    def region(self) -> str:
+        return self.settings.region
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint in use; None is the real service."""
+        return self.settings.endpoint
+
+    def user(self, user_id: str) -> UserData:
+        """The data of one user. Raises InvalidKeyError for an id that no user can have."""
+        return UserData(Access(self._binding, user_id))
+
+    def create_table(self) -> None:
+        """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.
+
+        Waits until all is active. An engine without point-in-time recovery goes without it.
+        """
+        binding = self._binding
+        try:
+            binding.driver.run(ensure_table(self.table_name, binding.retry, binding.rng))
+        except ServiceFailure as failure:
+            error = service_error(failure.operation, failure.failure, self.settings)
+        else:
+            return
+        raise error
+
+    def close(self) -> None:
+        """Close the connections, and an embedded engine with all that is in it."""
+        self._binding.driver.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<DataStore {self.table_name} in {self.region} at {self.endpoint or 'AWS'}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a DataStore has connections and cannot be pickled; make one per process")
+
+
+def _check_options(transport: str, max_concurrency: int, timeout: float) -> None:
+    if transport not in ("auto", "botocore"):
+        raise ConfigurationError(
+            f"transport={transport!r} is not known; use 'auto' or 'botocore'"
+        )
+    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
+        raise ConfigurationError("max_concurrency takes a whole number of requests")
+    if max_concurrency < 1:
+        raise ConfigurationError("max_concurrency takes at least 1")
+    if not timeout > 0:
+        raise ConfigurationError("timeout takes seconds above 0")
+
+
+class UserData:
+    """One user's records. Nothing that is called here can reach another user's."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    @property
+    def user_id(self) -> str:
+        return self._access.user_id
+
+    def __repr__(self) -> str:
+        return f"<UserData of {self._access.binding.settings.table_name}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("UserData belongs to its store and cannot be pickled")
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @overload
+    def get(
+        self,
+        data_type: type[R],
+        record_id: str,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> R | None: ...
+    @overload
+    def get(
+        self,
+        data_type: str,
+        record_id: str,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> UserRecord | None: ...
+    def get(
+        self,
+        data_type: DataTypeLike,
+        record_id: str,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> UserRecord | None:
+        """The record, or None where there is none or it has expired."""
+        item = self._access.fetch(self._access.key(data_type, record_id), consistent=consistent)
+        return None if item is None else self._seen(item, include_expired)
+
+    def get_many(
+        self,
+        keys: Iterable[tuple[DataTypeLike, str]],
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> ListOf[UserRecord | None]:
+        """The records of (type, record id) pairs in their order; None where there is none.
+
+        A key that is asked for twice gives the same object twice.
+        """
+        wanted = [self._access.key(*pair) for pair in keys]
+        items = self._access.fetch_many(list(dict.fromkeys(wanted)), consistent=consistent)
+        found = {
+            item[table.RECORD_KEY]["S"]: self._seen(item, include_expired) for item in items
+        }
+        return [found.get(key.record_key) for key in wanted]
+
+    @overload
+    def list(
+        self,
+        data_type: type[R],
+        *,
+        order_by: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[R]: ...
+    @overload
+    def list(
+        self,
+        data_type: str,
+        *,
+        order_by: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Records: ...
+    def list(
+        self,
+        data_type: DataTypeLike,
+        *,
+        order_by: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Any:
+        """All records of a type, by record key (UTF-8 bytes) or as `order_by` says.
+
+        `order_by` is `created_at` or `updated_at`, with `-` for the latest first; records without
+        that time come last. A consistent list reads the table, since no index can be read so.
+        """
+        return self._listed(data_type, order_by, consistent, include_expired)
+
+    def list_all(
+        self,
+        *,
+        order_by: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Records:
+        """All records of the user, of every type; the order as in `list`."""
+        return self._listed(None, order_by, consistent, include_expired)
+
+    def _listed(
+        self,
+        data_type: DataTypeLike | None,
+        order_by: str | None,
+        consistent: bool,
+        include_expired: bool,
+    ) -> Any:
+        _check_order(order_by)
+        query = self._query(data_type, consistent)
+        records = [
+            record
+            for page in self._access.pages(query)
+            for item in page.items
+            if (record := self._seen(item, include_expired)) is not None
+        ]
+        return _ordered(records, order_by)
+
+    @overload
+    def iterate(
+        self,
+        data_type: type[R],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Iterator[R]: ...
+    @overload
+    def iterate(
+        self,
+        data_type: str | None = ...,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Iterator[UserRecord]: ...
+    def iterate(
+        self,
+        data_type: DataTypeLike | None = None,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Iterator[Any]:
+        """The records of a type (of all types without one), page by page, as the service orders."""
+        query = self._query(data_type, consistent)
+        return self._iterated(query, include_expired)
+
+    def _iterated(self, query: Query, include_expired: bool) -> Iterator[UserRecord]:
+        for page in self._access.pages(query):
+            for item in page.items:
+                record = self._seen(item, include_expired)
+                if record is not None:
+                    yield record
+
+    def page(
+        self,
+        data_type: DataTypeLike | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Page:
+        """At most `limit` records behind a cursor, in the order of the service: one request.
+
+        Raises IsolationError for another user's cursor, InvalidKeyError for any other wrong one.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidRecordError("limit takes a whole number of records, at least 1")
+        query = attrs.evolve(self._query(data_type, consistent), limit=limit)
+        if cursor is not None:
+            query = attrs.evolve(query, after=read_cursor(query, cursor))
+        page = self._access.page(query)
+        seen = (self._seen(item, include_expired) for item in page.items)
+        records = [record for record in seen if record is not None]
+        return Page(records, None if page.after is None else make_cursor(query, page.after))
+
+    def _query(self, data_type: DataTypeLike | None, consistent: bool) -> Query:
+        text = None if data_type is None else self._access.data_type(data_type)
+        return Query(
+            user_id=self.user_id,
+            data_type=text,
+            by_index=text is not None and not consistent,
+            consistent=consistent,
+        )
+
+    def _seen(self, item: dict[str, Any], include_expired: bool) -> UserRecord | None:
+        record = self._access.record(item)
+        return record if include_expired or not self._access.is_expired(record) else None
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def add(
+        self,
+        given: Any,
+        data: Any = None,
+        /,
+        *,
+        record_id: str | None = None,
+        ttl: datetime | None = None,
+    ) -> Any:
+        """Create a record and return it: of a payload, of a record, or of a type and a mapping.
+
+        Raises RecordExistsError where a given record id is taken.
+        """
+        work = self._unit()
+        return self._commit_one(work, work.add(given, data, record_id=record_id, ttl=ttl))
+
+    def put(
+        self,
+        given: Any,
+        data: Any = None,
+        /,
+        *,
+        record_id: str | None = None,
+        ttl: datetime | None = None,
+    ) -> Any:
+        """Create or replace the whole item, without any condition, and return the record."""
+        work = self._unit()
+        return self._commit_one(work, work.put(given, data, record_id=record_id, ttl=ttl))
+
+    def update(self, record: R) -> R:
+        """Write what changed since the record was read, and nothing if nothing did.
+
+        Raises ConflictError if someone else was first.
+        """
+        work = self._unit()
+        work.attach(record)
+        return self._commit_one(work, record)
+
+    @overload
+    def delete(self, target: UserRecord, /) -> None: ...
+    @overload
+    def delete(self, target: DataTypeLike, record_id: str, /) -> None: ...
+    def delete(self, target: UserRecord | DataTypeLike, record_id: str | None = None, /) -> None:
+        """Delete what is under a key, or a loaded record if unchanged; gone already is fine."""
+        work = self._unit()
+        work.delete(target, record_id)  # type: ignore[arg-type,call-overload]
+        self._commit_one(work, None)
+
+    def replace_data(
+        self, data_type: DataTypeLike, record_id: str, data: dict[str, Any]
+    ) -> UserRecord:
+        """Replace all of `data` by a camelCase mapping. RecordNotFoundError if there is no record."""
+        key = self._access.key(data_type, record_id)
+        return perform_edit(self._access, edits.replacement(self._access, key, data))
+
+    def set_fields(
+        self, data_type: DataTypeLike, record_id: str, payload: Any
+    ) -> UserRecord:
+        """Write the declared fields of a payload over a stored record; its extras stay.
+
+        RecordNotFoundError if there is no record.
+        """
+        key = self._access.key(data_type, record_id)
+        return perform_edit(self._access, edits.field_update(self._access, key, payload))
+
+    def delete_all(self) -> CommitResult:
+        """Delete every item of the user, expired, unknown and malformed ones too.
+
+        Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
+        """
+        return delete_everything(self._access)
+
+    def _commit_one(self, work: UnitOfWork, record: Any) -> Any:
+        """Commit a unit of one write; its cause instead of the CommitError."""
+        try:
+            work.commit()
+        except CommitError as failed:
+            error: ThriveCalcError = next(iter(failed.causes.values()), failed)
+        else:
+            return record
+        raise error
+
+    # --- units of work ----------------------------------------------------------------------------
+
+    def unit_of_work(
+        self,
+        *,
+        atomic: bool = False,
+        lock: bool = True,
+        consistent: bool = True,
+        include_expired: bool = False,
+    ) -> UnitOfWork:
+        """Reads and writes that are committed together at the end of the block."""
+        return UnitOfWork(
+            self._access,
+            atomic=atomic,
+            lock=lock,
+            consistent=consistent,
+            include_expired=include_expired,
+        )
+
+    def _unit(self) -> UnitOfWork:
+        return UnitOfWork(self._access)
+
+    def run(
+        self, function: Callable[[UnitOfWork], T], *, attempts: int = 3, atomic: bool = True
+    ) -> T:
+        """Call `function(work)` in a fresh unit of work, again after conflicts; returns its result.
+
+        It is called again only if nothing was applied and nothing is unknown.
+        """
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise InvalidRecordError("attempts takes a whole number, at least 1")
+        for left in reversed(range(attempts)):
+            work = self.unit_of_work(atomic=atomic)
+            try:
+                with work:
+                    result = function(work)
+            except CommitError as error:
+                if not left or not _only_conflicts(error):
+                    raise
+            else:
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _only_conflicts(error: CommitError) -> bool:
+    return not (error.applied or error.existing or error.unknown) and all(
+        isinstance(cause, ConflictError | RecordExistsError) for cause in error.causes.values()
+    )
+
+
+def _check_order(order_by: str | None) -> None:
+    if order_by is not None and order_by not in _ORDERS:
+        raise InvalidRecordError(
+            f"order_by takes one of {', '.join(_ORDERS)}, not {order_by!r}"
+        )
+
+
+def _ordered(records: list[UserRecord], order_by: str | None) -> list[UserRecord]:
+    records.sort(key=lambda record: record.record_key)
+    if order_by is None:
+        return records
+    name = order_by.removeprefix("-")
+    timed = [record for record in records if getattr(record, name) is not None]
+    timeless = [record for record in records if getattr(record, name) is None]
+    timed.sort(key=lambda record: getattr(record, name), reverse=order_by.startswith("-"))
+    return timed + timeless

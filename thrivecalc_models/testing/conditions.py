@@ -1,0 +1,354 @@
+"""Conditions as trees: what they are made of, when they hold, and which can never be right.
+
+Source: "Condition and filter expressions, operators, and functions", Amazon DynamoDB Developer
+Guide.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+from thrivecalc_models.testing.paths import Path, value_at
+from thrivecalc_models.testing.placeholders import Placeholders
+from thrivecalc_models.testing.refusals import Invalid
+from thrivecalc_models.testing.values import ORDERED_TYPES, SETS, TYPES, order
+from thrivecalc_models.wire import AttributeValue, Item
+
+SIZED_TYPES: Final = frozenset({"S", "B", "L", "M", *SETS})
+
+
+@attrs.frozen
+class PathOperand:
+    """A document path as written: `#name` placeholders are looked up when it meets a request."""
+
+    parts: tuple[str | int, ...]
+
+    def resolve(self, placeholders: Placeholders) -> Path:
+        return tuple(
+            placeholders.name(part) if isinstance(part, str) and part[0] == "#" else part
+            for part in self.parts
+        )
+
+    def read(self, item: Item, placeholders: Placeholders) -> AttributeValue | None:
+        return value_at(item, self.resolve(placeholders))
+
+    def known_type(self, placeholders: Placeholders) -> str | None:
+        return None
+
+
+@attrs.frozen
+class ValueOperand:
+    """A `:value` placeholder."""
+
+    placeholder: str
+
+    def read(self, item: Item, placeholders: Placeholders) -> AttributeValue | None:
+        return placeholders.value(self.placeholder)
+
+    def known_type(self, placeholders: Placeholders) -> str | None:
+        return next(iter(placeholders.value(self.placeholder)))
+
+
+@attrs.frozen
+class SizeOperand:
+    """`size(…)`: UTF-16 units of text, bytes of binary, elements of the others; not of a number."""
+
+    of: Operand
+
+    def read(self, item: Item, placeholders: Placeholders) -> AttributeValue | None:
+        value = self.of.read(item, placeholders)
+        size = None if value is None else _size(value)
+        return None if size is None else {"N": str(size)}
+
+    def known_type(self, placeholders: Placeholders) -> str | None:
+        return "N"
+
+
+Operand = PathOperand | ValueOperand | SizeOperand
+
+
+class Condition(Protocol):
+    """A tree that holds for an item or does not."""
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool: ...
+
+    def check(self, placeholders: Placeholders) -> None:
+        """Raise Invalid for operands that can never be right, whatever the item."""
+
+    def operands(self) -> Iterator[Operand]: ...
+
+
+@attrs.frozen
+class Every:
+    conditions: tuple[Condition, ...]
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        return all(condition.holds(item, placeholders) for condition in self.conditions)
+
+    def check(self, placeholders: Placeholders) -> None:
+        for condition in self.conditions:
+            condition.check(placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        for condition in self.conditions:
+            yield from condition.operands()
+
+
+@attrs.frozen
+class Some:
+    conditions: tuple[Condition, ...]
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        return any(condition.holds(item, placeholders) for condition in self.conditions)
+
+    def check(self, placeholders: Placeholders) -> None:
+        for condition in self.conditions:
+            condition.check(placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        for condition in self.conditions:
+            yield from condition.operands()
+
+
+@attrs.frozen
+class Not:
+    condition: Condition
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        return not self.condition.holds(item, placeholders)
+
+    def check(self, placeholders: Placeholders) -> None:
+        self.condition.check(placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        return self.condition.operands()
+
+
+@attrs.frozen
+class Compare:
+    """`=`, `<>`, `<`, `<=`, `>`, `>=`; what is missing differs from everything."""
+
+    left: Operand
+    operator: str
+    right: Operand
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        left = self.left.read(item, placeholders)
+        right = self.right.read(item, placeholders)
+        if left is None or right is None:
+            return self.operator == "<>"
+        if self.operator == "=":
+            return left == right
+        if self.operator == "<>":
+            return left != right
+        return ORDERINGS[self.operator](left, right)
+
+    def check(self, placeholders: Placeholders) -> None:
+        _check_distinct(self.operator, self.left, (self.right,), placeholders)
+        if self.operator in ORDERINGS:
+            check_types(self.operator, self.operands(), ORDERED_TYPES, placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.left
+        yield self.right
+
+
+@attrs.frozen
+class Between:
+    operand: Operand
+    low: Operand
+    high: Operand
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        value = self.operand.read(item, placeholders)
+        low = self.low.read(item, placeholders)
+        high = self.high.read(item, placeholders)
+        if value is None or low is None or high is None:
+            return False
+        return ORDERINGS[">="](value, low) and ORDERINGS["<="](value, high)
+
+    def check(self, placeholders: Placeholders) -> None:
+        _check_distinct("BETWEEN", self.operand, (self.low, self.high), placeholders)
+        check_types("BETWEEN", self.operands(), ORDERED_TYPES, placeholders)
+        if isinstance(self.low, ValueOperand) and isinstance(self.high, ValueOperand):
+            low = placeholders.value(self.low.placeholder)
+            high = placeholders.value(self.high.placeholder)
+            if low.keys() != high.keys():
+                raise Invalid("The BETWEEN operator requires same data type for both bounds")
+            if not ORDERINGS["<="](low, high):
+                raise Invalid("The BETWEEN operator requires upper bound not below lower bound")
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.operand
+        yield self.low
+        yield self.high
+
+
+@attrs.frozen
+class In:
+    operand: Operand
+    choices: tuple[Operand, ...]
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        value = self.operand.read(item, placeholders)
+        return value is not None and any(
+            value == choice.read(item, placeholders) for choice in self.choices
+        )
+
+    def check(self, placeholders: Placeholders) -> None:
+        _check_distinct("IN", self.operand, self.choices, placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.operand
+        yield from self.choices
+
+
+@attrs.frozen
+class Exists:
+    path: PathOperand
+    wanted: bool
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        return (self.path.read(item, placeholders) is not None) == self.wanted
+
+    def check(self, placeholders: Placeholders) -> None:
+        pass
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.path
+
+
+@attrs.frozen
+class HasType:
+    operand: Operand
+    kind: ValueOperand
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        value = self.operand.read(item, placeholders)
+        return value is not None and placeholders.value(self.kind.placeholder)["S"] in value
+
+    def check(self, placeholders: Placeholders) -> None:
+        kind = placeholders.value(self.kind.placeholder)
+        if kind.get("S") not in TYPES:
+            raise Invalid("Invalid attribute type name found")
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.operand
+        yield self.kind
+
+
+@attrs.frozen
+class BeginsWith:
+    operand: Operand
+    prefix: Operand
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        value = self.operand.read(item, placeholders)
+        prefix = self.prefix.read(item, placeholders)
+        if value is None or prefix is None or value.keys() != prefix.keys():
+            return False
+        if "S" in value:
+            return bool(value["S"].startswith(prefix["S"]))
+        return "B" in value and bool(order(value).startswith(order(prefix)))
+
+    def check(self, placeholders: Placeholders) -> None:
+        _check_distinct("begins_with", self.operand, (self.prefix,), placeholders)
+        check_types("begins_with", self.operands(), frozenset({"S", "B"}), placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.operand
+        yield self.prefix
+
+
+@attrs.frozen
+class Contains:
+    operand: Operand
+    part: Operand
+
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        value = self.operand.read(item, placeholders)
+        part = self.part.read(item, placeholders)
+        if value is None or part is None:
+            return False
+        [(kind, content)] = value.items()
+        if kind == "L":
+            return part in content
+        if kind in SETS:
+            return part.get(SETS[kind]) in content
+        if kind == "S" and "S" in part:
+            return part["S"] in content
+        return kind == "B" and "B" in part and order(part) in order(value)
+
+    def check(self, placeholders: Placeholders) -> None:
+        _check_distinct("contains", self.operand, (self.part,), placeholders)
+
+    def operands(self) -> Iterator[Operand]:
+        yield self.operand
+        yield self.part
+
+
+def top_names(condition: Condition, placeholders: Placeholders) -> set[str | int]:
+    """The attributes of the item that a condition looks at."""
+    names: set[str | int] = set()
+    for operand in condition.operands():
+        while isinstance(operand, SizeOperand):
+            operand = operand.of
+        if isinstance(operand, PathOperand):
+            names.add(operand.resolve(placeholders)[0])
+    return names
+
+
+def _same_type(
+    compare: Callable[[Any, Any], bool],
+) -> Callable[[AttributeValue, AttributeValue], bool]:
+    def ordering(left: AttributeValue, right: AttributeValue) -> bool:
+        return (
+            left.keys() == right.keys()
+            and not ORDERED_TYPES.isdisjoint(left)
+            and compare(order(left), order(right))
+        )
+
+    return ordering
+
+
+ORDERINGS: Final[Mapping[str, Callable[[AttributeValue, AttributeValue], bool]]] = {
+    "<": _same_type(lambda left, right: bool(left < right)),
+    "<=": _same_type(lambda left, right: bool(left <= right)),
+    ">": _same_type(lambda left, right: bool(left > right)),
+    ">=": _same_type(lambda left, right: bool(left >= right)),
+}
+
+
+def _size(value: AttributeValue) -> int | None:
+    [(kind, content)] = value.items()
+    if kind == "S":
+        return len(content.encode("utf-16-le")) // 2
+    if kind == "B":
+        return len(base64.b64decode(content))
+    return len(content) if kind in SETS or kind in ("M", "L") else None
+
+
+def _check_distinct(
+    operator: str, first: Operand, rest: Iterable[Operand], placeholders: Placeholders
+) -> None:
+    if isinstance(first, PathOperand) and any(
+        isinstance(other, PathOperand)
+        and other.resolve(placeholders) == first.resolve(placeholders)
+        for other in rest
+    ):
+        raise Invalid(f"The first operand must be distinct from the remaining ones: {operator}")
+
+
+def check_types(
+    operator: str, operands: Iterable[Operand], allowed: frozenset[str], placeholders: Placeholders
+) -> None:
+    for operand in operands:
+        kind = operand.known_type(placeholders)
+        if kind is not None and kind not in allowed:
+            raise Invalid(
+                f"Incorrect operand type for operator or function: {operator}, operand type: {kind}"
+            )

@@ -1,0 +1,60 @@
+"""Binary values at the border to botocore: base64 text in our JSON, bytes in its parameters.
+
+A dict of exactly one key B that holds text or bytes, or BS that holds a list, is always a binary
+value: an attribute of that name would hold a dict. What has no binary value in it comes back as it
+is, not as a copy.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any
+
+Convert = Callable[[Any], Any]
+
+
+def with_bytes(request: Any) -> Any:
+    """Our JSON with bytes for the base64 text of every binary value."""
+    return _converted(request, _to_bytes)
+
+
+def with_text(reply: Any) -> Any:
+    """What botocore returned, with base64 text for the bytes of every binary value."""
+    return _converted(reply, _to_text)
+
+
+def _to_bytes(value: Any) -> Any:
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+def _to_text(value: Any) -> Any:
+    return b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else value
+
+
+def _converted(value: Any, convert: Convert) -> Any:
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((name, inner),) = value.items()
+            if name == "B" and isinstance(inner, (str, bytes, bytearray)):
+                return {"B": convert(inner)}
+            if name == "BS" and isinstance(inner, (list, tuple, set, frozenset)):
+                return {"BS": [convert(member) for member in inner]}
+            if isinstance(inner, str):
+                return value
+        return _converted_members(value, list(value.items()), convert)
+    if isinstance(value, list):
+        return _converted_members(value, list(enumerate(value)), convert)
+    return value
+
+
+def _converted_members(value: Any, members: list[tuple[Any, Any]], convert: Convert) -> Any:
+    copied = value
+    for key, member in members:
+        if isinstance(member, (dict, list)):
+            converted = _converted(member, convert)
+            if converted is not member:
+                if copied is value:
+                    copied = value.copy()
+                copied[key] = converted
+    return copied

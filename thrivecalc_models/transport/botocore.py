@@ -1,0 +1,166 @@
+"""The transport over botocore's own pipeline: its credentials, signature, hooks and connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from zlib import crc32
+
+import attrs
+import botocore.session
+from botocore.config import Config
+
+from thrivecalc_models.operations.replies import Reply, Result
+from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport.binary import with_bytes, with_text
+from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
+from thrivecalc_models.transport.process import PerProcess
+
+STAND_IN: Final = "thrivecalc"
+"""DynamoDB Local takes only letters and digits in an access key."""
+
+_SPARE_CONNECTIONS = 32
+_METADATA = "ResponseMetadata"
+_READ_BY_US = "thrivecalc_models: read"
+_PROMISED = {
+    "BatchGetItem": "Responses",
+    "BatchWriteItem": "UnprocessedItems",
+    "CreateTable": "TableDescription",
+    "DescribeTable": "Table",
+    "TransactGetItems": "Responses",
+    "UpdateTable": "TableDescription",
+}
+
+
+class BotocoreTransport:
+    """Requests through `client._make_api_call`, so that whatever hooks botocore sees them.
+
+    `timeout` is in seconds, for connecting and for each read. The client is made by the first
+    request of each process; after `close()` the next request makes another.
+    """
+
+    name = "botocore"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float,
+        max_concurrency: int,
+        allow_http: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._max_concurrency = max_concurrency
+        self._allow_http = allow_http
+        self._client: PerProcess[Any] = PerProcess(self._make_client)
+
+    def send(self, operation: str, request: dict[str, Any]) -> Result:
+        try:
+            client = self._client.get()
+            parameters = with_bytes(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+            return attrs.evolve(classify_exception(error), applied_maybe=False)
+        try:
+            response = client._make_api_call(operation, parameters)
+            return _reply(operation, request, response)
+        except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
+            return classify_exception(error)
+
+    def close(self) -> None:
+        client = self._client.take()
+        if client is not None:
+            client.close()
+
+    def _make_client(self) -> Any:
+        session = botocore.session.Session()
+        if self._settings.stand_in_credentials:
+            _stand_in(session)
+        client = session.create_client(
+            "dynamodb",
+            region_name=self._settings.region,
+            endpoint_url=self._settings.endpoint,
+            config=self._config(),
+        )
+        # The endpoint may also come from AWS_ENDPOINT_URL_DYNAMODB or the AWS configuration file.
+        resolve_settings(endpoint=client.meta.endpoint_url, allow_http=self._allow_http)
+        client.meta.events.register("before-parse.dynamodb", _read_body)
+        return client
+
+    def _config(self) -> Config:
+        return Config(
+            connect_timeout=self._timeout,
+            read_timeout=self._timeout,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            parameter_validation=False,
+            # Single requests travel in the callers' own threads, which nobody has counted.
+            max_pool_connections=self._max_concurrency + _SPARE_CONNECTIONS,
+            # What is meant for this machine must not leave it by way of HTTP_PROXY.
+            proxies={} if self._settings.stand_in_credentials else None,
+        )
+
+
+def _stand_in(session: Any) -> None:
+    """Letters and digits where the usual chain, but for EC2's slow metadata, has no credentials."""
+    session.get_component("credential_provider").remove("iam-role")
+    if session.get_credentials() is None:
+        session.set_credentials(STAND_IN, STAND_IN)
+
+
+def _read_body(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """Check the raw body, and read it here, once: botocore's parser would walk all of it again.
+
+    Called by botocore before it parses; what goes into `customized_response_dict` is returned to
+    the caller, and botocore finds an empty object where a good reply was.
+    """
+    status, body = response_dict["status_code"], response_dict["body"]
+    _check_sum(response_dict["headers"], body)
+    content = _json_object(body)
+    if status >= 500 and content is None:
+        response_dict["body"] = b""  # an HTML page: botocore then reports the bare status
+    elif content is None:
+        raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+    elif status < 300:
+        customized_response_dict.update(content)
+        customized_response_dict[_READ_BY_US] = True
+        response_dict["body"] = b"{}"
+
+
+def _check_sum(headers: Mapping[str, str], body: bytes) -> None:
+    """Compare `x-amz-crc32`; of a body that was encoded on its way nobody knows the sum."""
+    expected = headers.get("x-amz-crc32")
+    if expected is None or headers.get("content-encoding", "identity") != "identity":
+        return
+    if expected.strip() != str(crc32(body)):
+        raise GarbledReplyError("the body does not match its x-amz-crc32")
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any]) -> Reply:
+    body = {name: value for name, value in response.items() if value is not None}
+    metadata = body.pop(_METADATA, {})
+    if not body.pop(_READ_BY_US, False):  # somebody answered in place of the network
+        body = with_text(body)
+    promised = _promised(operation, request)
+    if promised is not None and promised not in body:
+        raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
+    return Reply(body=body, request_id=metadata.get("RequestId"))
+
+
+def _promised(operation: str, request: Mapping[str, Any]) -> str | None:
+    """The member without which a reply to this request cannot be whole."""
+    if operation in ("Query", "Scan"):
+        return "Count" if request.get("Select") == "COUNT" else "Items"
+    if operation == "UpdateItem" and request.get("ReturnValues") == "ALL_NEW":
+        return "Attributes"
+    return _PROMISED.get(operation)

@@ -1,0 +1,245 @@
+"""The driver: performs what protocols ask for, in this thread and a few helpers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
+from thrivecalc_models.operations.replies import FATAL, Failure, Kind, Result
+from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.seam import Transport
+from thrivecalc_models.transport.shield import Shield
+
+R = TypeVar("R")
+
+OnRequest = Callable[[str, dict[str, Any], Result, float, float, int], object]
+"""Called with operation name, request, result, monotonic start and end in seconds, and attempt."""
+
+_logger = logging.getLogger("thrivecalc_models")
+
+_NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
+_IN_DOUBT = Failure(kind=Kind.INTERRUPTED, code="Interrupted", applied_maybe=True)
+
+
+class Driver:
+    """Runs protocols over a transport, with up to `max_concurrency` requests at a time.
+
+    Operations become JSON for `table_name` at the moment they are sent. `on_request` is called
+    after every request that came back, in the thread that sent it. `sleep` replaces every real
+    wait, as `monotonic` the clock: both for virtual time.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        table_name: str,
+        *,
+        max_concurrency: int = 8,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        on_request: OnRequest | None = None,
+    ) -> None:
+        self._exchange = _Exchange(transport, table_name, monotonic, on_request)
+        self._max_concurrency = max_concurrency
+        self._sleep = sleep
+        self._helpers = PerProcess(
+            lambda: ThreadPoolExecutor(max_concurrency, thread_name_prefix="thrivecalc")
+        )
+
+    def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
+        """What the protocol returns.
+
+        Without a shield an exception of the transport passes through, once nothing is in flight.
+        With one it becomes a failure of the kind INTERRUPTED, nothing more is started, and the
+        protocol is told, so that it can end with its account.
+        """
+        received: Received | None = None
+        try:
+            while True:
+                try:
+                    effect = _resume(protocol, received)
+                except StopIteration as end:
+                    return cast(R, end.value)
+                if isinstance(effect, Emit):
+                    raise TypeError("this protocol emits results on its way: use stream()")
+                received = self._perform(effect, shield)
+        finally:
+            protocol.close()
+
+    def stream(self, protocol: Protocol[Any]) -> Iterator[Any]:
+        """The values that the protocol emits, each as soon as it is there and wanted."""
+        received: Received | None = None
+        try:
+            while True:
+                try:
+                    effect = _resume(protocol, received)
+                except StopIteration:
+                    return
+                if isinstance(effect, Emit):
+                    yield effect.value
+                    received = None
+                else:
+                    received = self._perform(effect, None)
+        finally:
+            protocol.close()
+
+    def shield(self) -> Shield:
+        """A context for one `run` that must end with its account, whatever interrupts it."""
+        return Shield()
+
+    def close(self) -> None:
+        """Let the helpers finish and end; a later `run` would start new ones."""
+        helpers = self._helpers.take()
+        if helpers is not None:
+            helpers.shutdown()
+
+    def _perform(self, effect: Send | Wait, shield: Shield | None) -> Received:
+        results: tuple[Result, ...] = ()
+        if isinstance(effect, Send):
+            results = self._send(effect, shield)
+        else:
+            self._wait(effect.seconds, shield)
+        return Received(
+            results, at=self._exchange.monotonic(), interrupt=shield.interrupt if shield else None
+        )
+
+    def _send(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
+        flight = _Flight(self._exchange, send, shield)
+        workers = min(len(send.operations), self._max_concurrency)
+        try:
+            if workers <= 1:
+                flight.work()
+            else:
+                self._work_side_by_side(flight, workers)
+        except BaseException as error:  # noqa: BLE001 - raised below, or by the owner of the shield
+            flight.stop(error)
+        if flight.error is not None:
+            if shield is None:
+                raise flight.error
+            shield.keep(flight.error)
+        return tuple(flight.results)
+
+    def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
+        try:
+            for _ in range(workers):
+                self._helpers.get().submit(flight.work)
+        except BaseException as error:  # noqa: BLE001 - kept by the flight
+            flight.stop(error)
+        flight.wait()
+
+    def _wait(self, seconds: float, shield: Shield | None) -> None:
+        if shield is None:
+            (self._sleep or time.sleep)(seconds)
+        elif shield.interrupt is None:
+            try:
+                (self._sleep or shield.wait)(seconds)
+            except BaseException as error:  # noqa: BLE001 - kept for the shield's owner
+                shield.keep(error)
+
+
+def _resume(protocol: Protocol[Any], received: Received | None) -> Send | Wait | Emit[Any]:
+    return next(protocol) if received is None else protocol.send(received)
+
+
+@attrs.frozen
+class _Exchange:
+    """One operation to the transport and back."""
+
+    transport: Transport
+    table_name: str
+    monotonic: Callable[[], float]
+    on_request: OnRequest | None
+
+    def report(
+        self, name: str, request: dict[str, Any], result: Result, started: float, attempt: int
+    ) -> None:
+        if self.on_request is None:
+            return
+        try:
+            self.on_request(name, request, result, started, self.monotonic(), attempt)
+        except Exception as error:  # noqa: BLE001 - an observer may not break what it observes
+            # Only the type: its message and traceback may show what was sent.
+            _logger.error("the observer of requests raised %s", type(error).__name__)
+
+
+class _Flight:
+    """The operations of one `Send` on their way, taken by workers one after the other."""
+
+    def __init__(self, exchange: _Exchange, send: Send, shield: Shield | None) -> None:
+        self.results: list[Result] = [_NOT_STARTED] * len(send.operations)
+        self.error: BaseException | None = None
+        self._exchange = exchange
+        self._operations = send.operations
+        self._attempt = send.attempt
+        self._shield = shield
+        self._next = 0
+        self._running = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def work(self) -> None:
+        """Take and send operations until none is left or nothing more may be started."""
+        while (index := self._take()) is not None:
+            try:
+                self._send(index, self._operations[index])
+            except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
+                if self.results[index] is _IN_DOUBT:
+                    self.results[index] = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
+                self.stop(error)
+            finally:
+                self._leave()
+
+    def stop(self, error: BaseException) -> None:
+        """Start nothing more because of `error`; the first one counts."""
+        with self._changed:
+            if self.error is None:
+                self.error = error
+            self._stopped = True
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until nothing is in flight, and nothing will be; interrupts do not cut it short."""
+        while True:
+            try:
+                with self._changed:
+                    while self._running or not self._stopped:
+                        self._changed.wait()
+                return
+            except BaseException as error:  # noqa: BLE001 - kept; requests in flight are awaited
+                self.stop(error)
+
+    def _take(self) -> int | None:
+        with self._changed:
+            if self._next == len(self._operations) or (
+                self._shield is not None and self._shield.interrupt is not None
+            ):
+                self._stopped = True
+            if self._stopped:
+                self._changed.notify_all()
+                return None
+            index = self._next
+            self._next += 1
+            self._running += 1
+            return index
+
+    def _send(self, index: int, operation: Operation) -> None:
+        request = operation.request(self._exchange.table_name)
+        started = self._exchange.monotonic() if self._exchange.on_request else 0.0
+        self.results[index] = _IN_DOUBT  # until we know better
+        result = self.results[index] = self._exchange.transport.send(operation.name, request)
+        if isinstance(result, Failure) and result.kind in FATAL:
+            self._stopped = True
+        self._exchange.report(operation.name, request, result, started, self._attempt)
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()

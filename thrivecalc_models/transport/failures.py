@@ -1,0 +1,223 @@
+"""What went wrong, and what may have happened: one classification for every way a request fails.
+
+Source: "Error handling with DynamoDB" and "Common errors", Amazon DynamoDB Developer Guide and API
+reference. Where the truth is unknown the answer is "may have been applied", never "failed".
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import botocore.exceptions as aws
+from botocore.parsers import ResponseParserError
+
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.operations.replies import Failure, Kind, Reason
+from thrivecalc_models.transport.binary import with_text
+from thrivecalc_models.wire import Item
+
+
+class GarbledReplyError(Exception):
+    """A reply that is cut short, changed on its way, or not DynamoDB's at all."""
+
+
+class Verdict(NamedTuple):
+    """What kind of failure, whether the same request can succeed later, and what may have been."""
+
+    kind: Kind
+    again: bool = False
+    applied_maybe: bool = False
+
+
+THROTTLED = Verdict(Kind.THROTTLED, again=True)
+LOST = Verdict(Kind.UNAVAILABLE, again=True, applied_maybe=True)
+NEVER_SENT = Verdict(Kind.UNAVAILABLE, again=True)
+NOT_TRUSTED = Verdict(Kind.UNAVAILABLE)
+UNEXPLAINED = Verdict(Kind.UNAVAILABLE, applied_maybe=True)
+CONFLICT = Verdict(Kind.TRANSACTION_CONFLICT, again=True)
+IN_PROGRESS = Verdict(Kind.TRANSACTION_IN_PROGRESS, again=True, applied_maybe=True)
+INVALID = Verdict(Kind.INVALID)
+DENIED = Verdict(Kind.DENIED)
+CREDENTIALS = Verdict(Kind.CREDENTIALS)
+
+_BY_VERDICT = {
+    THROTTLED: """Throttling Throttled ThrottledException RequestThrottled RequestLimitExceeded
+        ProvisionedThroughputExceeded LimitExceeded TooManyRequests BandwidthLimitExceeded
+        PriorRequestNotComplete SlowDown""",
+    LOST: "InternalServerError InternalServer InternalFailure ServiceUnavailable RequestTimeout",
+    CONFLICT: "TransactionConflict ReplicatedWriteConflict",
+    IN_PROGRESS: "TransactionInProgress",
+    INVALID: """Validation ValidationError Serialization ItemCollectionSizeLimitExceeded
+        ResourceInUse""",
+    Verdict(Kind.CONDITION_FAILED): "ConditionalCheckFailed",
+    Verdict(Kind.TOKEN_MISMATCH): "IdempotentParameterMismatch",
+    Verdict(Kind.NO_TABLE): "ResourceNotFound TableNotFound",
+    DENIED: "KMSAccessDenied UnauthorizedOperation",
+    CREDENTIALS: """MissingAuthenticationToken IncompleteSignature SignatureDoesNotMatch
+        RequestExpired RequestTimeTooSkewed InvalidClientTokenId InvalidAccessKeyId AuthFailure
+        NotAuthorized""",
+}
+_BY_CODE = {code: verdict for verdict, codes in _BY_VERDICT.items() for code in codes.split()}
+_BY_PREFIX = {
+    "AccessDenied": DENIED,
+    "ExpiredToken": CREDENTIALS,
+    "UnrecognizedClient": CREDENTIALS,
+    "InvalidSignature": CREDENTIALS,
+}
+
+# The first row that matches counts: some of these are subclasses of later ones.
+_BY_EXCEPTION: tuple[tuple[tuple[type[Exception], ...], Verdict], ...] = (
+    (
+        (
+            aws.EndpointConnectionError,
+            aws.ConnectTimeoutError,
+            aws.ProxyConnectionError,
+            ConnectionRefusedError,
+            socket.gaierror,
+        ),
+        NEVER_SENT,
+    ),
+    (
+        (
+            aws.NoCredentialsError,
+            aws.PartialCredentialsError,
+            aws.CredentialRetrievalError,
+            aws.MetadataRetrievalError,
+            aws.TokenRetrievalError,
+            aws.UnknownCredentialError,
+            aws.SSOError,
+            getattr(aws, "LoginError", aws.SSOError),  # newer than the oldest botocore we take
+            aws.ProfileNotFound,
+            aws.ConfigNotFound,
+            aws.ConfigParseError,
+            ConfigurationError,
+        ),
+        CREDENTIALS,
+    ),
+    (
+        (
+            aws.HTTPClientError,
+            aws.ConnectionError,
+            aws.ChecksumError,
+            aws.IncompleteReadError,
+            ResponseParserError,
+            GarbledReplyError,
+            ConnectionError,
+            TimeoutError,
+            ssl.SSLError,
+        ),
+        LOST,
+    ),
+)
+
+_TRANSACTION_CANCELLED = "TransactionCanceled"
+_PASSING_REASONS = {
+    "TransactionConflict": CONFLICT,
+    "ThrottlingError": THROTTLED,
+    "ProvisionedThroughputExceeded": THROTTLED,
+    "RequestLimitExceeded": THROTTLED,
+}
+
+
+def classify_error(
+    code: str,
+    status: int | None,
+    message: str = "",
+    *,
+    item: Item | None = None,
+    reasons: Sequence[Reason] = (),
+    request_id: str | None = None,
+) -> Failure:
+    """The failure that an error reply of the service stands for."""
+    kind, again, applied_maybe = _verdict_of_code(code, status, reasons)
+    return Failure(
+        kind=kind,
+        code=code,
+        again=again,
+        applied_maybe=applied_maybe,
+        message=message,
+        item=item,
+        reasons=tuple(reasons),
+        request_id=request_id,
+        status=status,
+    )
+
+
+def classify_exception(error: Exception) -> Failure:
+    """The failure that an exception of botocore, or of the network beneath it, stands for."""
+    if isinstance(error, aws.ClientError):
+        return _classify_response(error.response)
+    kind, again, applied_maybe = _verdict_of_exception(error)
+    return Failure(
+        kind=kind,
+        code=type(error).__name__,
+        again=again,
+        applied_maybe=applied_maybe,
+        message=str(error),
+    )
+
+
+def _verdict_of_code(code: str, status: int | None, reasons: Sequence[Reason]) -> Verdict:
+    base = code.removesuffix("Exception")
+    if base == _TRANSACTION_CANCELLED:
+        return _verdict_of_reasons(reasons)
+    if base in _BY_CODE:
+        return _BY_CODE[base]
+    for prefix, verdict in _BY_PREFIX.items():
+        if code.startswith(prefix):
+            return verdict
+    return _verdict_of_status(status)
+
+
+def _verdict_of_status(status: int | None) -> Verdict:
+    if status is None or status < 400:
+        return UNEXPLAINED
+    if status == 429:
+        return THROTTLED
+    return LOST if status >= 500 else INVALID
+
+
+def _verdict_of_reasons(reasons: Sequence[Reason]) -> Verdict:
+    """Entries that were only in somebody's way, or too fast, can go again; others cannot."""
+    codes = {reason.code for reason in reasons} - {"None"}
+    if not codes or not codes <= _PASSING_REASONS.keys():
+        return Verdict(Kind.TRANSACTION_CANCELLED)
+    passing = {_PASSING_REASONS[code] for code in codes}
+    return THROTTLED if THROTTLED in passing else CONFLICT
+
+
+def _verdict_of_exception(error: Exception) -> Verdict:
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return NOT_TRUSTED
+    for kinds, verdict in _BY_EXCEPTION:
+        if isinstance(error, kinds):
+            return verdict
+    return UNEXPLAINED
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _classify_response(response: Mapping[str, Any]) -> Failure:
+    details = response.get("Error", {})
+    metadata = response.get("ResponseMetadata", {})
+    item = response.get("Item")
+    return classify_error(
+        str(details.get("Code") or "Unknown"),
+        metadata.get("HTTPStatusCode"),
+        details.get("Message") or response.get("Message") or "",
+        item=None if item is None else with_text(item),
+        reasons=[_reason(reason) for reason in response.get("CancellationReasons") or ()],
+        request_id=metadata.get("RequestId"),
+    )
+
+
+def _reason(reason: Mapping[str, Any]) -> Reason:
+    item = reason.get("Item")
+    return Reason(code=reason.get("Code") or "None", item=None if item is None else with_text(item))

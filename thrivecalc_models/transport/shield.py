@@ -1,0 +1,76 @@
+"""Holding back what would interrupt a commit, until its account is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Shield:
+    """A context in which Ctrl-C is only noted, and what a transport raises is kept.
+
+    `interrupt` is what asks for the end: while the shield is up, the first exception that was kept,
+    or a KeyboardInterrupt once SIGINT came; afterwards what the old SIGINT handler raised when it
+    was called at the end. The shield itself raises nothing and ends no exception. A shield is for
+    one thread, and for once; outside the main thread, which alone gets signals, it only keeps.
+    """
+
+    def __init__(self) -> None:
+        self._kept: BaseException | None = None
+        self._signalled: BaseException | None = None
+        self._old_handler: Handler | None = None
+        # Event.set() in a signal handler can deadlock with Event.wait() in the same thread;
+        # SimpleQueue.put() is documented to be safe there.
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    @property
+    def interrupt(self) -> BaseException | None:
+        return self._signalled if self._kept is None else self._kept
+
+    def keep(self, error: BaseException) -> None:
+        """Remember `error` as the interrupt, unless there is one already."""
+        if self._kept is None:
+            self._kept = error
+
+    def wait(self, seconds: float) -> None:
+        """Let so many seconds pass, or fewer if SIGINT comes or came."""
+        if self.interrupt is None:
+            with contextlib.suppress(queue.Empty):
+                self._wakeups.get(timeout=max(seconds, 0))
+
+    def __enter__(self) -> Shield:
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._old_handler = handler
+                signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._old_handler is None:
+            return
+        try:
+            # Where somebody set another handler in the meantime, that one stays.
+            if signal.getsignal(signal.SIGINT) == self._note:
+                signal.signal(signal.SIGINT, self._old_handler)
+            if self._signalled is not None:
+                self._signalled = None
+                self._old_handler(signal.SIGINT, None)
+        except BaseException as raised:  # noqa: BLE001 - the unit of work raises it, when it is ready
+            self._signalled = raised
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self._signalled = KeyboardInterrupt()
+        self._wakeups.put(None)

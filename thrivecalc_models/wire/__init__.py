@@ -1,0 +1,65 @@
+"""How values are spelled in the table, and what DynamoDB counts and refuses: pure functions."""
+
+from __future__ import annotations
+
+from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.compare import same_item, same_value
+from thrivecalc_models.wire.keys import (
+    check_data_type,
+    check_record_id,
+    check_user_id,
+    describe,
+    masked_user,
+    record_key,
+    split_key,
+)
+from thrivecalc_models.wire.numbers import number_text, parse_number, to_decimal
+from thrivecalc_models.wire.sizes import (
+    MAX_ITEM_SIZE,
+    check_item,
+    item_size,
+    nesting_depth,
+    read_units,
+    value_size,
+    write_units,
+)
+from thrivecalc_models.wire.timestamps import (
+    floor_ms,
+    format_timestamp,
+    format_ttl,
+    next_stamp,
+    parse_date,
+    parse_timestamp,
+    parse_ttl,
+)
+
+__all__ = [
+    "MAX_ITEM_SIZE",
+    "AttributeValue",
+    "Item",
+    "check_data_type",
+    "check_item",
+    "check_record_id",
+    "check_user_id",
+    "describe",
+    "floor_ms",
+    "format_timestamp",
+    "format_ttl",
+    "item_size",
+    "masked_user",
+    "nesting_depth",
+    "next_stamp",
+    "number_text",
+    "parse_date",
+    "parse_number",
+    "parse_timestamp",
+    "parse_ttl",
+    "read_units",
+    "record_key",
+    "same_item",
+    "same_value",
+    "split_key",
+    "to_decimal",
+    "value_size",
+    "write_units",
+]

@@ -1,0 +1,33 @@
+"""Whether two stored values are the same to DynamoDB."""
+
+from __future__ import annotations
+
+from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.numbers import parse_number
+
+
+def same_item(one: Item, other: Item) -> bool:
+    """Whether two items hold the same: numbers by value, sets in any order."""
+    return one.keys() == other.keys() and all(
+        same_value(form, other[name]) for name, form in one.items()
+    )
+
+
+def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool:
+    """Whether two attribute values are the same to DynamoDB; None is an absent one."""
+    if one is None or other is None or one.keys() != other.keys():
+        return one is other
+    ((tag, content),) = one.items()
+    counterpart = other[tag]
+    match tag:
+        case "N":
+            return bool(parse_number(content) == parse_number(counterpart))
+        case "M":
+            return same_item(content, counterpart)
+        case "L":
+            return len(content) == len(counterpart) and all(map(same_value, content, counterpart))
+        case "NS":
+            return set(map(parse_number, content)) == set(map(parse_number, counterpart))
+        case "SS" | "BS":
+            return set(content) == set(counterpart)
+    return bool(content == counterpart)

@@ -1,0 +1,122 @@
+"""Keys: how user ids, types and record ids are spelled, what is refused, and how keys are shown."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from thrivecalc_models.errors import InvalidKeyError
+from thrivecalc_models.table import DATA_TYPE, RECORD_ID, USER_ID
+
+SEPARATOR: Final = "#"
+MAX_PARTITION_KEY: Final = 2048
+MAX_SORT_KEY: Final = 1024
+
+_SHOWN = 60
+
+
+def record_key(data_type: str, record_id: str) -> str:
+    """The sort key of a record, `dataType#recordId`."""
+    return f"{data_type}{SEPARATOR}{record_id}"
+
+
+def split_key(record_key: str) -> tuple[str, str] | None:
+    """Type and record id of a sort key, split at its first `#`; None where there is no `#`."""
+    data_type, separator, record_id = record_key.partition(SEPARATOR)
+    return (data_type, record_id) if separator else None
+
+
+def check_user_id(value: object) -> str:
+    """Give the user id back if it can be a partition key: text of 1 to 2,048 bytes in UTF-8.
+
+    Raises InvalidKeyError, whose message never shows the user id. Source: "Constraints in Amazon
+    DynamoDB", Amazon DynamoDB Developer Guide.
+    """
+    text, size = _text_and_size(value, "the user id", path=USER_ID)
+    if size > MAX_PARTITION_KEY:
+        raise InvalidKeyError(
+            f"the user id has {size:,} bytes in UTF-8, a partition key holds {MAX_PARTITION_KEY:,};"
+            " give the id as the identity provider issued it",
+            path=USER_ID,
+        )
+    return text
+
+
+def check_data_type(value: object) -> str:
+    """Give the type back if it can be the sort key of the index: 1 to 1,024 bytes, without `#`.
+
+    Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer
+    Guide; a `#` would move the border between type and record id.
+    """
+    text, size = _text_and_size(value, "the data type", path=DATA_TYPE)
+    if SEPARATOR in text:
+        raise InvalidKeyError(
+            f"the data type {describe(text)} contains '{SEPARATOR}', which separates it from the"
+            " record id; give the type alone",
+            path=DATA_TYPE,
+        )
+    if size > MAX_SORT_KEY:
+        raise InvalidKeyError(
+            f"the data type {describe(text)} has {size:,} bytes in UTF-8, an index key holds"
+            f" {MAX_SORT_KEY:,}; shorten it",
+            path=DATA_TYPE,
+        )
+    return text
+
+
+def check_record_id(value: object, data_type: str) -> str:
+    """Give the record id back if `data_type#id` can be a sort key: at most 1,024 bytes in UTF-8.
+
+    Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer
+    Guide.
+    """
+    text, size = _text_and_size(value, "the record id", path=RECORD_ID)
+    size += len(record_key(data_type, "").encode("utf-8", "surrogatepass"))
+    if size > MAX_SORT_KEY:
+        raise InvalidKeyError(
+            f"the record key {describe(record_key(data_type, text))} has {size:,} bytes in UTF-8,"
+            f" a sort key holds {MAX_SORT_KEY:,}; shorten the record id",
+            path=RECORD_ID,
+        )
+    return text
+
+
+def masked_user(user_id: str) -> str:
+    """Twelve hex digits that stand for a user in logs, the same ones every time."""
+    return sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def describe(record_key: str) -> str:
+    """A key as messages show it: one printable line of at most 60 characters."""
+    shown = record_key[:_SHOWN]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+    if len(record_key) > _SHOWN or len(shown) > _SHOWN:
+        shown = shown[: _SHOWN - 1] + "…"
+    return shown
+
+
+def _text_and_size(value: object, what: str, *, path: str) -> tuple[str, int]:
+    if not isinstance(value, str):
+        raise InvalidKeyError(f"{what} is {_kind(value)}; give non-empty text", path=path)
+    if not value:
+        raise InvalidKeyError(f"{what} is empty; give non-empty text", path=path)
+    size = _utf8_size(value)
+    if size is None:
+        raise InvalidKeyError(
+            f"{what} contains half of a surrogate pair, which UTF-8 cannot hold; repair the text",
+            path=path,
+        )
+    return value, size
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _utf8_size(text: str) -> int | None:
+    # An error raised while handling UnicodeEncodeError would carry the text in its context.
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None

@@ -1,0 +1,123 @@
+"""Numbers: exact decimals in Python, canonical text in the table, nothing JavaScript misreads.
+
+Nothing here depends on the decimal context of the caller: values are built, compared and printed,
+never calculated with. No message shows a value, since amounts are personal.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import Final
+
+from thrivecalc_models.errors import InvalidRecordError, UnsafeNumberError
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+MAX_DIGITS: Final = 38
+MIN_EXPONENT: Final = -130
+MAX_EXPONENT: Final = 125
+
+_NUMERIC = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,6})?")
+_ALWAYS_EXACT_DIGITS = 15  # DBL_DIG: a double gives back any decimal of up to 15 digits
+_LONGEST_INT_BITS = 4096  # far above 1E126, and short enough to become a Decimal at once
+
+
+def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool = True) -> str:
+    """A number as DynamoDB gives it back: plain notation, no exponent, no outer zeros, no `-0`.
+
+    Raises InvalidRecordError for what is no finite number, for more than 38 significant digits and
+    for a magnitude outside 1E-130 to 9.99…E+125 ("Supported data types and naming rules in Amazon
+    DynamoDB", Developer Guide). Raises UnsafeNumberError, if `js_safe`, above 2^53 - 1 in
+    magnitude or where JavaScript's `Number(text)` would be another number.
+    """
+    if type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        return str(value)
+    number = to_decimal(value, path=path)
+    if not number:
+        return "0"
+    if not MIN_EXPONENT <= number.adjusted() <= MAX_EXPONENT:
+        raise InvalidRecordError(
+            f"{path} is outside the magnitudes DynamoDB stores, 1E-130 to 9.99E+125;"
+            " check its unit, or store it as text",
+            path=path,
+        )
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    digits = len(text.lstrip("-").replace(".", "").strip("0"))
+    if digits > MAX_DIGITS:
+        raise InvalidRecordError(
+            f"{path} has {digits} significant digits, DynamoDB stores {MAX_DIGITS}; round it",
+            path=path,
+        )
+    if js_safe:
+        _check_js_safe(number, text, digits, path=path)
+    return text
+
+
+def to_decimal(value: object, *, path: str) -> Decimal:
+    """An `int`, `Decimal`, `float` or numeric text as an exact Decimal, as an `Amount` takes it.
+
+    A float counts by its shortest repr, as JavaScript writes it. Text is ASCII: a sign, digits, a
+    point, an exponent. Raises InvalidRecordError for bool, NaN, infinity and everything else.
+    """
+    # bool first, since True is an int.
+    if isinstance(value, bool):
+        raise _not_a_number(value, path=path)
+    number: Decimal | None = None
+    if isinstance(value, Decimal):
+        number = Decimal(value) if value.is_finite() else None
+    elif isinstance(value, int):
+        number = Decimal(value) if value.bit_length() <= _LONGEST_INT_BITS else None
+    elif isinstance(value, float):
+        # A subclass (numpy.float64) may have another repr.
+        number = Decimal(float.__repr__(value)) if math.isfinite(value) else None
+    elif isinstance(value, str):
+        number = _decimal_of(value)
+    if number is None:
+        raise _not_a_number(value, path=path)
+    return number
+
+
+def parse_number(text: str) -> Decimal:
+    """The exact Decimal of a stored number, with all its digits.
+
+    Raises ValueError, without the text, where it is no number.
+    """
+    number = _decimal_of(text)
+    if number is None:
+        raise ValueError("the text of a stored number is no number")
+    return number
+
+
+def _decimal_of(text: str) -> Decimal | None:
+    # The constructor keeps every digit whatever the context, and nothing that matches makes it
+    # signal: an exponent of six digits is far from where a Decimal ends.
+    return Decimal(text) if _NUMERIC.fullmatch(text) else None
+
+
+def _check_js_safe(number: Decimal, text: str, digits: int, *, path: str) -> None:
+    if not -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER:
+        reason = "is above 2^53 - 1 in magnitude, which JavaScript cannot hold"
+        way_out = "check its unit, store it as text"
+    elif digits > _ALWAYS_EXACT_DIGITS and Decimal(repr(float(text))) != number:
+        reason = "has more digits than JavaScript's Number keeps"
+        way_out = "round it"
+    else:
+        return
+    raise UnsafeNumberError(
+        f"{path} {reason}; {way_out}, or open the store with js_safe_numbers=False", path=path
+    )
+
+
+def _not_a_number(value: object, *, path: str) -> InvalidRecordError:
+    if isinstance(value, str):
+        reason = "is text that is no number of ASCII digits"
+    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        reason = "is NaN, infinite or beyond all range"
+    else:
+        reason = f"is of type {type(value).__name__}"
+    return InvalidRecordError(
+        f"{path} {reason}; give a finite int, Decimal, float or numeric text", path=path
+    )

@@ -1,0 +1,299 @@
+"""Sizes: the bytes, levels and capacity units that DynamoDB counts, and items it would refuse."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from thrivecalc_models.errors import InvalidRecordError, ItemTooLargeError
+from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.numbers import number_text, parse_number
+
+MAX_ITEM_SIZE: Final = 409_600
+MAX_NESTING: Final = 31
+MAX_NAME_SIZE: Final = 65_535
+
+_MAX_NUMBER_SIZE = 21
+_PLAIN_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_ALWAYS_STORABLE = 38  # characters of a plain number that has neither too many digits nor zeros
+_SHOWN_PATH = 120
+
+
+def item_size(item: Item) -> int:
+    """Bytes that DynamoDB counts for an item: names and values; it refuses more than 409,600.
+
+    Source: "DynamoDB item sizes and formats", Amazon DynamoDB Developer Guide.
+    """
+    return sum(_text_size(name) + value_size(value) for name, value in item.items())
+
+
+def value_size(value: AttributeValue) -> int:
+    """Bytes that DynamoDB counts for a value: 3 for a map or list, and 1 more for each member.
+
+    A set is the sum of its members, a number what `_number_size` says. Raises ValueError for what
+    is no value in DynamoDB's JSON. Source: "DynamoDB item sizes and formats", Amazon DynamoDB
+    Developer Guide; measured on DynamoDB Local 3.1.0.
+    """
+    total = 0
+    values = [value]
+    for each in values:  # grows as containers are met: no recursion, however deep
+        kind, content = _kind_and_content(each)
+        if kind == "M":
+            total += 3 + len(content) + sum(map(_text_size, content))
+            values.extend(content.values())
+        elif kind == "L":
+            total += 3 + len(content)
+            values.extend(content)
+        else:
+            total += _SIZES[kind](content)
+    return total
+
+
+def nesting_depth(value: AttributeValue) -> int:
+    """Levels of maps and lists in a value: 0 for a scalar or set, 1 for an empty map.
+
+    DynamoDB takes up to 31 in an attribute; the item itself is the 32nd level.
+    """
+    depth = 0
+    level = [value]
+    while level := [each for each in level if "M" in each or "L" in each]:
+        depth += 1
+        level = [child for each in level for _, child in _members(*_kind_and_content(each))]
+    return depth
+
+
+def check_item(item: Item, *, describe: str) -> int:
+    """Give the size of an item that DynamoDB would take, in bytes.
+
+    Raises ItemTooLargeError over 409,600 bytes, and InvalidRecordError, with the path, for what
+    DynamoDB refuses whatever the table: maps and lists more than 31 deep in an attribute, text or
+    names that are not Unicode, empty names and sets, repeated members of a set, numbers it cannot
+    hold, unknown types. `describe` is the item's name in messages. Source: "Constraints in Amazon
+    DynamoDB", Amazon DynamoDB Developer Guide; measured on DynamoDB Local 3.1.0.
+    """
+    fault = _first_fault(item)
+    if fault is not None:
+        trail, reason = fault
+        path = _path(trail)
+        shown = path if len(path) <= _SHOWN_PATH else path[: _SHOWN_PATH - 1] + "…"
+        raise InvalidRecordError(f"{describe}: {shown} {reason}", path=path)
+    size = item_size(item)
+    if size > MAX_ITEM_SIZE:
+        raise ItemTooLargeError(
+            f"{describe} would have {size:,} bytes, DynamoDB takes {MAX_ITEM_SIZE:,}; shorten it,"
+            " or split it into several records",
+            size=size,
+        )
+    return size
+
+
+def write_units(size: int) -> int:
+    """Write capacity units of an item of `size` bytes in one table or index: one a KB, at least 1.
+
+    A transaction doubles them. Source: "DynamoDB read and write operations", Amazon DynamoDB
+    Developer Guide.
+    """
+    return max(1, -(-size // 1024))
+
+
+def read_units(size: int, *, consistent: bool) -> float:
+    """Read capacity units of `size` bytes: one per 4 KB, at least one, and half if not consistent.
+
+    A transaction takes twice the consistent units. Source: "DynamoDB read and write operations",
+    Amazon DynamoDB Developer Guide.
+    """
+    units = max(1, -(-size // 4096))
+    return float(units) if consistent else units / 2
+
+
+_Trail: TypeAlias = tuple["_Trail | None", "str | int"]
+
+
+def _kind_and_content(value: AttributeValue) -> tuple[str, Any]:
+    if not _is_value(value):
+        raise ValueError("a value is not in DynamoDB's JSON, such as {'S': 'text'}")
+    ((kind, content),) = value.items()
+    return kind, content
+
+
+def _is_value(value: object) -> bool:
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    ((kind, content),) = value.items()
+    return kind in _SHAPES and isinstance(content, _SHAPES[kind])
+
+
+def _members(kind: str, content: Any) -> Iterator[tuple[str | int, AttributeValue]]:
+    if kind == "M":
+        return iter(content.items())
+    return iter(enumerate(content) if kind == "L" else ())
+
+
+def _text_size(text: str) -> int:
+    # A lone surrogate is refused by check_item; here it has a size, so that counting never fails.
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _binary_size(base64_text: str) -> int:
+    return len(base64_text.rstrip("=")) * 3 // 4
+
+
+def _number_size(text: str) -> int:
+    """A byte, one for each pair of digits left and right of the point, and one for a minus.
+
+    Pairs that are 00 at either end do not count, so 1000 takes two bytes and 12000 three; 0 takes
+    one, and no number more than 21. The guide only says "approximately": this is as measured.
+    """
+    match = _PLAIN_NUMBER.fullmatch(text)
+    if match is None:
+        return _number_size(number_text(text, path="N", js_safe=False))
+    whole = match[1].lstrip("0")
+    fraction = (match[2] or "").rstrip("0")
+    pairs = (len(whole) + 1) // 2 + (len(fraction) + 1) // 2
+    if not fraction:
+        pairs -= (len(whole) - len(whole.rstrip("0"))) // 2
+    elif not whole:
+        pairs -= (len(fraction) - len(fraction.lstrip("0"))) // 2
+    if not pairs:
+        return 1
+    return min(_MAX_NUMBER_SIZE, 1 + pairs + text.startswith("-"))
+
+
+def _sum_of(size: Callable[[str], int]) -> Callable[[list[str]], int]:
+    return lambda members: sum(map(size, members))
+
+
+def _one_byte(_: object) -> int:
+    return 1
+
+
+_SIZES: dict[str, Callable[[Any], int]] = {
+    "S": _text_size,
+    "N": _number_size,
+    "B": _binary_size,
+    "BOOL": _one_byte,
+    "NULL": _one_byte,
+    "SS": _sum_of(_text_size),
+    "NS": _sum_of(_number_size),
+    "BS": _sum_of(_binary_size),
+}
+_SHAPES: dict[str, type] = {
+    "S": str,
+    "N": str,
+    "B": str,
+    "BOOL": bool,
+    "NULL": bool,
+    "SS": list,
+    "NS": list,
+    "BS": list,
+    "M": dict,
+    "L": list,
+}
+
+
+def _first_fault(item: Item) -> tuple[_Trail, str] | None:
+    """Where, nearest to the top, and why DynamoDB would refuse a part of the item."""
+    found: list[tuple[_Trail, AttributeValue, int]]
+    found = [((None, name), value, 0) for name, value in item.items()]
+    for trail, value, depth in found:  # grows as containers are met
+        reason = _name_fault(trail[1]) or _value_fault(value)
+        if reason is not None:
+            return trail, reason
+        ((kind, content),) = value.items()
+        if kind == "M" or kind == "L":
+            if depth == MAX_NESTING:
+                return trail, f"is nested deeper than {MAX_NESTING} maps and lists; flatten it"
+            found.extend(
+                ((trail, key), member, depth + 1) for key, member in _members(kind, content)
+            )
+    return None
+
+
+def _name_fault(name: str | int) -> str | None:
+    if isinstance(name, int):
+        return None
+    if not name:
+        return "has an empty name, which DynamoDB refuses; name it"
+    if not _is_unicode(name):
+        return "has half of a surrogate pair in its name; repair the text"
+    if _text_size(name) > MAX_NAME_SIZE:
+        return f"has a name over {MAX_NAME_SIZE:,} bytes; shorten it"
+    return None
+
+
+def _value_fault(value: object) -> str | None:
+    if not isinstance(value, dict) or not _is_value(value):
+        return "is not in DynamoDB's JSON, such as {'S': 'text'}"
+    ((kind, content),) = value.items()
+    if kind == "M":
+        named = all(isinstance(name, str) for name in content)
+        return None if named else "has a member whose name is not text; use text"
+    if kind == "L" or kind == "BOOL":
+        return None
+    if kind == "NULL":
+        return None if content else "is a NULL of false; use true"
+    if kind in ("SS", "NS", "BS"):
+        return _set_fault(kind, content)
+    return _scalar_fault(kind, content)
+
+
+def _set_fault(kind: str, members: list[object]) -> str | None:
+    if not members:
+        return "is an empty set, which DynamoDB refuses; leave it out"
+    texts = [member for member in members if isinstance(member, str)]
+    if len(texts) != len(members):
+        return "is not in DynamoDB's JSON: a set of text was expected"
+    for text in texts:
+        fault = _scalar_fault(kind[0], text)
+        if fault is not None:
+            return f"has a member that {fault}"
+    distinct = {parse_number(m) for m in texts} if kind == "NS" else set(texts)
+    return None if len(distinct) == len(texts) else "repeats a member of a set; give each once"
+
+
+def _scalar_fault(kind: str, content: str) -> str | None:
+    if kind == "S":
+        return None if _is_unicode(content) else "has half of a surrogate pair; repair the text"
+    if kind == "B":
+        return None if _is_base64(content) else "is not base64 text"
+    return None if _is_storable(content) else "is no number that DynamoDB can hold"
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_storable(text: str) -> bool:
+    if len(text) <= _ALWAYS_STORABLE and _PLAIN_NUMBER.fullmatch(text):
+        return True
+    try:
+        number_text(text, path="", js_safe=False)
+    except InvalidRecordError:
+        return False
+    return True
+
+
+def _path(trail: _Trail) -> str:
+    names: list[str | int] = []
+    step: _Trail | None = trail
+    while step is not None:
+        step, name = step
+        names.append(name)
+    path = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in reversed(names))
+    return path.removeprefix(".").encode("utf-8", "backslashreplace").decode()

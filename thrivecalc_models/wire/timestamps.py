@@ -1,0 +1,202 @@
+"""Timestamps, times to live and dates: as JavaScript spells them, and as other programs left them.
+
+Writing is exact and refuses what cannot be written; reading never raises, and None stands for what
+cannot be read. Digits are ASCII only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final
+
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.table import TTL, UPDATED_AT
+from thrivecalc_models.wire.numbers import parse_number
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_TTL: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+_LAST_STAMP = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_DATE_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]"
+    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    r"(?: ?(?:([Zz])|([+-])([0-9]{2})(?::?([0-9]{2}))?))?"
+)
+_LOOSE_DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
+
+
+def format_timestamp(moment: datetime, *, path: str | None = None) -> str:
+    """A moment as JavaScript's `toISOString()` prints it, rounded down to the millisecond.
+
+    Raises InvalidRecordError for a naive datetime, and for one whose UTC year is not 1 to 9999.
+    Source: "Date Time String Format", ECMAScript Language Specification.
+    """
+    utc = _in_utc(moment, path=path)
+    return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def parse_timestamp(text: object) -> datetime | None:
+    """The moment, in UTC, of an ISO date-time with an offset or `Z`; None for all else.
+
+    Seconds, fractions and the colon of the offset may be absent, and a space may stand for the
+    `T`. What is finer than a microsecond is cut off. A naive date-time names no moment: None.
+    """
+    if not isinstance(text, str):
+        return None
+    if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z":
+        canonical = _parse_canonical(text)
+        if canonical is not None:
+            return canonical
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        return None
+    moment = _moment(match)
+    return None if moment is None or moment.tzinfo is None else _shifted_to_utc(moment)
+
+
+def floor_ms(moment: datetime) -> datetime:
+    """The moment in UTC, rounded down to the millisecond, as fine as the table can say it.
+
+    Raises InvalidRecordError for a naive datetime.
+    """
+    utc = _in_utc(moment, path=None)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def next_stamp(now: datetime, loaded: datetime | None) -> datetime:
+    """The stamp of a write: now, but always at least a millisecond after the stamp it replaces.
+
+    Raises InvalidRecordError where that would pass the year 9999.
+    """
+    stamp = floor_ms(now)
+    if loaded is None:
+        return stamp
+    previous = floor_ms(loaded)
+    if stamp > previous:
+        return stamp
+    if previous >= _LAST_STAMP:
+        raise InvalidRecordError(
+            f"{UPDATED_AT} as stored is the last moment of the year 9999, nothing can follow it;"
+            " write the record without its lock, or repair the stored stamp",
+            path=UPDATED_AT,
+        )
+    return previous + _MILLISECOND
+
+
+def format_ttl(moment: datetime) -> str:
+    """A time to live as text of whole Unix seconds, fractions rounded up.
+
+    Raises InvalidRecordError for a naive datetime and for a time outside 1970 to 9999. Source:
+    "Using time to live (TTL) in DynamoDB", Amazon DynamoDB Developer Guide.
+    """
+    if moment.utcoffset() is None:
+        raise _naive(TTL)
+    since = moment - EPOCH
+    seconds = since.days * 86_400 + since.seconds + (1 if since.microseconds else 0)
+    if moment < EPOCH or seconds > MAX_TTL:
+        raise InvalidRecordError(
+            f"{TTL} lies outside the years 1970 to 9999; give a moment in between, or None for a"
+            " record that stays",
+            path=TTL,
+        )
+    return str(seconds)
+
+
+def parse_ttl(text: object) -> datetime | None:
+    """The moment, in UTC, of a stored time to live, fractions of a second rounded up.
+
+    None where it is no number, or lies outside 1970 to 9999, as one in milliseconds does.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        number = parse_number(text)
+    except ValueError:
+        return None
+    if not 0 <= number <= MAX_TTL:
+        return None
+    seconds = int(number)
+    return EPOCH + timedelta(seconds=seconds if seconds == number else seconds + 1)
+
+
+def parse_date(text: object) -> date | None:
+    """The date of `YYYY-MM-DD`, of `YYYY-M-D`, or as written in an ISO date-time, else None."""
+    if not isinstance(text, str):
+        return None
+    loose = _LOOSE_DATE.fullmatch(text)
+    if loose is not None:
+        year, month, day = loose.groups()
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:
+            return None
+    match = _DATE_TIME.fullmatch(text)
+    moment = None if match is None else _moment(match)
+    return None if moment is None else moment.date()
+
+
+def _in_utc(moment: datetime, *, path: str | None) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
+    # astimezone would take a naive datetime for local time.
+    if moment.utcoffset() is None:
+        raise _naive(path)
+    utc = _shifted_to_utc(moment)
+    if utc is None:
+        raise InvalidRecordError(
+            f"{path or 'the datetime'} lies outside the years 1 to 9999 in UTC; give a moment"
+            " in between",
+            path=path,
+        )
+    return utc
+
+
+def _shifted_to_utc(moment: datetime) -> datetime | None:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _naive(path: str | None) -> InvalidRecordError:
+    return InvalidRecordError(
+        f"{path or 'the datetime'} has no time zone; give an aware one, such as datetime.now(UTC)",
+        path=path,
+    )
+
+
+def _parse_canonical(text: str) -> datetime | None:
+    # fromisoformat also reads week dates, and from Python 3.14 on the hour 24: neither is meant.
+    if not text.isascii() or text[4] != "-" or text[7] != "-" or text[11:13] == "24":
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _moment(match: re.Match[str]) -> datetime | None:
+    year, month, day, hour, minute, second, fraction, zulu, sign, hours, minutes = match.groups()
+    zone = None
+    if zulu:
+        zone = UTC
+    elif sign:
+        offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+        if int(minutes or 0) > 59 or offset >= timedelta(days=1):
+            return None
+        zone = timezone(-offset if sign == "-" else offset)
+    try:
+        return datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour),
+            int(minute),
+            int(second or 0),
+            int(f"{fraction or ''}000000"[:6]),
+            tzinfo=zone,
+        )
+    except ValueError:
+        return None
