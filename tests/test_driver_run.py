@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from thrivecalc_models.operations import Emit, Failure, Kind, Received, Reply, Send, Wait
+from thrivecalc_models.signals import RequestEvent, RetryEvent
 from thrivecalc_models.transport import Driver
 
 MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
@@ -440,14 +441,27 @@ def test_what_a_protocol_raises_passes(driver_for):
 
 
 def test_each_request_is_reported(driver_for):
-    """An observer sees name, request, result, start, end and attempt of every request."""
+    """An observer hears of every request: its name, duration, attempt and outcome."""
     seen, ticks = [], iter(range(100))
-    driver = driver_for(
-        on_request=lambda *event: seen.append(event), monotonic=lambda: float(next(ticks))
-    )
+    driver = driver_for(observer=seen.append, monotonic=lambda: float(next(ticks)))
     driver.run(sending(Send((Op("a"),), attempt=3)))
-    request = {"TableName": "t", "Op": "a"}
-    assert seen == [("a", request, Reply(body=request), 0.0, 1.0, 3)]
+    assert seen == [RequestEvent(operation="a", duration=1.0, attempt=3, outcome="ok")]
+
+
+def test_each_retry_is_reported(driver_for, caplog):
+    """An observer and the log hear what is going to be sent again, why, and after how long."""
+    seen = []
+    driver = driver_for(observer=seen.append, sleep=lambda seconds: None)
+
+    def protocol():
+        yield Wait(0.5, "UpdateItem", 2, "ThrottlingException")
+
+    with caplog.at_level(logging.INFO, logger="thrivecalc_models"):
+        driver.run(protocol())
+    assert seen == [
+        RetryEvent(operation="UpdateItem", attempt=2, wait=0.5, code="ThrottlingException")
+    ]
+    assert "UpdateItem failed at try 2 (ThrottlingException)" in caplog.text
 
 
 def test_an_observer_cannot_break_anything(driver_for, caplog):
@@ -456,7 +470,7 @@ def test_an_observer_cannot_break_anything(driver_for, caplog):
     def observer(*event):
         raise ValueError(f"canary {event}")
 
-    driver = driver_for(on_request=observer)
+    driver = driver_for(observer=observer)
     with caplog.at_level(logging.DEBUG):
         (received,) = driver.run(sending(ops("a", "b")))
     assert kinds(received) == ["replied", "replied"]
@@ -471,7 +485,7 @@ def test_an_interrupted_observer_does_not_change_the_result(driver_for):
     def observer(*event):
         raise KeyboardInterrupt
 
-    driver = driver_for(on_request=observer)
+    driver = driver_for(observer=observer)
     with driver.shield() as shield:
         (received,) = driver.run(sending(ops("a")), shield=shield)
     assert kinds(received) == ["replied"]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import BotocoreTransport
-from thrivecalc_models.transport.binary import with_bytes, with_text
+from thrivecalc_models.wire.binary import with_bytes, with_text
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 QUICKLY = 0.3  # seconds until a request is given up

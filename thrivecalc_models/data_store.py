@@ -42,12 +42,12 @@ def save_user_data(user_id: str, data_type: DataTypeLike, data: Any) -> str:
 
 def get_user_data(user_id: str, data_type: DataTypeLike, record_id: str) -> UserRecord | None:
     """The record, or None."""
-    return _store().user(user_id).get(data_type, record_id)  # type: ignore[arg-type,no-any-return]
+    return _store().user(user_id).get(data_type, record_id)
 
 
 def list_user_data(user_id: str, data_type: DataTypeLike) -> list[UserRecord]:
     """All records of a type, by record key."""
-    return _store().user(user_id).list(data_type)  # type: ignore[arg-type,no-any-return]
+    return _store().user(user_id).list(data_type)
 
 
 def list_all_user_data(user_id: str) -> list[UserRecord]:

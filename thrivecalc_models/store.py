@@ -26,6 +26,7 @@ from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table
 from thrivecalc_models.records import Binding, UserRecord, edits
 from thrivecalc_models.records.access import Access, DataTypeLike
 from thrivecalc_models.operations import Query
+from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import BotocoreTransport, Driver
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
@@ -56,7 +57,8 @@ class DataStore:
 
     Settings not given come from the environment (`DYNAMODB_TABLE_NAME`, `AWS_REGION`,
     `AWS_ENDPOINT`). `timeout` is in seconds a request; `retry` bounds tries and seconds without
-    progress. `clock` returns an aware datetime, `new_id` a record id. Safe to share between
+    progress. `observer` is called with an event (see `thrivecalc_models.signals`) for each request,
+    retry and commit. `clock` returns an aware datetime, `new_id` a record id. Safe to share between
     threads; after a fork the child opens connections of its own. Raises ConfigurationError.
     """
 
@@ -72,7 +74,7 @@ class DataStore:
         retry: RetryPolicy | None = None,
         js_safe_numbers: bool = True,
         allow_http: bool = False,
-        observer: Callable[[Any], object] | None = None,
+        observer: Observer | None = None,
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -83,13 +85,16 @@ class DataStore:
         way = BotocoreTransport(
             settings, timeout=timeout, max_concurrency=max_concurrency, allow_http=allow_http
         )
-        driver = Driver(way, settings.table_name, max_concurrency=max_concurrency)
+        driver = Driver(
+            way, settings.table_name, max_concurrency=max_concurrency, observer=observer
+        )
         given = {"clock": clock, "new_id": new_id}
         self._binding = Binding(
             settings=settings,
             driver=driver,
             retry=retry or RetryPolicy(),
             js_safe_numbers=js_safe_numbers,
+            observer=observer,
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
         self._engine: EmbeddedEngine | None = None
@@ -306,7 +311,7 @@ class UserData:
         order_by: str | None,
         consistent: bool,
         include_expired: bool,
-    ) -> Any:
+    ) -> Records:
         _check_order(order_by)
         query = self._query(data_type, consistent)
         records = [
@@ -403,7 +408,9 @@ class UserData:
         Raises RecordExistsError where a given record id is taken.
         """
         work = self._unit()
-        return self._commit_one(work, work.add(given, data, record_id=record_id, ttl=ttl))
+        record = work.add(given, data, record_id=record_id, ttl=ttl)
+        _commit_one(work)
+        return record
 
     def put(
         self,
@@ -416,7 +423,9 @@ class UserData:
     ) -> Any:
         """Create or replace the whole item, without any condition, and return the record."""
         work = self._unit()
-        return self._commit_one(work, work.put(given, data, record_id=record_id, ttl=ttl))
+        record = work.put(given, data, record_id=record_id, ttl=ttl)
+        _commit_one(work)
+        return record
 
     def update(self, record: R) -> R:
         """Write what changed since the record was read, and nothing if nothing did.
@@ -425,7 +434,8 @@ class UserData:
         """
         work = self._unit()
         work.attach(record)
-        return self._commit_one(work, record)
+        _commit_one(work)
+        return record
 
     @overload
     def delete(self, target: UserRecord, /) -> None: ...
@@ -434,8 +444,8 @@ class UserData:
     def delete(self, target: UserRecord | DataTypeLike, record_id: str | None = None, /) -> None:
         """Delete what is under a key, or a loaded record if unchanged; gone already is fine."""
         work = self._unit()
-        work.delete(target, record_id)  # type: ignore[arg-type,call-overload]
-        self._commit_one(work, None)
+        work.delete(target, record_id)  # type: ignore[arg-type]  # the overloads, once more
+        _commit_one(work)
 
     def replace_data(
         self, data_type: DataTypeLike, record_id: str, data: dict[str, Any]
@@ -460,16 +470,6 @@ class UserData:
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
         """
         return delete_everything(self._access)
-
-    def _commit_one(self, work: UnitOfWork, record: Any) -> Any:
-        """Commit a unit of one write; its cause instead of the CommitError."""
-        try:
-            work.commit()
-        except CommitError as failed:
-            error: ThriveCalcError = next(iter(failed.causes.values()), failed)
-        else:
-            return record
-        raise error
 
     # --- units of work ----------------------------------------------------------------------------
 
@@ -513,6 +513,17 @@ class UserData:
             else:
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _commit_one(work: UnitOfWork) -> None:
+    """Commit a unit of one write; raises its cause instead of the CommitError."""
+    try:
+        work.commit()
+    except CommitError as failed:
+        error: ThriveCalcError = next(iter(failed.causes.values()), failed)
+    else:
+        return
+    raise error
 
 
 def _only_conflicts(error: CommitError) -> bool:

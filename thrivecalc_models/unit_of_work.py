@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 
 import attrs
 
@@ -50,12 +50,15 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.access import Access, DataTypeLike, Given
 from thrivecalc_models.records.edits import Edit
+from thrivecalc_models.signals import LOGGER, CommitEvent, notify
 from thrivecalc_models.transport import Shield
-from thrivecalc_models.wire import Item, describe, item_size
+from thrivecalc_models.wire import Item, describe, item_size, masked_user
 
 R = TypeVar("R", bound=UserRecord)
-P = ParamSpec("P")
-T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
+
+# Inside UnitOfWork, `list` is the method.
+ListOf = list
 
 MAX_TRANSACTION_WRITES = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -111,13 +114,11 @@ class _Entry:
             self.record._attempt = attempt
 
 
-def _exclusive(
-    method: Callable[Concatenate[UnitOfWork, P], T],
-) -> Callable[Concatenate[UnitOfWork, P], T]:
+def _exclusive(method: M) -> M:
     """One call at a time: a second thread inside is refused, not made to wait."""
 
     @functools.wraps(method)
-    def call(self: UnitOfWork, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: UnitOfWork, *args: Any, **kwargs: Any) -> Any:
         if not self._busy.acquire(blocking=False):
             raise UnitOfWorkStateError(
                 "this unit of work is in use by another thread; give each thread its own"
@@ -127,7 +128,7 @@ def _exclusive(
         finally:
             self._busy.release()
 
-    return call
+    return cast("M", call)
 
 
 class UnitOfWork:
@@ -215,13 +216,13 @@ class UnitOfWork:
     @overload
     def get(self, data_type: str, record_id: str) -> UserRecord | None: ...
     @_exclusive
-    def get(self, data_type: DataTypeLike, record_id: str) -> UserRecord | None:
+    def get(self, data_type: DataTypeLike, record_id: str) -> Any:
         """The record, or None where there is none, or its deletion is pending."""
         self._check_open()
         return self._get_many([self._access.key(data_type, record_id)])[0]
 
     @_exclusive
-    def get_many(self, keys: Iterable[tuple[DataTypeLike, str]]) -> list[UserRecord | None]:
+    def get_many(self, keys: Iterable[tuple[DataTypeLike, str]]) -> ListOf[UserRecord | None]:
         """The records of (type, record id) pairs in the order asked for; None where there is none.
 
         At most 100 keys a request, without duplicates, the requests at the same time.
@@ -229,35 +230,36 @@ class UnitOfWork:
         self._check_open()
         return self._get_many([self._access.key(*pair) for pair in keys], batch=True)
 
-    def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> list[UserRecord | None]:
+    def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
         unseen = list(dict.fromkeys(key for key in keys if key.record_key not in self._entries))
         if batch:
             items = self._access.fetch_many(unseen, consistent=self._consistent)
         else:
-            items = [self._access.fetch(key, consistent=self._consistent) for key in unseen]
-        found = {item[table.RECORD_KEY]["S"]: item for item in items if item is not None}
+            fetched = [self._access.fetch(key, consistent=self._consistent) for key in unseen]
+            items = [item for item in fetched if item is not None]
+        found = {item[table.RECORD_KEY]["S"]: item for item in items}
         for key in unseen:
             if key.record_key in found:
                 self._take(found[key.record_key])
         return [self._visible(key.record_key) for key in keys]
 
     @overload
-    def list(self, data_type: type[R]) -> list[R]: ...
+    def list(self, data_type: type[R]) -> ListOf[R]: ...
     @overload
-    def list(self, data_type: str) -> list[UserRecord]: ...
+    def list(self, data_type: str) -> ListOf[UserRecord]: ...
     @_exclusive
-    def list(self, data_type: DataTypeLike) -> Sequence[UserRecord]:
+    def list(self, data_type: DataTypeLike) -> Any:
         """All records of a type, with this unit's adds and without its deletes, by record key."""
         self._check_open()
         return self._list(self._access.data_type(data_type))
 
     @_exclusive
-    def list_all(self) -> Sequence[UserRecord]:
+    def list_all(self) -> ListOf[UserRecord]:
         """All records of the user, with this unit's adds and without its deletes, by record key."""
         self._check_open()
         return self._list(None)
 
-    def _list(self, data_type: str | None) -> Sequence[UserRecord]:
+    def _list(self, data_type: str | None) -> ListOf[UserRecord]:
         query = Query(
             user_id=self.user_id,
             data_type=data_type,
@@ -455,14 +457,14 @@ class UnitOfWork:
         unknown = self._transaction.writes if self._transaction is not None else ()
         return Plan((*plan_transaction(unknown), *plan_transaction(pending)))
 
-    def _attempts(self) -> list[PendingWrite]:
+    def _attempts(self) -> ListOf[PendingWrite]:
         return [entry.attempt for entry in self._entries.values() if entry.attempt is not None]
 
-    def _pending(self) -> list[PendingWrite]:
+    def _pending(self) -> ListOf[PendingWrite]:
         """Every pending write, encoded and checked, but for what waits on an unknown attempt."""
         now = self._access.binding.clock()
         in_doubt = {write.key for write in self._transaction.writes} if self._transaction else set()
-        writes: list[PendingWrite] = []
+        writes: ListOf[PendingWrite] = []
         errors: dict[str, Exception] = {}
         for entry in list(self._entries.values()):
             try:
@@ -562,9 +564,11 @@ class UnitOfWork:
             if self._ended:
                 self._state = "failed"
             raise
-        shield = self._access.binding.driver.shield()
-        with shield:
+        driver = self._access.binding.driver
+        began = driver.monotonic()
+        with driver.shield() as shield:
             account = self._send(shield)
+        _tell(self._access, account, driver.monotonic() - began)
         return self._conclude(account, shield.interrupt)
 
     def _send(self, shield: Shield) -> Account:
@@ -734,6 +738,32 @@ def _commit_error(
     )
 
 
+def _tell(access: Access, account: Account, duration: float) -> None:
+    """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
+    counts = {state: len(account.keys(state)) for state in State}
+    if counts[State.NOT_APPLIED] or counts[State.UNKNOWN]:
+        LOGGER.warning(
+            "a commit of user %s ended with %d writes not applied and %d unknown",
+            masked_user(access.user_id),
+            counts[State.NOT_APPLIED],
+            counts[State.UNKNOWN],
+        )
+    if access.binding.observer is None or not account.outcomes:
+        return
+    event = CommitEvent(
+        user=masked_user(access.user_id),
+        applied=counts[State.APPLIED],
+        existing=counts[State.EXISTING],
+        not_applied=counts[State.NOT_APPLIED],
+        unknown=counts[State.UNKNOWN],
+        requests=account.requests,
+        read_units=account.read_units,
+        write_units=account.write_units,
+        duration=duration,
+    )
+    notify(access.binding.observer, event)
+
+
 def _result(account: Account) -> CommitResult:
     return CommitResult(
         applied=account.keys(State.APPLIED),
@@ -812,8 +842,10 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
     key = edit.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
     binding = access.binding
+    began = binding.driver.monotonic()
     with binding.driver.shield() as shield:
         account = binding.driver.run(commit([write], binding.retry, binding.rng), shield=shield)
+    _tell(access, account, binding.driver.monotonic() - began)
     outcome = account.outcomes[key]
     error = _write_error(access, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
@@ -833,6 +865,7 @@ def delete_everything(access: Access) -> CommitResult:
     """Delete all items of the user until a whole reading finds none."""
     account = Account()
     binding = access.binding
+    began = binding.driver.monotonic()
     problem: ThriveCalcError | None = None
     with binding.driver.shield() as shield:
         try:
@@ -840,6 +873,7 @@ def delete_everything(access: Access) -> CommitResult:
                 pass
         except ThriveCalcError as error:
             problem = error.with_traceback(None)
+    _tell(access, account, binding.driver.monotonic() - began)
     causes = {
         key: cause
         for key, outcome in account.outcomes.items()

@@ -11,13 +11,7 @@ from thrivecalc_models.codec.data import (
     undeclared,
     undeclared_names,
 )
-from thrivecalc_models.codec.values import (
-    Unfit,
-    decode_plain,
-    encode_plain,
-    to_bytes,
-    to_text,
-)
+from thrivecalc_models.codec.values import Unfit, decode_plain, encode_plain
 
 __all__ = [
     "Origins",
@@ -30,8 +24,6 @@ __all__ = [
     "encode_data",
     "encode_plain",
     "encode_plain_map",
-    "to_bytes",
-    "to_text",
     "undeclared",
     "undeclared_names",
 ]

@@ -353,34 +353,5 @@ def _check_depth(depth: int, path: str) -> None:
         )
 
 
-# --- binary values, which botocore wants as bytes -------------------------------------------------
-
-
 def _decode_binary(content: str | bytes) -> bytes:
     return content if isinstance(content, bytes) else b64decode(content)
-
-
-def to_text(value: Any) -> Any:
-    """The same JSON with binary values as base64 text."""
-    return _rewrite(value, lambda content: b64encode(content).decode(), bytes)
-
-
-def to_bytes(value: Any) -> Any:
-    """The same JSON with binary values as bytes."""
-    return _rewrite(value, b64decode, str)
-
-
-def _rewrite(value: Any, change: Callable[[Any], Any], wanted: type) -> Any:
-    if isinstance(value, dict):
-        if len(value) == 1:
-            ((tag, content),) = value.items()
-            if tag == "B" and isinstance(content, wanted):
-                return {"B": change(content)}
-            if tag == "BS" and isinstance(content, list | set):
-                return {
-                    "BS": [change(part) if isinstance(part, wanted) else part for part in content]
-                }
-        return {name: _rewrite(inner, change, wanted) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_rewrite(inner, change, wanted) for inner in value]
-    return value

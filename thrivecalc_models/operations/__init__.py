@@ -11,7 +11,15 @@ from thrivecalc_models.operations.conditions import (
     Path,
 )
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
-from thrivecalc_models.operations.replies import FATAL, Failure, Kind, Reason, Reply, Result
+from thrivecalc_models.operations.replies import (
+    FATAL,
+    Failure,
+    Kind,
+    Reason,
+    Reply,
+    Result,
+    consumed_units,
+)
 from thrivecalc_models.operations.requests import (
     BatchGet,
     BatchWrite,
@@ -61,4 +69,5 @@ __all__ = [
     "UpdateItem",
     "Wait",
     "Write",
+    "consumed_units",
 ]

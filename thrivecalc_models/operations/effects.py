@@ -33,9 +33,15 @@ class Send:
 
 @attrs.frozen
 class Wait:
-    """Do nothing for so many seconds; resumed with `Received` without results."""
+    """Do nothing for so many seconds; resumed with `Received` without results.
+
+    Before a retry, `operation`, `attempt` (the one that failed, from 1) and `code` say what and why.
+    """
 
     seconds: float
+    operation: str = ""
+    attempt: int = 0
+    code: str = ""
 
 
 @attrs.frozen

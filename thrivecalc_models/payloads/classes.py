@@ -8,7 +8,9 @@ from typing import cast
 from thrivecalc_models.payloads.define import payload
 from thrivecalc_models.payloads.kinds import Amount, OptionalAmount
 
+# Type checkers read defaults as values of the descriptor that the annotation names.
 _ZERO = cast("Amount", 0)
+_NOT_GIVEN = cast("OptionalAmount", None)
 
 
 @payload
@@ -19,7 +21,7 @@ class SavingsGoalData:
     target_amount: Amount
     current_amount: Amount = _ZERO
     target_date: date | None = None
-    monthly_contribution: OptionalAmount = None
+    monthly_contribution: OptionalAmount = _NOT_GIVEN
 
 
 @payload
@@ -29,8 +31,8 @@ class PortfolioHoldingData:
     symbol: str
     shares: Amount
     name: str | None = None
-    purchase_price: OptionalAmount = None
-    current_price: OptionalAmount = None
+    purchase_price: OptionalAmount = _NOT_GIVEN
+    current_price: OptionalAmount = _NOT_GIVEN
 
 
 @payload
@@ -42,9 +44,9 @@ class RetirementPlanData:
     retirement_age: int
     current_savings: Amount = _ZERO
     monthly_contribution: Amount = _ZERO
-    expected_annual_return: OptionalAmount = None
-    inflation_rate: OptionalAmount = None
-    desired_annual_income: OptionalAmount = None
+    expected_annual_return: OptionalAmount = _NOT_GIVEN
+    inflation_rate: OptionalAmount = _NOT_GIVEN
+    desired_annual_income: OptionalAmount = _NOT_GIVEN
 
 
 @payload
@@ -56,7 +58,7 @@ class ProfileData:
     date_of_birth: date | None = None
     currency: str = "USD"
     locale: str | None = None
-    annual_income: OptionalAmount = None
+    annual_income: OptionalAmount = _NOT_GIVEN
     risk_tolerance: str | None = None
 
 

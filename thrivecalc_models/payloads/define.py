@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import typing
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
@@ -38,7 +37,7 @@ def payload(cls: type[T]) -> type[T]:
     values. TypeError for an annotation that the table cannot hold, and for two fields that would
     have one name there.
     """
-    cls.__repr__ = _repr  # type: ignore[method-assign,assignment]
+    cls.__repr__ = _repr  # type: ignore[method-assign]
     made: type[T] = attrs.define(
         cls, kw_only=True, slots=True, repr=False, field_transformer=_with_conversion
     )
@@ -54,9 +53,18 @@ def is_payload_class(candidate: Any) -> bool:
     return isinstance(candidate, type) and getattr(candidate, "__repr__", None) is _repr
 
 
-@functools.cache
 def fields_of(cls: type) -> tuple[Field, ...]:
     """The fields of a payload class, in the order of their definition."""
+    known = _FIELDS.get(cls)
+    if known is None:
+        known = _FIELDS[cls] = _fields(cls)
+    return known
+
+
+_FIELDS: dict[type, tuple[Field, ...]] = {}
+
+
+def _fields(cls: type) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls)
     fields = tuple(
         _field(attribute, hints[attribute.name])
@@ -104,13 +112,16 @@ def _with_conversion(
 
 
 def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
-    kind, path = _conversions(type(instance))[attribute.name]
+    cls = type(instance)
+    if cls not in _CONVERSIONS:
+        _CONVERSIONS[cls] = {
+            field.name: (field.kind, f"data.{field.wire_name}") for field in fields_of(cls)
+        }
+    kind, path = _CONVERSIONS[cls][attribute.name]
     return kind.convert(value, path)
 
 
-@functools.cache
-def _conversions(cls: type) -> dict[str, tuple[Kind, str]]:
-    return {field.name: (field.kind, f"data.{field.wire_name}") for field in fields_of(cls)}
+_CONVERSIONS: dict[type, dict[str, tuple[Kind, str]]] = {}
 
 
 def _repr(self: object) -> str:

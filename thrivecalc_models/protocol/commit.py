@@ -27,6 +27,7 @@ from thrivecalc_models.operations import (
     TransactWrite,
     UpdateItem,
     Wait,
+    consumed_units,
 )
 from thrivecalc_models.protocol.plan import Group, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
@@ -83,8 +84,7 @@ class Account:
             return
         self.requests += 1
         if isinstance(result, Reply):
-            for consumed in _consumed(result.body):
-                self.write_units += consumed.get("CapacityUnits", 0.0)
+            self.write_units += consumed_units("", result.body)[1]
 
     def merge(self, later: Account) -> None:
         """Add what came after: a key counts by its last write."""
@@ -94,11 +94,6 @@ class Account:
         self.write_units += later.write_units
         self.halted = self.halted or later.halted
         self.interrupt = self.interrupt or later.interrupt
-
-
-def _consumed(body: dict[str, Any]) -> list[dict[str, float]]:
-    consumed = body.get("ConsumedCapacity") or []
-    return consumed if isinstance(consumed, list) else [consumed]
 
 
 @attrs.define(eq=False)
@@ -122,19 +117,20 @@ def commit(
         groups = groups_of([attrs.evolve(job.write, maybe=job.maybe) for job in jobs])
         received = yield Send(tuple(group.operation() for group in groups), attempt)
         _note_interrupt(account, received)
-        waits: list[float] = []
+        waits: list[Wait] = []
         remaining: list[_Job] = []
         for group, result in zip(groups, received.results, strict=True):
             account.count(result)
             members = [by_key[write.key] for write in group.writes]
             left = _settle(account, group, members, result)
             if left:
-                waits.append(_wait_for(account, left, len(members), at, received.at))
+                seconds = _wait_for(account, left, len(members), at, received.at)
+                waits.append(_retry(group, seconds, attempt, left[0].last))
             remaining += left
         jobs = [job for job in remaining if job.write.key not in account.outcomes]
         at = received.at
         if jobs and not account.halted:
-            resumed = yield Wait(max(waits))
+            resumed = yield max(waits, key=lambda wait: wait.seconds)
             _note_interrupt(account, resumed)
         attempt += 1
     for job in jobs:
@@ -142,10 +138,15 @@ def commit(
     return _in_order(account, writes)
 
 
-def _note_interrupt(account: Account, received: Received) -> None:
+def _retry(group: Group, seconds: float, attempt: int, last: Failure | None) -> Wait:
+    return Wait(seconds, group.operation().name, attempt, last.code if last else "")
+
+
+def _note_interrupt(account: Account, received: Received) -> bool:
     if received.interrupt is not None:
         account.interrupt = received.interrupt
         account.halted = True
+    return account.halted
 
 
 def _settle(account: Account, group: Group, members: list[_Job], result: Result) -> list[_Job]:
@@ -304,10 +305,9 @@ def transact(
         if wait is None or account.halted:
             account.halted = True
             break
-        resumed = yield Wait(wait)
+        resumed = yield Wait(wait, operation.name, attempt, result.code)
         at = resumed.at
-        _note_interrupt(account, resumed)
-        if account.halted:
+        if _note_interrupt(account, resumed):
             break
         attempt += 1
     state = State.UNKNOWN if transaction.maybe else State.NOT_APPLIED

@@ -113,7 +113,7 @@ def get_many(
             wait = backoff.next_wait(failure, received.at)
             if wait is None:
                 raise ServiceFailure(BatchGet.name, failure)
-            yield Wait(wait)
+            yield Wait(wait, BatchGet.name, attempt, failure.code)
         attempt += 1
     return items
 

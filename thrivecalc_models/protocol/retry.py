@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import attrs
 
@@ -10,7 +11,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Failure, Kind, Operation, Protocol, Reply, Result, Send, Wait
 
 
-def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ConfigurationError(f"RetryPolicy.{attribute.name} takes a number above 0")
 
@@ -84,5 +85,5 @@ def persist(
         wait = backoff.next_wait(result, received.at)
         if wait is None:
             return result
-        yield Wait(wait)
+        yield Wait(wait, operation.name, attempt, result.code)
         attempt += 1

@@ -28,12 +28,14 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.records.model import UnknownRecord, UserRecord
+from thrivecalc_models.signals import LOGGER
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
     check_record_id,
     check_user_id,
     describe,
+    masked_user,
     record_key,
 )
 
@@ -162,6 +164,13 @@ class Access:
         raise error
 
     def _public(self, failure: ServiceFailure) -> Exception:
+        LOGGER.warning(
+            "gave up %s%s for user %s (%s)",
+            failure.operation,
+            failure.where,
+            masked_user(self.user_id),
+            failure.failure.code,
+        )
         return service_error(
             failure.operation, failure.failure, self.binding.settings, where=failure.where
         )

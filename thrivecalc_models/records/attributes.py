@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
@@ -24,6 +23,7 @@ from thrivecalc_models.wire import (
     format_ttl,
     parse_timestamp,
     parse_ttl,
+    with_bytes,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
     attr_type = STRING
     null = True
 
-    @overload
+    @overload  # type: ignore[override]  # odd or missing timestamps read as None
     def __get__(self, instance: None, owner: Any) -> TimestampAttribute: ...
     @overload
     def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
@@ -213,10 +213,10 @@ class MapAttribute(Attribute[T]):
         return StoredPath([self.attr_name, str(item)])
 
     def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
-        return StoredPath([self.attr_name]) == other
+        return cast("Comparison", StoredPath([self.attr_name]) == other)
 
     def __ne__(self, other: Any) -> Comparison:  # type: ignore[override]
-        return StoredPath([self.attr_name]) != other
+        return cast("Comparison", StoredPath([self.attr_name]) != other)
 
     def set(self, value: Any) -> SetAction | RemoveAction:
         return StoredPath([self.attr_name]).set(value)
@@ -259,18 +259,40 @@ class PayloadAttribute(MapAttribute[T]):
 
 
 def encode_value(value: Any, path: str) -> AttributeValue:
-    """A Python value of a condition or an update action, as it would be stored."""
+    """A Python value of a condition or an update action, in botocore's form: binary as bytes.
+
+    Any number that DynamoDB holds will do in a condition; updates check theirs when they are sent.
+    """
     if isinstance(value, datetime):
         return {"S": format_timestamp(value)}
     if hasattr(value, "isoformat"):
         return {"S": value.isoformat()}
     if is_payload_class(type(value)):
-        return {"M": encode_data(value, {}, None, Origins())}
-    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _TAGS:
+        content = encode_data(value, {}, None, Origins(), js_safe=False)
+        return cast("AttributeValue", with_bytes({"M": content}))
+    if _is_form(value):
         return cast("AttributeValue", value)
-    if isinstance(value, float):
-        value = Decimal(repr(value))
-    return encode_plain(value, path, encoding=Encoding())
+    return cast("AttributeValue", with_bytes(encode_plain(value, path, encoding=_EXACT)))
 
 
-_TAGS = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"})
+_EXACT = Encoding(js_safe=False)
+_CONTENTS: dict[str, tuple[type, ...]] = {
+    "S": (str,),
+    "N": (str,),
+    "B": (str, bytes),
+    "SS": (list, set),
+    "NS": (list, set),
+    "BS": (list, set),
+    "M": (dict,),
+    "L": (list,),
+    "BOOL": (bool,),
+    "NULL": (bool,),
+}
+
+
+def _is_form(value: Any) -> bool:
+    """Whether a value is already in DynamoDB's JSON, as PynamoDB lets callers write it."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    ((tag, content),) = value.items()
+    return isinstance(content, _CONTENTS.get(tag, ()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 from pynamodb.exceptions import PutError
-from pynamodb.models import BatchWrite
+from pynamodb.models import BatchWrite, Model
 
 from thrivecalc_models.errors import (
     CommitError,
@@ -36,7 +36,7 @@ from thrivecalc_models.wire import describe
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
-R = TypeVar("R", bound="UserRecord")
+R = TypeVar("R", bound=Model)
 Entry = PutItem | DeleteItem
 
 SAVE, DELETE = "save", "delete"
@@ -49,8 +49,14 @@ class BatchWriteError(CommitError, PutError):
     """
 
     def __init__(
-        self, message: str, *, cause: Exception, applied: list[str], not_applied: list[str],
-        unknown: list[str], causes: dict[str, ThriveCalcError],
+        self,
+        message: str,
+        *,
+        cause: Exception,
+        applied: list[str],
+        not_applied: list[str],
+        unknown: list[str],
+        causes: dict[str, ThriveCalcError],
     ) -> None:
         CommitError.__init__(
             self,
@@ -81,15 +87,13 @@ class RecordBatch(BatchWrite[R]):
     After an exception in the `with` block nothing more is sent.
     """
 
-    model: type[R]
-
     def save(self, put_item: R) -> None:
         """Queue a record to be stored whole, over whatever is there."""
-        self._add(SAVE, put_item)
+        self._add(SAVE, cast("UserRecord", put_item))
 
     def delete(self, del_item: R) -> None:
         """Queue a record to be deleted, whatever is there."""
-        self._add(DELETE, del_item)
+        self._add(DELETE, cast("UserRecord", del_item))
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         if exc_type is None:
@@ -106,10 +110,10 @@ class RecordBatch(BatchWrite[R]):
         binding = default_binding()
         queued = {_key(op["item"]): op["item"] for op in self.pending_operations}
         entries = self._entries(binding)
-        self.pending_operations = []
         left: Left = table_of(binding).connection.perform(
             BatchWriteItem.name, write_batch(entries, binding.retry, binding.rng)
         )
+        self.pending_operations = []
         remaining = {entry.key for entry in left.entries}
         for entry in entries:
             if entry.key not in remaining:
@@ -121,7 +125,7 @@ class RecordBatch(BatchWrite[R]):
             self.failed_operations = [entry.write_request() for entry in left.entries]
             raise _error(entries, left, left.failure, binding)
 
-    def _add(self, action: str, record: R) -> None:
+    def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
         for operation in self.pending_operations:
             if _key(operation["item"]) == key:
@@ -133,7 +137,7 @@ class RecordBatch(BatchWrite[R]):
             self._commit_before(record)
         self.pending_operations.append({"action": action, "item": record})
 
-    def _commit_before(self, record: R) -> None:
+    def _commit_before(self, record: UserRecord) -> None:
         try:
             self.commit()
         except CommitError as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import attrs
 
 from thrivecalc_models.protocol import RetryPolicy
+from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import BotocoreTransport, Driver
 
@@ -33,6 +34,7 @@ class Binding:
     clock: Callable[[], datetime] = _now
     new_id: Callable[[], str] = _fresh_id
     rng: random.Random = attrs.field(factory=random.Random)
+    observer: Observer | None = None
 
 
 class _Default:

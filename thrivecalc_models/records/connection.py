@@ -25,12 +25,12 @@ from pynamodb.exceptions import (
     VerboseClientError,
 )
 
-from thrivecalc_models import codec, table
+from thrivecalc_models import table
 from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Send, Wait
 from thrivecalc_models.protocol import Backoff, RetryPolicy, ServiceFailure, persist, service_error
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.table import Settings
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Item, with_bytes, with_text
 
 R = TypeVar("R")
 Json = dict[str, Any]
@@ -38,12 +38,27 @@ IsOurs = Callable[[Item | None], bool]
 """Whether the stored item, None if there is none, shows that our own earlier try was applied."""
 
 _READS = frozenset(
-    """GetItem BatchGetItem Query Scan TransactGetItems DescribeTable DescribeTimeToLive
-    ListTables""".split()
+    {
+        "GetItem",
+        "BatchGetItem",
+        "Query",
+        "Scan",
+        "TransactGetItems",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "ListTables",
+    }
 )
-_OF_TABLES = frozenset(
-    """DescribeTable ListTables UpdateTable UpdateTimeToLive DescribeTimeToLive DeleteTable
-    CreateTable""".split()
+_WITHOUT_CAPACITY = frozenset(
+    {
+        "CreateTable",
+        "DeleteTable",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "ListTables",
+        "UpdateTable",
+        "UpdateTimeToLive",
+    }
 )
 _WRAPPED: dict[str, tuple[type[PynamoDBConnectionError], str]] = {
     "PutItem": (PutError, "Failed to put item"),
@@ -69,7 +84,7 @@ class StoreConnection(Connection):
 
     def dispatch(self, operation_name: str, operation_kwargs: Json) -> Json:
         """As PynamoDB's own, but arguments are never logged."""
-        if operation_name not in _OF_TABLES:
+        if operation_name not in _WITHOUT_CAPACITY:
             operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
         return self._signalling(
             operation_name, lambda: self._make_api_call(operation_name, operation_kwargs)
@@ -86,7 +101,7 @@ class StoreConnection(Connection):
         if "ConditionExpression" in kwargs:
             kwargs.setdefault("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
         protocol = send_write(
-            Call(operation, codec.to_text(kwargs)),
+            Call(operation, with_text(kwargs)),
             self._policy,
             self._rng,
             repeatable=repeatable,
@@ -120,9 +135,13 @@ class StoreConnection(Connection):
 
     def _signalling(self, operation: str, call: Callable[[], R]) -> R:
         request_id = uuid.uuid4()
-        self.send_pre_boto_callback(operation, request_id, self._settings.table_name)
+        self.send_pre_boto_callback(  # type: ignore[no-untyped-call]
+            operation, request_id, self._settings.table_name
+        )
         result = call()
-        self.send_post_boto_callback(operation, request_id, self._settings.table_name)
+        self.send_post_boto_callback(  # type: ignore[no-untyped-call]
+            operation, request_id, self._settings.table_name
+        )
         return result
 
     def _make_api_call(self, operation_name: str, operation_kwargs: Json) -> Json:
@@ -132,7 +151,7 @@ class StoreConnection(Connection):
         raise self.exception(operation_name, result, operation_kwargs)
 
     def _protocol(self, operation: str, kwargs: Json) -> Protocol[Reply | Failure]:
-        call = Call(operation, codec.to_text(kwargs))
+        call = Call(operation, with_text(kwargs))
         if operation in _READS:
             return persist(call, self._policy, self._rng)
         if operation == "TransactWriteItems":
@@ -163,7 +182,7 @@ class StoreConnection(Connection):
             },
         }
         if failure.item is not None:
-            response["Item"] = codec.to_bytes(failure.item)
+            response["Item"] = with_bytes(failure.item)
         facts = {
             "request_id": failure.request_id or "",
             "table_name": self._get_table_name_for_error_context(kwargs),
@@ -174,7 +193,7 @@ class StoreConnection(Connection):
             else CancellationReason(
                 code=reason.code,
                 message=_CONSTANT_TEXTS.get(f"{reason.code}Exception"),
-                raw_item=codec.to_bytes(reason.item),
+                raw_item=with_bytes(reason.item),
             )
             for reason in failure.reasons
         ]
@@ -313,7 +332,7 @@ def _before_any_reply(failure: Failure) -> bool:
     )
 
 
-_BY_ENDPOINT: dict[str, type[Exception]] = {
+_BY_ENDPOINT: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         aws.EndpointConnectionError,
@@ -343,4 +362,5 @@ def _network_error(failure: Failure, settings: Settings) -> Exception:
         cls = aws.EndpointConnectionError
     else:
         cls = aws.ReadTimeoutError if "Timeout" in code else aws.ConnectionClosedError
-    return cls(endpoint_url=endpoint)
+    error: Exception = cls(endpoint_url=endpoint)
+    return error

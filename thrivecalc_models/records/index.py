@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
 from thrivecalc_models import table
-
-if TYPE_CHECKING:
-    from thrivecalc_models.records.model import UserRecord
 
 
 class _TypeKey(UnicodeAttribute):
@@ -20,7 +17,7 @@ class _TypeKey(UnicodeAttribute):
         return value if isinstance(value, str) else str(value.own_data_type())
 
 
-class DataTypeIndex(GlobalSecondaryIndex["UserRecord"]):
+class DataTypeIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """`DataTypeIndex`: partition key `userId`, sort key `dataType`, every attribute projected.
 
     `SavingsGoal.by_type.query(user_id)` reads one type, `UserRecord.by_type.query(user_id)` all.

@@ -41,6 +41,7 @@ from thrivecalc_models.wire import (
     describe,
     record_key,
     split_key,
+    with_text,
 )
 
 
@@ -197,12 +198,24 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             self._refuse_malformed("read")
             if state.base is None or table.DATA not in state.base:
                 return None
-            state.payload = payload_from(state, type(self).payload_class())
+            state.payload = self._read_payload()
         return state.payload
+
+    def _read_payload(self) -> Any:
+        try:
+            return payload_from(self._state, type(self).payload_class())
+        except Unfit as problem:
+            unfit = problem
+        # Only of a record read in part; a whole one was refused as malformed before.
+        raise InvalidRecordError(
+            f"{describe(self.record_key)} was read in part, and {unfit.path} is not in it; fetch"
+            " all of data, or look at record.item",
+            path=unfit.path,
+        )
 
     def _set_payload(self, value: Any) -> None:
         self._check_changeable(table.DATA)
-        checked = cast("MapAttribute[Any]", type(self).data).check(value)
+        checked = type(self).data.check(value)
         if self._state.extra_data is None and self._state.data_map() is not None:
             self.extra_data  # read before the payload is replaced: the extras stay
         self._state.payload = checked
@@ -400,4 +413,4 @@ def read_item(item: Item) -> UserRecord:
     for name in (table.USER_ID, table.RECORD_KEY):
         if not isinstance(item.get(name, {}).get("S"), str):
             raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
-    return UserRecord.from_item(codec.to_text(item))
+    return UserRecord.from_item(with_text(item))

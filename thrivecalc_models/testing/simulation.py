@@ -2,7 +2,7 @@
 
     table = SimulatedTable()
     table.fail_next(LoseReply(applied=True), operation="UpdateItem")
-    store = DataStore(transport=table)
+    store = simulated_store(table)
 
 It stands where a transport does and answers as DynamoDB does for one table with `DataTypeIndex`:
 the rules of keys, items, expressions, batches, transactions, pages and capacity are AWS's. The same

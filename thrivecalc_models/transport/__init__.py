@@ -1,7 +1,7 @@
 """How a request travels: transports behind one seam, and the driver that uses them."""
 
 from thrivecalc_models.transport.botocore import BotocoreTransport
-from thrivecalc_models.transport.driver import Driver, OnRequest
+from thrivecalc_models.transport.driver import Driver
 from thrivecalc_models.transport.failures import classify_error, classify_exception
 from thrivecalc_models.transport.seam import Transport
 from thrivecalc_models.transport.shield import Shield
@@ -9,7 +9,6 @@ from thrivecalc_models.transport.shield import Shield
 __all__ = [
     "BotocoreTransport",
     "Driver",
-    "OnRequest",
     "Shield",
     "Transport",
     "classify_error",

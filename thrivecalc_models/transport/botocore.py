@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from thrivecalc_models.operations.replies import Reply, Result
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport.binary import with_bytes, with_text
+from thrivecalc_models.wire.binary import with_bytes, with_text
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
 from thrivecalc_models.transport.process import PerProcess
 

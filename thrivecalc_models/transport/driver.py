@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +11,21 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
-from thrivecalc_models.operations.replies import FATAL, Failure, Kind, Result
+from thrivecalc_models.operations.replies import (
+    FATAL,
+    Failure,
+    Kind,
+    Reply,
+    Result,
+    consumed_units,
+)
 from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.signals import LOGGER, Observer, RequestEvent, RetryEvent, notify
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Transport
 from thrivecalc_models.transport.shield import Shield
 
 R = TypeVar("R")
-
-OnRequest = Callable[[str, dict[str, Any], Result, float, float, int], object]
-"""Called with operation name, request, result, monotonic start and end in seconds, and attempt."""
-
-_logger = logging.getLogger("thrivecalc_models")
 
 _NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
 _IN_DOUBT = Failure(kind=Kind.INTERRUPTED, code="Interrupted", applied_maybe=True)
@@ -45,9 +47,10 @@ class Driver:
         max_concurrency: int = 8,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
-        on_request: OnRequest | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        self._exchange = _Exchange(transport, table_name, monotonic, on_request)
+        self._exchange = _Exchange(transport, table_name, monotonic, observer)
+        self._observer = observer
         self._max_concurrency = max_concurrency
         self._sleep = sleep
         self._helpers = PerProcess(
@@ -91,6 +94,10 @@ class Driver:
         finally:
             protocol.close()
 
+    def monotonic(self) -> float:
+        """The clock of this driver's protocols, in seconds."""
+        return self._exchange.monotonic()
+
     def shield(self) -> Shield:
         """A context for one `run` that must end with its account, whatever interrupts it."""
         return Shield()
@@ -106,6 +113,8 @@ class Driver:
         if isinstance(effect, Send):
             results = self._send(effect, shield)
         else:
+            if effect.operation:
+                self._tell_retry(effect)
             self._wait(effect.seconds, shield)
         return Received(
             results, at=self._exchange.monotonic(), interrupt=shield.interrupt if shield else None
@@ -135,7 +144,23 @@ class Driver:
             flight.stop(error)
         flight.wait()
 
+    def _tell_retry(self, wait: Wait) -> None:
+        LOGGER.info(
+            "%s failed at try %d (%s), next try in %.3f s",
+            wait.operation,
+            wait.attempt,
+            wait.code,
+            wait.seconds,
+        )
+        if self._observer is not None:
+            event = RetryEvent(
+                operation=wait.operation, attempt=wait.attempt, wait=wait.seconds, code=wait.code
+            )
+            notify(self._observer, event)
+
     def _wait(self, seconds: float, shield: Shield | None) -> None:
+        if seconds <= 0:
+            return
         if shield is None:
             (self._sleep or time.sleep)(seconds)
         elif shield.interrupt is None:
@@ -156,18 +181,25 @@ class _Exchange:
     transport: Transport
     table_name: str
     monotonic: Callable[[], float]
-    on_request: OnRequest | None
+    observer: Observer | None
 
-    def report(
-        self, name: str, request: dict[str, Any], result: Result, started: float, attempt: int
-    ) -> None:
-        if self.on_request is None:
+    def report(self, name: str, result: Result, started: float, attempt: int) -> None:
+        if self.observer is None:
             return
-        try:
-            self.on_request(name, request, result, started, self.monotonic(), attempt)
-        except Exception as error:  # noqa: BLE001 - an observer may not break what it observes
-            # Only the type: its message and traceback may show what was sent.
-            _logger.error("the observer of requests raised %s", type(error).__name__)
+        read_units, write_units = (
+            consumed_units(name, result.body) if isinstance(result, Reply) else (0.0, 0.0)
+        )
+        event = RequestEvent(
+            operation=name,
+            duration=self.monotonic() - started,
+            attempt=attempt,
+            outcome="ok" if isinstance(result, Reply) else result.code,
+            applied_maybe=isinstance(result, Failure) and result.applied_maybe,
+            read_units=read_units,
+            write_units=write_units,
+            request_id=result.request_id,
+        )
+        notify(self.observer, event)
 
 
 class _Flight:
@@ -232,12 +264,12 @@ class _Flight:
 
     def _send(self, index: int, operation: Operation) -> None:
         request = operation.request(self._exchange.table_name)
-        started = self._exchange.monotonic() if self._exchange.on_request else 0.0
+        started = self._exchange.monotonic() if self._exchange.observer else 0.0
         self.results[index] = _IN_DOUBT  # until we know better
         result = self.results[index] = self._exchange.transport.send(operation.name, request)
         if isinstance(result, Failure) and result.kind in FATAL:
             self._stopped = True
-        self._exchange.report(operation.name, request, result, started, self._attempt)
+        self._exchange.report(operation.name, result, started, self._attempt)
 
     def _leave(self) -> None:
         with self._changed:

@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.replies import Failure, Kind, Reason
-from thrivecalc_models.transport.binary import with_text
+from thrivecalc_models.wire.binary import with_text
 from thrivecalc_models.wire import Item
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thrivecalc_models.wire.binary import with_bytes, with_text
 from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.compare import same_item, same_value
 from thrivecalc_models.wire.keys import (
@@ -61,5 +62,7 @@ __all__ = [
     "split_key",
     "to_decimal",
     "value_size",
+    "with_bytes",
+    "with_text",
     "write_units",
 ]

@@ -1,0 +1,75 @@
+"""What the library tells about itself: events for an observer, and a logger.
+
+Events and log lines carry no personal data; a user appears as a short hash of the user id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+LOGGER: Final = logging.getLogger("thrivecalc_models")
+
+
+@attrs.frozen(kw_only=True)
+class RequestEvent:
+    """One request has ended.
+
+    `operation` is DynamoDB's name, `duration` in seconds, `attempt` counts from 1, units are those
+    that the service reported, `outcome` is "ok" or the error code, `applied_maybe` says that a
+    failed write may have been applied.
+    """
+
+    operation: str
+    duration: float
+    attempt: int
+    outcome: str
+    applied_maybe: bool = False
+    read_units: float = 0.0
+    write_units: float = 0.0
+    request_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RetryEvent:
+    """A request is going to be sent again after `wait` seconds; `code` is why."""
+
+    operation: str
+    attempt: int
+    wait: float
+    code: str
+
+
+@attrs.frozen(kw_only=True)
+class CommitEvent:
+    """A commit has ended: how many writes became what, what it took, and how long (seconds).
+
+    `user` is a short hash of the user id.
+    """
+
+    user: str
+    applied: int
+    existing: int
+    not_applied: int
+    unknown: int
+    requests: int
+    read_units: float
+    write_units: float
+    duration: float
+
+
+Event = RequestEvent | RetryEvent | CommitEvent
+Observer = Callable[[Event], object]
+
+
+def notify(observer: Observer | None, event: Event) -> None:
+    """Tell an observer, which may not break what it observes."""
+    if observer is None:
+        return
+    try:
+        observer(event)
+    except Exception as error:  # noqa: BLE001 - see above; the type alone cannot show anything
+        LOGGER.error("the observer raised %s", type(error).__name__)
