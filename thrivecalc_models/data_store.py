@@ -6,6 +6,7 @@ the first call; `configure(store)` sets another.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from thrivecalc_models.payloads import is_payload_class
@@ -16,6 +17,7 @@ from thrivecalc_models.store import DataStore
 
 class _Current:
     store: DataStore | None = None
+    making = threading.Lock()
 
 
 def configure(store: DataStore | None) -> None:
@@ -28,10 +30,11 @@ def configure(store: DataStore | None) -> None:
 
 
 def _store() -> DataStore:
-    if _Current.store is None:
-        configure(DataStore())
-    assert _Current.store is not None
-    return _Current.store
+    with _Current.making:
+        if _Current.store is None:
+            configure(DataStore())
+        assert _Current.store is not None
+        return _Current.store
 
 
 def save_user_data(user_id: str, data_type: DataTypeLike, data: Any) -> str:

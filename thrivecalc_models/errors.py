@@ -14,10 +14,12 @@
     ├── CommitError                          a commit that did not apply completely
     ├── UnitOfWorkStateError (RuntimeError)  used after close, after a failed commit, by two threads
     ├── ConfigurationError                   settings that cannot work
-    ├── TableNotFoundError                   no such table in this region, at this endpoint
-    ├── AccessDeniedError                    credentials that may not, or are not valid
-    ├── ThrottledError                       the service asked to slow down, for too long
-    └── UnavailableError                     the service or the network failed, for too long
+    └── ServiceError                         what the service, or the way to it, said no with
+        ├── TableNotFoundError               no such table in this region, at this endpoint
+        ├── AccessDeniedError                credentials that may not, or are not valid
+        ├── ThrottledError                   the service asked to slow down, for too long
+        ├── UnavailableError                 the service or the network failed, for too long
+        └── RefusedError (InvalidRecordError)  the service found invalid what passed here
 
 Messages name the object, what was tried and the way out. Facts are attributes, and only there can
 anything personal be found: no message shows an amount, a name, an e-mail address or a full user id.
@@ -202,6 +204,10 @@ class ServiceError(ThriveCalcError):
         self.code = code
         self.request_id = request_id
         self.service_message = service_message
+
+
+class RefusedError(ServiceError, InvalidRecordError):
+    """A request that the service itself found invalid, where this library should have."""
 
 
 class TableNotFoundError(ServiceError):

@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 LOGGER: Final = logging.getLogger("thrivecalc_models")
+LOGGER.addHandler(logging.NullHandler())
 
 
 @attrs.frozen(kw_only=True)

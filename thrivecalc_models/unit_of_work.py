@@ -555,45 +555,40 @@ class UnitOfWork:
         applied, with a new stamp.
         """
         if self._state == "closed":
-            if any(entry.action for entry in self._entries.values()):
+            if self._attempts() or self._pending():
                 self._check_not_closed()
             return CommitResult()
         try:
-            self._pending()
-        except InvalidRecordError:
+            pending = self._pending()
+        except (InvalidRecordError, CorruptItemError):
             if self._ended:
                 self._state = "failed"
             raise
         driver = self._access.binding.driver
         began = driver.monotonic()
         with driver.shield() as shield:
-            account = self._send(shield)
+            account = self._send(pending, shield)
         _tell(self._access, account, driver.monotonic() - began)
         return self._conclude(account, shield.interrupt)
 
-    def _send(self, shield: Shield) -> Account:
+    def _send(self, pending: ListOf[PendingWrite], shield: Shield) -> Account:
+        """First what is unknown, then what is pending, which may be more once that is known."""
         account = Account()
-        if self._atomic:
-            if self._transaction is not None:
-                account.merge(self._run_transaction(self._transaction, shield))
-            writes = tuple(self._pending())
-            if writes and not account.halted:
-                account.merge(
-                    self._run_transaction(
-                        Transaction(writes=writes, token=str(uuid.uuid4())), shield
-                    )
-                )
-                return account
-        else:
-            attempts = self._attempts()
-            if attempts:
-                account.merge(self._run(attempts, shield))
-            writes = tuple(self._pending())
-            if writes and not account.halted:
-                account.merge(self._run(writes, shield))
-                return account
-        for write in writes:
-            account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
+        attempts = self._attempts()
+        if self._transaction is not None:
+            account.merge(self._run_transaction(self._transaction, shield))
+            pending = self._pending()
+        elif attempts:
+            account.merge(self._run(attempts, shield))
+            pending = self._pending()
+        if account.halted:
+            for write in pending:
+                account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
+        elif pending and self._atomic:
+            transaction = Transaction(writes=tuple(pending), token=str(uuid.uuid4()))
+            account.merge(self._run_transaction(transaction, shield))
+        elif pending:
+            account.merge(self._run(pending, shield))
         return account
 
     def _run(self, writes: Sequence[PendingWrite], shield: Shield) -> Account:
@@ -741,7 +736,7 @@ def _commit_error(
 def _tell(access: Access, account: Account, duration: float) -> None:
     """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
     counts = {state: len(account.keys(state)) for state in State}
-    if counts[State.NOT_APPLIED] or counts[State.UNKNOWN]:
+    if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
         LOGGER.warning(
             "a commit of user %s ended with %d writes not applied and %d unknown",
             masked_user(access.user_id),
@@ -762,6 +757,16 @@ def _tell(access: Access, account: Account, duration: float) -> None:
         duration=duration,
     )
     notify(access.binding.observer, event)
+
+
+def _given_up(outcome: Outcome) -> bool:
+    """Whether a write failed for more than a condition that did not hold."""
+    failure = outcome.failure
+    return (
+        outcome.state is State.NOT_APPLIED
+        and failure is not None
+        and failure.kind is not Kind.CONDITION_FAILED
+    )
 
 
 def _result(account: Account) -> CommitResult:

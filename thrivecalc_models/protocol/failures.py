@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thrivecalc_models.errors import (
     AccessDeniedError,
-    InvalidRecordError,
+    RefusedError,
     ServiceError,
     TableNotFoundError,
     ThriveCalcError,
@@ -129,13 +129,6 @@ def _throttled(what: str, failure: Failure) -> str:
         f"{what} was throttled until the tries or the time were spent ({failure.code}); send less"
         f" at a time, raise the table's capacity, or give a longer RetryPolicy"
     )
-
-
-class RefusedError(ServiceError, InvalidRecordError):
-    """A request that the service itself found invalid, so that this library should have."""
-
-    path = None
-    errors: dict[str, Exception] = {}  # noqa: RUF012  # never filled: one request, one refusal
 
 
 def _refused(what: str, operation: str, failure: Failure) -> ServiceError:

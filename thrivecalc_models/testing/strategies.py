@@ -12,6 +12,7 @@ Needs hypothesis, which is in the extra `test`.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
@@ -64,7 +65,7 @@ def record_ids() -> SearchStrategy[str]:
 def amounts() -> SearchStrategy[Decimal]:
     """Decimals that JavaScript's Number holds exactly, up to 2^53 - 1 in magnitude."""
     cents = st.integers(-(10**15) + 1, 10**15 - 1).flatmap(
-        lambda digits: st.integers(0, 15).map(lambda places: Decimal(digits).scaleb(-places))
+        lambda digits: st.integers(0, 15).map(lambda places: Decimal(digits).scaleb(-places, _WIDE))
     )
     whole = st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(Decimal)
     doubles = st.floats(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).filter(_is_storable)
@@ -112,7 +113,7 @@ def times_to_live() -> SearchStrategy[datetime]:
 
 
 def plain_values() -> SearchStrategy[Any]:
-    """What extras and fields of `Any` hold: None, bool, text, Decimal, bytes, lists, dicts, sets."""
+    """What extras and `Any` hold: None, bool, text, Decimal, bytes, lists, dicts, sets."""
     scalars = st.none() | st.booleans() | texts() | amounts() | st.binary(max_size=20)
     sets = (
         st.sets(texts(), min_size=1, max_size=3)
@@ -276,3 +277,329 @@ def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
             return st.none() | _values(inner_kind, levels) if levels else st.none()
         case kinds.Anything():
             return plain_values()
+
+
+# --- stored items ---------------------------------------------------------------------------------
+
+
+def stored_values() -> SearchStrategy[AttributeValue]:
+    """Any value in DynamoDB's JSON, as other programs may have left it: every type, 38 digits."""
+    return st.recursive(
+        _SCALARS,
+        lambda inner: (
+            st.lists(inner, max_size=3).map(lambda members: {"L": members})
+            | st.dictionaries(names(), inner, max_size=3).map(lambda members: {"M": members})
+        ),
+        max_leaves=6,
+    )
+
+
+def stored_items(
+    record_class: type[UserRecord] | None = None,
+    user_id: str | SearchStrategy[str] | None = None,
+    *,
+    record_id: str | SearchStrategy[str] | None = None,
+    odd: bool = True,
+) -> SearchStrategy[Item]:
+    """Items in DynamoDB's JSON as the table can hold them, all of which read as records.
+
+    Of every registered type and of unregistered ones, unless a class is given. With `odd` they also
+    have what other programs leave: extras at every level, NULL for absent, one-digit dates, dates
+    with a time, 38 digits, timestamps with an offset or missing, a `ttl` that is none.
+    """
+    if record_class is None:
+        classes: SearchStrategy[Any] = st.deferred(
+            lambda: st.sampled_from([*_registered(), UserRecord])
+        )
+        return classes.flatmap(
+            lambda each: stored_items(each, user_id, record_id=record_id, odd=odd)
+        )
+    own = record_class.own_data_type()
+    data_types = st.sampled_from(_UNREGISTERED) if own is None else st.just(own)
+    payload_class = record_class.payload_class()
+    if payload_class is None:
+        data = st.dictionaries(names(), stored_values(), max_size=4)
+    else:
+        data = _stored_map(payload_class, _LEVELS, odd)
+    return st.builds(
+        _item,
+        _strategy(user_id, user_ids),
+        data_types,
+        _strategy(record_id, record_ids),
+        data,
+        st.fixed_dictionaries(
+            {} if odd else {table.CREATED_AT: _STAMPS, table.UPDATED_AT: _STAMPS},
+            optional={
+                table.CREATED_AT: _STAMPS | _ODD_STAMPS,
+                table.UPDATED_AT: _STAMPS | _ODD_STAMPS,
+                table.TTL: _TTLS | _ODD_TTLS,
+            }
+            if odd
+            else {table.TTL: _TTLS},
+        ),
+        st.dictionaries(_undeclared(None), stored_values(), max_size=2 if odd else 0),
+    )
+
+
+def odd_items(
+    record_class: type[UserRecord] | None = None,
+    user_id: str | SearchStrategy[str] | None = None,
+) -> SearchStrategy[Item]:
+    """Malformed items: `data` missing or no map, fields missing or of a wrong type, keys that
+    disagree. They read as records whose `malformed` is true."""
+    if record_class is None:
+        classes: SearchStrategy[Any] = st.deferred(lambda: st.sampled_from(_registered()))
+        return classes.flatmap(lambda each: odd_items(each, user_id))
+    faults = [
+        _without(table.DATA),
+        _with(table.DATA, stored_values().filter(lambda value: "M" not in value)),
+        _without(table.DATA_TYPE),
+        _with(table.DATA_TYPE, names().map(lambda name: {"S": f"other {name}"})),
+        _without(table.RECORD_ID),
+        _with(table.RECORD_ID, stored_values().filter(lambda value: "S" not in value)),
+        _with(table.RECORD_ID, texts(min_size=21, max_size=21).map(lambda text: {"S": text})),
+        # One without a # is of the length of no type, so that it cannot be a key by chance.
+        _with(table.RECORD_KEY, st.just({"S": str(record_class.own_data_type())})),
+    ]
+    for field in _fields(_payload_class(record_class)):
+        kind = _unwrapped(field.kind)
+        if field.required:
+            faults.append(_without_field(field.wire_name))
+        if isinstance(kind, kinds.Anything):
+            continue
+        unfit = _SCALARS.filter(_of_none(_TAGS_OF[type(kind)])) | _UNFIT.get(
+            type(kind), st.nothing()
+        )
+        faults.append(_with_field(field.wire_name, unfit))
+        if field.required:
+            faults.append(_with_field(field.wire_name, st.just({"NULL": True})))
+    short = record_ids().filter(lambda text: len(text) != 21)  # differs from the wrong ones
+    items = stored_items(record_class, user_id, record_id=short)
+    return st.sampled_from(faults).flatmap(lambda fault: items.flatmap(fault))
+
+
+def _item(
+    user_id: str, data_type: str, record_id: str, data: Item, stamps: Item, extras: Item
+) -> Item:
+    return {
+        table.USER_ID: {"S": user_id},
+        table.RECORD_KEY: {"S": record_key(data_type, record_id)},
+        table.DATA_TYPE: {"S": data_type},
+        table.RECORD_ID: {"S": record_id},
+        table.DATA: {"M": data},
+        **stamps,
+        **extras,
+    }
+
+
+def _stored_map(payload_class: type, levels: int, odd: bool) -> SearchStrategy[Item]:
+    fields = _fields(payload_class)
+    null = st.just({"NULL": True}) if odd else st.nothing()
+    required = {f.wire_name: _forms(f.kind, levels, odd) for f in fields if f.required}
+    optional = {
+        f.wire_name: _forms(f.kind, levels, odd) | null
+        for f in fields
+        if not f.required
+    }
+    declared = st.fixed_dictionaries(required, optional=optional)
+    if not odd:
+        return declared
+    taken = {field.wire_name for field in fields}
+    others = names().filter(lambda name: name not in taken)
+    extras = st.dictionaries(others, stored_values(), max_size=2)
+    return st.builds(lambda content, more: {**content, **more}, declared, extras)
+
+
+def _forms(kind: kinds.Kind, levels: int, odd: bool) -> SearchStrategy[AttributeValue]:
+    """The forms that a value of a kind can have in the table."""
+    match kind:
+        case kinds.Text():
+            return texts().map(lambda text: {"S": text})
+        case kinds.Integer():
+            return st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(lambda n: {"N": str(n)})
+        case kinds.Boolean():
+            return st.booleans().map(lambda value: {"BOOL": value})
+        case kinds.AmountKind():
+            return (stored_numbers() if odd else amounts()).map(_number)
+        case kinds.Date():
+            texts_of_dates = dates().map(date.isoformat)
+            return (texts_of_dates | (_ODD_DATES if odd else st.nothing())).map(lambda t: {"S": t})
+        case kinds.DateTime():
+            return _STAMPS | (_OFFSET_STAMPS if odd else st.nothing())
+        case kinds.Binary():
+            return st.binary(max_size=20).map(lambda content: {"B": _base64(content)})
+        case kinds.SetOfText():
+            return _sets(texts(), "SS")
+        case kinds.ListOf(element):
+            forms = _forms(element, levels, odd)
+            return st.lists(forms, max_size=3 if levels else 0).map(lambda forms: {"L": forms})
+        case kinds.DictOf(element):
+            forms = _forms(element, levels, odd)
+            return st.dictionaries(names(), forms, max_size=3 if levels else 0).map(
+                lambda forms: {"M": forms}
+            )
+        case kinds.Nested(payload_class):
+            return st.deferred(
+                lambda: _stored_map(payload_class, levels - 1, odd).map(lambda m: {"M": m})
+            )
+        case kinds.Optional(inner):
+            null = st.just({"NULL": True})
+            return null | _forms(inner, levels, odd) if levels else null
+        case kinds.Anything():
+            return stored_values()
+
+
+def _number(number: Decimal) -> AttributeValue:
+    return {"N": number_text(number, path="N", js_safe=False)}
+
+
+def _base64(content: bytes) -> str:
+    return b64encode(content).decode()
+
+
+def _sets(members: SearchStrategy[str], tag: str) -> SearchStrategy[AttributeValue]:
+    distinct = st.lists(members, min_size=1, max_size=3, unique=True)
+    return distinct.map(lambda texts: {tag: texts})
+
+
+_NUMBER_TEXTS = stored_numbers().map(lambda number: str(_number(number)["N"]))
+_BINARY_TEXTS = st.binary(max_size=8).map(_base64)
+_SCALARS: SearchStrategy[AttributeValue] = (
+    texts().map(lambda text: {"S": text})
+    | _NUMBER_TEXTS.map(lambda text: {"N": text})
+    | st.booleans().map(lambda value: {"BOOL": value})
+    | st.just({"NULL": True})
+    | _BINARY_TEXTS.map(lambda text: {"B": text})
+    | _sets(texts(), "SS")
+    | _sets(_NUMBER_TEXTS, "NS")
+    | _sets(_BINARY_TEXTS, "BS")
+)
+
+_STAMPS = timestamps().map(
+    lambda moment: {
+        "S": moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    }
+)
+_OFFSET_STAMPS = (
+    timestamps()
+    .filter(lambda moment: 1 < moment.year < 9999)
+    .flatmap(
+        lambda moment: st.sampled_from(
+            [
+                moment.isoformat(),
+                moment.isoformat(timespec="minutes"),
+                moment.isoformat(sep=" ", timespec="milliseconds"),
+                moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z",
+            ]
+        )
+    )
+    .map(lambda text: {"S": text})
+)
+_ODD_STAMPS: SearchStrategy[AttributeValue] = _OFFSET_STAMPS | st.sampled_from(
+    [
+        {"S": "yesterday"},
+        {"S": ""},
+        {"S": "2025-01-07T12:30:00"},
+        {"N": "1736253000000"},
+        {"NULL": True},
+    ]
+)
+_TTLS = st.integers(0, 253_402_300_799).map(lambda seconds: {"N": str(seconds)})
+_ODD_TTLS: SearchStrategy[AttributeValue] = st.sampled_from(
+    [
+        {"S": "soon"},
+        {"S": "1893456000"},
+        {"N": "1893456000.5"},
+        {"N": "1893456000000"},
+        {"N": "-1"},
+        {"NULL": True},
+    ]
+)
+_ODD_DATES = st.builds(
+    lambda day, form: form(day),
+    dates(),
+    st.sampled_from(
+        [
+            lambda day: f"{day.year:04}-{day.month}-{day.day}",
+            lambda day: f"{day.isoformat()}T23:59:59.000Z",
+            lambda day: f"{day.isoformat()}T00:00:00+02:00",
+            lambda day: f"{day.isoformat()} 12:30",
+        ]
+    ),
+)
+_UNREGISTERED = ["x-note", "x-é", "x y", "X"]
+
+_TAGS_OF: dict[type, frozenset[str]] = {
+    kinds.Text: frozenset({"S"}),
+    kinds.Integer: frozenset({"N"}),
+    kinds.Boolean: frozenset({"BOOL"}),
+    kinds.AmountKind: frozenset({"N"}),
+    kinds.Date: frozenset({"S"}),
+    kinds.DateTime: frozenset({"S"}),
+    kinds.Binary: frozenset({"B"}),
+    kinds.SetOfText: frozenset({"SS"}),
+    kinds.ListOf: frozenset({"L"}),
+    kinds.DictOf: frozenset({"M"}),
+    kinds.Nested: frozenset({"M"}),
+}
+
+_UNFIT: dict[type, SearchStrategy[AttributeValue]] = {
+    kinds.Integer: st.just({"N": "1.5"}),
+    kinds.Date: st.sampled_from([{"S": "soon"}, {"S": ""}, {"S": "2025-02-30"}]),
+    kinds.DateTime: st.sampled_from([{"S": "soon"}, {"S": "2025-01-07T12:30:00"}]),
+    kinds.ListOf: st.just({"M": {}}),
+    kinds.DictOf: st.just({"L": []}),
+    kinds.Nested: st.just({"L": []}),
+}
+
+
+def _of_none(tags: frozenset[str]) -> Callable[[AttributeValue], bool]:
+    return lambda value: value.keys().isdisjoint(tags | {"NULL"})
+
+
+def _unwrapped(kind: kinds.Kind) -> kinds.Kind:
+    return kind.kind if isinstance(kind, kinds.Optional) else kind
+
+
+def _strategy(
+    given: str | SearchStrategy[str] | None, default: Callable[[], SearchStrategy[str]]
+) -> SearchStrategy[str]:
+    if given is None:
+        return default()
+    return st.just(given) if isinstance(given, str) else given
+
+
+def _undeclared(record_class: type[UserRecord] | None) -> SearchStrategy[str]:
+    """Names for extras: of the top level without a class, else of the payload."""
+    if record_class is None:
+        taken = set(table.DECLARED)
+    else:
+        taken = {field.wire_name for field in _fields(_payload_class(record_class))}
+    return names().filter(lambda name: name not in taken)
+
+
+Fault = Callable[[Item], SearchStrategy[Item]]
+
+
+def _without(name: str) -> Fault:
+    return lambda item: st.just({each: form for each, form in item.items() if each != name})
+
+
+def _with(name: str, forms: SearchStrategy[AttributeValue]) -> Fault:
+    return lambda item: forms.map(lambda form: {**item, name: form})
+
+
+def _without_field(name: str) -> Fault:
+    def fault(item: Item) -> SearchStrategy[Item]:
+        content = {each: form for each, form in item[table.DATA]["M"].items() if each != name}
+        return st.just({**item, table.DATA: {"M": content}})
+
+    return fault
+
+
+def _with_field(name: str, forms: SearchStrategy[AttributeValue]) -> Fault:
+    def fault(item: Item) -> SearchStrategy[Item]:
+        content = item[table.DATA]["M"]
+        return forms.map(lambda form: {**item, table.DATA: {"M": {**content, name: form}}})
+
+    return fault
