@@ -63,17 +63,18 @@ def main() -> None:
 
 def show_records(user: UserData) -> None:
     """Every type in one list; a type without a class of its own is listed like the others."""
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    console = Console()
+    table = Table(box=box.ASCII2 if console.options.ascii_only else box.SIMPLE, show_edge=False)
     table.add_column("type", no_wrap=True, min_width=18)
-    table.add_column("what it is", overflow="ellipsis", no_wrap=True)
-    table.add_column("amount", justify="right")
-    table.add_column("updated")
+    table.add_column("what it is", no_wrap=True)
+    table.add_column("amount", justify="right", no_wrap=True, min_width=10)
+    table.add_column("updated", no_wrap=True, min_width=10)
     records = user.list_all()
     for record in records:
         what, amount = summary(record)
         shown = "" if amount is None else f"{amount:,.2f}"
         table.add_row(record.data_type, what, shown, f"{record.updated_at:%Y-%m-%d}")
-    Console().print(table)
+    console.print(table)
 
     unknown = [record for record in records if isinstance(record, UnknownRecord)]
     print(f"{len(records)} records; those of the other user cannot be reached through this object.")
@@ -121,7 +122,7 @@ def move_money(user: UserData) -> None:
         print(work.plan())
         result = work.commit()  # the end of the block would do it as well
     print(f"Committed: {len(result.applied)} records in {result.requests} requests,")
-    print(f"{result.capacity.write_units} write units (this engine counts them only roughly).")
+    print(f"{result.capacity.write_units} write units (DynamoDB counts them; this engine guesses).")
     show_goals("after", car, fund)
     print(f"Kept, though no class declares it: {', '.join(sorted(fund.extra_attributes))}.")
     print("With unit_of_work(atomic=True) it would be one transaction: all of it or nothing.")

@@ -8,6 +8,7 @@ is in the table.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -250,7 +251,10 @@ class World:
 
     def __init__(self, policy: RetryPolicy, seed: int) -> None:
         self.table = Table()
-        self.store = simulated_store(self.table, retry=policy, seed=seed)
+        ids = itertools.count(1)
+        self.store = simulated_store(
+            self.table, retry=policy, seed=seed, new_id=lambda: f"fresh-{next(ids)}"
+        )
         self.user = self.store.user(USER)
         self.policy = policy
         self.foreign: dict[str, set[int]] = {}
@@ -268,6 +272,8 @@ class World:
         if act.kind == "clock back":
             self.table.set_clock(self.table.clock() - timedelta(hours=1))
             return
+        if "fresh" in key and not self.versions(key):
+            return  # nobody else can know this id before it is written
         if act.kind == "delete":
             self._by_another(key, lambda: self.table.delete(USER, key))
             return
@@ -401,9 +407,9 @@ class Pending:
     @property
     def repeatable(self) -> bool:
         """Whether it is unconditional, so that it may be applied twice and cannot be fenced."""
-        return self.kind in ("put", "put loaded", "delete") or (
-            not self.locked and self.kind in ("update", "delete loaded")
-        )
+        if self.locked:
+            return self.kind in ("put", "put loaded", "delete")
+        return self.edited or self.kind not in ("add", "add given", "add ok", "add taken")
 
 
 def _queue(world: World, work: Any, task: Task, *, locked: bool) -> Pending:
@@ -630,9 +636,18 @@ class _Players:
             law(name, not lives or None in lives or pending.base == 0, f"{key} is not gone")
         else:
             mine = world.ours(key, pending.base)
-            law(name, any(_says(item, pending.content) for item in mine), f"{key}: {mine}")
+            law(name, any(self._has(item, pending) for item in mine), f"{key}: {mine}")
             if not world.touched(key, pending.base) and key not in self.late_keys:
                 law(name, _says(world.table.get(USER, key), pending.content), key)
+
+    def _has(self, item: Item | None, pending: Pending) -> bool:
+        """Whether an item says what was meant; without the lock, fields of others may stay."""
+        if item is None or pending.content is None or pending.locked:
+            return _says(item, pending.content)
+        if not self.world.touched(pending.key, pending.base):
+            return _says(item, pending.content)
+        name = "currentAmount"
+        return bool(item["data"]["M"][name] == pending.content[name])
 
     def _is_not_applied(self, pending: Pending, since: int) -> None:
         name = "not applied is not in the table, and never will be"
@@ -664,7 +679,7 @@ class _Players:
         """Whether nobody else touched what this key's fate depends on."""
         keys = self.all if self.schedule.atomic else (key,)
         return not any(self.world.touched(each, self.all[each].base) for each in keys) and not any(
-            self.all[each].kind == "add taken" for each in keys
+            self.all[each].kind in ("add taken", "add ok") and self.all[each].base for each in keys
         )
 
     def _finished(self, said: Said) -> None:
@@ -704,6 +719,8 @@ class _Players:
     def _stamps(self) -> None:
         for key, pending in self.all.items():
             if self.world.touched(key, pending.base) or key in self.late_keys:
+                continue
+            if pending.kind == "put":  # replaces what nobody has read
                 continue
             versions = self.world.versions(key)[max(pending.base - 1, 0) :]
             for before, after in zip(versions, versions[1:], strict=False):

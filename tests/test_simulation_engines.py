@@ -23,7 +23,11 @@ Json = dict[str, Any]
 
 TABLE = "compared"
 COUNTER = itertools.count()
-INVALID = {"ValidationException", "SerializationException", "ParamValidationError"}
+ON_ENGINES = settings(
+    max_examples=min(200, settings().max_examples),
+    suppress_health_check=list(HealthCheck),
+    deadline=None,
+)
 
 
 @attrs.frozen
@@ -403,7 +407,7 @@ def queries(draw: Any, run: str) -> Json:
 
 @pytest.mark.not_on("moto", reason="reads conditions and updates in ways of its own")
 @given(data=st.data())
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@ON_ENGINES
 def test_replies_are_those_of_the_engine(real: RealTable, data: st.DataObject) -> None:
     """Whatever is asked, in whatever order, the simulation and the engine give the same answers."""
     run = f"run-{next(COUNTER)}-"
@@ -411,7 +415,7 @@ def test_replies_are_those_of_the_engine(real: RealTable, data: st.DataObject) -
 
 
 @given(data=st.data())
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@ON_ENGINES
 def test_everyday_replies_are_those_of_every_engine(real: RealTable, data: st.DataObject) -> None:
     """Unconditional writes, keyed reads and pages have the same answers on every engine."""
     run = f"everyday-{next(COUNTER)}-"
@@ -426,6 +430,9 @@ def compare(real: RealTable, asked: list[tuple[str, Json]]) -> None:
         if not_worth_asking(real.engine.name, ours):
             continue
         theirs = real.answer(operation, request)
+        if ours.code is theirs.code is None and forgets_the_last_key(real.engine.name, request):
+            theirs.content.pop("LastEvaluatedKey", None)
+            ours.content.pop("LastEvaluatedKey", None)
         assert theirs == ours
         if comparable(real.engine.name, operation, request, ours):
             assert theirs.capacity == ours.capacity
@@ -436,6 +443,12 @@ def not_worth_asking(name: str, ours: Answer) -> bool:
     if name == "dynamodb-local":  # it refuses the call, and gives no reasons
         return ours.code == "TransactionCanceledException" and "ValidationError" in str(ours)
     return name == "moto" and ours.code == "ValidationException"  # it lets much pass
+
+
+def forgets_the_last_key(name: str, request: Json) -> bool:
+    """Whether DynamoDB Local may end a page at its limit without a key: at an upper bound."""
+    condition = request.get("KeyConditionExpression", "")
+    return name == "dynamodb-local" and ("BETWEEN" in condition or "<=" in condition)
 
 
 def comparable(name: str, operation: str, request: Json, ours: Answer) -> bool:

@@ -332,13 +332,13 @@ class UnitOfWork:
 
     def _check_free(self, record: UserRecord) -> None:
         known = self._entries.get(record.record_key)
-        if known is None or known.record is record:
-            return
-        if known.deleted:
+        if known is not None and known.deleted:
             raise UnitOfWorkStateError(
                 f"{describe(record.record_key)} is being deleted in this unit; use put, which"
                 " replaces it"
             )
+        if known is None or known.record is record:
+            return
         raise RecordExistsError(
             f"{describe(record.record_key)} is in this unit already; edit it, or use put",
             record_key=record.record_key,

@@ -50,25 +50,41 @@ class Origins(NestedCodec):
         return _encode_fields(value, base or None, self, encoding, path, depth) | kept
 
     def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
-        """The stored counterparts of a list's payloads, in the order of the values."""
+        """The stored counterparts of a list's payloads, in the order of the values.
+
+        A new payload stands for what is stored in its place only while all others are in theirs:
+        otherwise that may belong to one that was removed.
+        """
         stored = base.get("L", []) if base else []
         origins = [self._origin(value) for value in values]
-        claimed = {id(origin) for origin in origins if origin is not None}
-        found: list[AttributeValue] = []
-        for index, origin in enumerate(origins):
-            neighbour = stored[index] if index < len(stored) else {"M": {}}
-            if origin is not None:
-                found.append({"M": origin})
-            elif id(neighbour.get("M")) in claimed:
-                found.append({"M": {}})
-            else:
-                found.append(neighbour)
-        return {"L": found}
+        in_place = len(origins) == len(stored) and all(
+            origin is None or origin is form.get("M")
+            for origin, form in zip(origins, stored, strict=True)
+        )
+        return base if in_place else {"L": [{"M": origin or {}} for origin in origins]}
 
-    def learn(self, payload: Any, content: Item) -> None:
-        """Take a stored map as the origin of what a payload holds now, by place."""
+    def named_bases(
+        self, values: dict[Any, Any], base: AttributeValue | None
+    ) -> AttributeValue | None:
+        """The stored counterparts of a dict's payloads, each by its object, else by its name."""
+        stored = base.get("M", {}) if base else {}
+        origins = {name: self._origin(value) for name, value in values.items()}
+        claimed = {id(origin) for origin in origins.values() if origin is not None}
+        free = {name: form for name, form in stored.items() if id(form.get("M")) not in claimed}
+        own = {name: {"M": origin} for name, origin in origins.items() if origin is not None}
+        return {"M": free | own}
+
+    def learn(
+        self, payload: Any, content: Item, edited: frozenset[str] = frozenset()
+    ) -> None:
+        """Take a stored map as the origin of what a payload holds now, by place.
+
+        In the `edited` fields, by wire name, places may have changed: there objects keep the
+        origins they have.
+        """
         for field in fields_of(type(payload)):
-            self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
+            if field.wire_name not in edited:
+                self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
 
     def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
         if form is None:

@@ -274,11 +274,12 @@ def encode(
             return {"BOOL": value}
         case kinds.ListOf(inner):
             _check_depth(depth, path)
-            bases = nested.bases(value, base) if isinstance(inner, kinds.Nested) else base
+            bases = nested.bases(value, base) if _is_nested(inner) else base
             return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
         case kinds.DictOf(inner):
             _check_depth(depth, path)
-            return {"M": _encode_map(value, path, element(inner), encoding, base, depth)}
+            bases = nested.named_bases(value, base) if _is_nested(inner) else base
+            return {"M": _encode_map(value, path, element(inner), encoding, bases, depth)}
         case kinds.SetOfText():
             if not all(isinstance(member, str) for member in value):
                 raise InvalidRecordError(f"{path} takes a set of text only", path=path)
@@ -307,6 +308,15 @@ class NestedCodec:
     def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
         raise NotImplementedError
 
+    def named_bases(
+        self, values: dict[Any, Any], base: AttributeValue | None
+    ) -> AttributeValue | None:
+        raise NotImplementedError
+
+
+def _is_nested(kind: kinds.Kind) -> bool:
+    return isinstance(kind.kind if isinstance(kind, kinds.Optional) else kind, kinds.Nested)
+
 
 def keep_form(
     base: AttributeValue | None,
@@ -318,10 +328,12 @@ def keep_form(
 ) -> AttributeValue:
     """The stored form where the value still says the same, else the value's own form.
 
-    Both are compared as they would be written, so that 1.50 is 1.5 and a date is its text.
+    Both are compared as they would be written, so that 1.50 is 1.5 and a date is its text. In maps
+    and lists each member keeps its own form; compared whole at every level, they would be encoded
+    twice as often with each.
     """
-    if base is None:
-        return encode(value, encoding, None)
+    if base is None or "M" in base or "L" in base:
+        return encode(value, encoding, base)
     try:
         stored = encode(decode(base), Encoding(js_safe=False), None)
     except (Unfit, InvalidRecordError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import typing
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
-from thrivecalc_models.payloads.kinds import Kind, Optional, kind_of
+from thrivecalc_models.payloads.kinds import Anything, Kind, Optional, kind_of
 
 T = TypeVar("T")
 
@@ -79,12 +81,12 @@ def _fields(cls: type) -> tuple[Field, ...]:
 
 def _field(attribute: attrs.Attribute[Any], annotation: Any) -> Field:
     kind = kind_of(annotation, is_payload_class)
-    without_default = attribute.default is attrs.NOTHING
+    needs_value = attribute.default is attrs.NOTHING and not isinstance(kind, Optional | Anything)
     return Field(
         name=attribute.name,
         wire_name=camel_case(attribute.name),
         kind=kind,
-        required=without_default and not isinstance(kind, Optional),
+        required=needs_value,
         default=_default(attribute.default, kind, camel_case(attribute.name)),
     )
 
@@ -93,6 +95,8 @@ def _default(default: Any, kind: Kind, wire_name: str) -> Callable[[], Any]:
     if default is attrs.NOTHING:
         return lambda: None
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        if default.takes_self:
+            raise TypeError(f"the default of {wire_name} cannot depend on the other fields")
         return typing.cast("Callable[[], Any]", default.factory)
     value = kind.convert(default, f"data.{wire_name}")
     return lambda: value
@@ -108,7 +112,21 @@ def _with_conversion(
     cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
     converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
-    return [attribute.evolve(converter=converter) for attribute in attributes]
+    return [
+        attribute.evolve(
+            converter=converter,
+            default=_own_default(attribute.default),
+            alias=attribute.name,
+        )
+        for attribute in attributes
+    ]
+
+
+def _own_default(default: Any) -> Any:
+    """A default such as `[]` anew for each payload: shared, it would carry data between users."""
+    if isinstance(default, list | dict | set) or is_payload_class(type(default)):
+        return attrs.Factory(functools.partial(copy.deepcopy, default))
+    return default
 
 
 def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:

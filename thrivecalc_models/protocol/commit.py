@@ -228,8 +228,10 @@ def _judge(job: _Job, stored: Item | None) -> Outcome:
     if not job.maybe:
         taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
         return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
-    if write.intent is Intent.ADD_FRESH or _is_ours(write, stored):
+    if _is_ours(write, stored):
         return Outcome(state=State.APPLIED, item=stored)
+    if write.intent is Intent.ADD_FRESH:  # ours it was; what is stored by now is someone else's
+        return Outcome(state=State.APPLIED)
     return attrs.evolve(failed, state=State.UNKNOWN)
 
 
@@ -237,7 +239,7 @@ def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
     """Whether the stored item shows that an earlier try of this write was applied."""
     if stored is None:
         return False
-    if write.intent is Intent.ADD and write.after is not None:
+    if write.intent in (Intent.ADD, Intent.ADD_FRESH) and write.after is not None:
         return same_item(stored, write.after)
     if isinstance(write.write, UpdateItem):
         return all(

@@ -42,8 +42,8 @@ class Backoff:
     since: float | None = None
 
     def progress(self, at: float) -> None:
-        """Something was done: the budget is whole again."""
-        self.tries = 0
+        """Something was done: the budget is whole again, and this try did not use it."""
+        self.tries = -1
         self.since = at
 
     def next_wait(self, failure: Failure, at: float) -> float | None:
@@ -55,12 +55,11 @@ class Backoff:
             return None
         slow = failure.kind in (Kind.THROTTLED, Kind.TRANSACTION_IN_PROGRESS)
         base = self.policy.throttled_base if slow else self.policy.base
-        ceiling = min(self.policy.ceiling, base * 2 ** (self.tries - 1))
+        ceiling = min(self.policy.ceiling, base * 2 ** max(self.tries - 1, 0))
         wait = self.rng.uniform(0.0, ceiling)
         if at + wait - self.since > self.policy.deadline:
             return None
         return wait
-
 
     def out_of_time(self, at: float) -> bool:
         """Whether it was the deadline, and not the number of tries, that ended it."""

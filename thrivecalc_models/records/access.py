@@ -199,6 +199,7 @@ class Access:
         else:
             generated = record_id is None
             record = self._new(given, data, self.binding.new_id() if generated else record_id)
+            record._has_fresh_id = generated
         if ttl is not None:
             record.ttl = ttl
         if record._binding is None:

@@ -165,6 +165,7 @@ class StoreConnection(Connection):
         """What botocore would raise for a failure, with our words; `.failure` has the facts."""
         if _before_any_reply(failure):
             error = _network_error(failure, self._settings)
+            vars(error)["response"] = {}  # PynamoDB looks for a code in it, and cannot take None
         else:
             error = self._client_error(operation, failure, kwargs)
         vars(error)["failure"] = failure

@@ -582,9 +582,7 @@ def _projected(
 ) -> Protocol[list[Item]]:
     """The same reading, with only some attributes asked for in each request."""
     shape = table_of(binding).get_operation_kwargs("-", "-", attributes_to_get=names)
-    members = {
-        name: shape[name] for name in ("ProjectionExpression", "ExpressionAttributeNames")
-    }
+    members = {name: shape[name] for name in ("ProjectionExpression", "ExpressionAttributeNames")}
 
     def narrowed(operation: Operation) -> Call:
         table_name = binding.settings.table_name
@@ -735,9 +733,7 @@ def _save_kwargs(
     if lock and writing.is_stored(record):
         condition = _both(condition, to_condition(writing.unchanged_condition(record)))
     rest = {
-        name: form
-        for name, form in item.items()
-        if name not in (table.USER_ID, table.RECORD_KEY)
+        name: form for name, form in item.items() if name not in (table.USER_ID, table.RECORD_KEY)
     }
     return table_of(binding).get_operation_kwargs(
         record.user_id,
@@ -1060,7 +1056,7 @@ def _check_field(payload_class: type, name: str, form: AttributeValue | None) ->
         if form is not None and "NULL" not in form:
             decode(field.kind, form, path, Origins())
         elif field.required:
-            raise Unfit(path, "is required")
+            raise Unfit(path, "is required, and cannot be removed or NULL")
 
 
 _EXACT = Context(prec=38)

@@ -333,6 +333,8 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
     if keep.payload is UNREAD or record.malformed:
         fresh = None
     else:
+        if edited.data:
+            state.origins = keep.origins
         fresh = record.data
         state.payload = keep.payload
         _overwrite(record, fresh, edited)
@@ -416,7 +418,7 @@ def _overwrite(record: UserRecord, fresh: Any, edits: _Edits) -> None:
         value = getattr(fresh, field.name)
         if field.wire_name not in edits.data and getattr(payload, field.name) != value:
             setattr(payload, field.name, value)
-    record._state.origins.learn(payload, record._state.data_map() or {})
+    record._state.origins.learn(payload, record._state.data_map() or {}, edits.data)
 
 
 def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) -> None:

@@ -12,6 +12,7 @@ Needs hypothesis, which is in the extra `test`.
 
 from __future__ import annotations
 
+import functools
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -45,23 +46,27 @@ _LEVELS = 3  # of payload classes that contain themselves
 # --- single values --------------------------------------------------------------------------------
 
 
+@functools.cache
 def texts(*, min_size: int = 0, max_size: int = 20) -> SearchStrategy[str]:
     """Text that UTF-8 can hold: any character but halves of surrogate pairs."""
     return st.text(st.characters(codec="utf-8"), min_size=min_size, max_size=max_size)
 
 
+@functools.cache
 def user_ids() -> SearchStrategy[str]:
     """User ids, mostly such as Google's: `google-oauth2|123456789`."""
     digits = st.text("0123456789", min_size=1, max_size=21)
     return digits.map("google-oauth2|".__add__) | texts(min_size=1)
 
 
+@functools.cache
 def record_ids() -> SearchStrategy[str]:
     """Record ids: UUIDs, and given ones such as `abc123`, `a#b` and any other text."""
     given = st.sampled_from(["abc123", "a#b", "#", "pay-1", "é", "e\u0301"])  # NFC and NFD differ
     return st.uuids(version=4).map(str) | given | texts(min_size=1)
 
 
+@functools.cache
 def amounts() -> SearchStrategy[Decimal]:
     """Decimals that JavaScript's Number holds exactly, up to 2^53 - 1 in magnitude."""
     cents = st.integers(-(10**15) + 1, 10**15 - 1).flatmap(
@@ -78,6 +83,7 @@ def amounts() -> SearchStrategy[Decimal]:
     )
 
 
+@functools.cache
 def stored_numbers() -> SearchStrategy[Decimal]:
     """Decimals of up to 38 digits, which DynamoDB holds and JavaScript may not."""
     digits = st.integers(1, 38).flatmap(lambda count: st.integers(0, 10**count - 1))
@@ -97,6 +103,7 @@ def dates() -> SearchStrategy[date]:
     return st.dates()
 
 
+@functools.cache
 def timestamps() -> SearchStrategy[datetime]:
     """Aware datetimes, in any zone and to the microsecond, whose UTC year is 1 to 9999."""
     zones = st.just(UTC) | st.integers(-14 * 60, 14 * 60).map(
@@ -107,11 +114,13 @@ def timestamps() -> SearchStrategy[datetime]:
     return st.builds(lambda moment, zone: moment.astimezone(zone), moments, zones)
 
 
+@functools.cache
 def times_to_live() -> SearchStrategy[datetime]:
     """Aware datetimes of 1970 to 9999, as `ttl` takes them, in whole seconds."""
     return st.integers(0, 253_402_300_799).map(lambda s: _EPOCH + timedelta(seconds=s))
 
 
+@functools.cache
 def plain_values() -> SearchStrategy[Any]:
     """What extras and `Any` hold: None, bool, text, Decimal, bytes, lists, dicts, sets."""
     scalars = st.none() | st.booleans() | texts() | amounts() | st.binary(max_size=20)
@@ -127,6 +136,7 @@ def plain_values() -> SearchStrategy[Any]:
     )
 
 
+@functools.cache
 def names() -> SearchStrategy[str]:
     """Names of attributes: any text but the empty one, reserved words and odd characters too."""
     odd = ["ttl", "data", "name", "a.b", "a[0]", "#n", ":v", "N", "B", "S", "NULL", "$", " "]
@@ -248,6 +258,7 @@ def _values_of(field: Field, levels: int) -> SearchStrategy[Any]:
     return default | _values(kind, levels)
 
 
+@functools.cache
 def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
     match kind:
         case kinds.Text():
@@ -282,6 +293,7 @@ def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
 # --- stored items ---------------------------------------------------------------------------------
 
 
+@functools.cache
 def stored_values() -> SearchStrategy[AttributeValue]:
     """Any value in DynamoDB's JSON, as other programs may have left it: every type, 38 digits."""
     return st.recursive(
@@ -392,6 +404,7 @@ def _item(
     }
 
 
+@functools.cache
 def _stored_map(payload_class: type, levels: int, odd: bool) -> SearchStrategy[Item]:
     fields = _fields(payload_class)
     null = st.just({"NULL": True}) if odd else st.nothing()
@@ -410,6 +423,7 @@ def _stored_map(payload_class: type, levels: int, odd: bool) -> SearchStrategy[I
     return st.builds(lambda content, more: {**content, **more}, declared, extras)
 
 
+@functools.cache
 def _forms(kind: kinds.Kind, levels: int, odd: bool) -> SearchStrategy[AttributeValue]:
     """The forms that a value of a kind can have in the table."""
     match kind:

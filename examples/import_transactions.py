@@ -1,0 +1,147 @@
+"""Import a bank statement: 2,000 lines of CSV, of which a few are bad.
+
+Shows how bad lines are found before anything is sent and reported by line and field; how the good
+ones are stored, a few hundred to a unit of work; and why the import can be run again: the record id
+is the bank's reference, and what is there already is left as it is.
+
+    python examples/import_transactions.py
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+
+import attrs
+
+from thrivecalc_models import (
+    DataStore,
+    InvalidRecordError,
+    Transaction,
+    TransactionData,
+    UserData,
+)
+
+LINES = 2_000
+UNIT = 250
+
+
+@attrs.frozen
+class Booking:
+    """A good line of the statement: the record id it gets, and its payload."""
+
+    record_id: str
+    data: TransactionData
+
+
+def main() -> None:
+    statement = make_statement()
+    with DataStore.local() as store:
+        user = store.user("google-oauth2|123456789")
+        print(f"Importing a statement of {LINES:,} lines, {UNIT} to a unit of work:")
+        bad = import_statement(user, statement)
+        print(f"{len(bad)} bad lines were left out:")
+        for report in bad:
+            print(f"  {report}")
+
+        print("Importing the same statement again:")
+        import_statement(user, statement)
+        stored = sum(1 for _ in user.iterate(Transaction))
+        print(f"{stored:,} transactions are stored; the second import added none.")
+
+
+def import_statement(user: UserData, statement: str) -> list[str]:
+    """Store the good lines, say what it took, and return reports of the bad ones."""
+    bad: list[str] = []
+    added = present = requests = 0
+    for unit in in_units_of(UNIT, good_lines(user, statement, bad)):
+        with user.unit_of_work() as work:
+            keys = [(Transaction, booking.record_id) for booking in unit]
+            found = work.get_many(keys)  # saves a request for each that is there already
+            for booking, record in zip(unit, found, strict=True):
+                if record is None:
+                    # exist_ok: another import may store it between our read and our write
+                    work.add(booking.data, record_id=booking.record_id, exist_ok=True)
+            result = work.commit()
+        added += len(result.applied)
+        present += len(unit) - len(result.applied)
+        requests += result.requests
+    print(f"  added {added:,} in {requests:,} write requests; {present:,} were there already")
+    return bad
+
+
+def good_lines(user: UserData, statement: str, bad: list[str]) -> Iterator[Booking]:
+    """The lines that can be stored; a report of each that cannot goes to `bad`."""
+    line_of: dict[str, int] = {}
+    reader = csv.DictReader(io.StringIO(statement))
+    for row in reader:
+        try:
+            booking = read_line(user, row)
+        except InvalidRecordError as error:
+            reason = str(error).removeprefix(f"{error.path} ")
+            bad.append(f"line {reader.line_num}, {error.path}: {reason}")
+            continue
+        first = line_of.setdefault(booking.record_id, reader.line_num)
+        if first == reader.line_num:
+            yield booking
+        else:
+            bad.append(f"line {reader.line_num}, recordId: the same reference as line {first}")
+
+
+def read_line(user: UserData, row: dict[str, str]) -> Booking:
+    """One line, checked as completely as a commit would. Raises InvalidRecordError."""
+    data = TransactionData(
+        date=row["date"],
+        amount=row["amount"],
+        description=row["description"],
+        account_id="checking",
+    )
+    alone = user.unit_of_work()
+    alone.add(data, record_id=row["reference"])
+    alone.plan()  # checks what is known only when writing, such as JavaScript's numbers
+    alone.close()
+    return Booking(row["reference"], data)
+
+
+def in_units_of(size: int, bookings: Iterable[Booking]) -> Iterator[list[Booking]]:
+    """Lists of at most `size`, the last one shorter."""
+    remaining = iter(bookings)
+    while unit := list(itertools.islice(remaining, size)):
+        yield unit
+
+
+BAD = {
+    117: {"date": "2025-02-30"},
+    118: {"date": "07.01.2025"},
+    404: {"amount": "12,50"},
+    405: {"amount": ""},
+    871: {"amount": "9007199254740993"},
+    1200: {"reference": ""},
+    1500: {"reference": "CHK-01499"},
+}
+"""What is wrong with the statement: by line of the file, where line 1 has the names."""
+
+
+def make_statement() -> str:
+    """A statement as a bank might send it; the same one every time."""
+    rng = random.Random(7)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["date", "amount", "description", "reference"])
+    writer.writeheader()
+    for line in range(2, LINES + 2):
+        row = {
+            "date": str(date(2025, 1, 1) + timedelta(days=line * 365 // LINES)),
+            "amount": f"{rng.randint(-90_000, 30_000) / 100:.2f}",
+            "description": rng.choice(["Grocer", "ACME, Inc.", "Café Zürich", 'The "Corner"']),
+            "reference": f"CHK-{line:05}",
+        }
+        writer.writerow(row | BAD.get(line, {}))
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    main()

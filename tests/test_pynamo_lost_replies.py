@@ -1,0 +1,286 @@
+"""Writes of the models whose replies are lost: applied, not applied or unknown, and truly so."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from pynamodb.exceptions import (
+    DeleteError,
+    GetError,
+    PutError,
+    TableDoesNotExist,
+    TransactWriteError,
+    UpdateError,
+)
+from pynamodb.transactions import TransactWrite
+
+from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, UserRecord, data_store
+from thrivecalc_models.records import default_binding
+from thrivecalc_models.records.connection import table_of
+from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
+
+USER = "google-oauth2|123456789"
+KEY = "savings-goal#g1"
+
+
+@pytest.fixture
+def service():
+    """A simulated table, which the class methods of the models use."""
+    table = SimulatedTable()
+    data_store.configure(simulated_store(table))
+    yield table
+    data_store.configure(None)
+
+
+@pytest.fixture
+def loaded(service):
+    """A goal that was saved and read."""
+    goal = SavingsGoal(USER, data=SavingsGoalData(name="House", target_amount=100), record_id="g1")
+    goal.save()
+    service.log.clear()
+    return SavingsGoal.get(USER, KEY)
+
+
+def other_writer(table):
+    """Another program changes the goal, with a stamp of its own."""
+    item = table.get(USER, KEY)
+    item["data"]["M"]["name"] = {"S": "theirs"}
+    item["updatedAt"] = {"S": "2025-03-01T00:00:00.000Z"}
+    table.put(item)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_save_meets_itself(service, loaded, applied):
+    """A save whose reply was lost is sent again, and found applied where it was."""
+    loaded.data.name = "Boat"
+    service.fail_next(faults.LoseReply(applied=applied), "PutItem")
+    loaded.save()
+    assert service.sent("PutItem") == 2
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": "Boat"}
+    loaded.data.name = "Car"
+    loaded.save()
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_update_meets_itself(service, loaded, applied):
+    """An update under the lock counts once, even `add`, and the record is what is stored."""
+    service.fail_next(faults.LoseReply(applied=applied), "UpdateItem")
+    reply = loaded.update([SavingsGoal.data["targetAmount"].add(5)])
+    assert service.sent("UpdateItem") == 2
+    assert reply["Attributes"]["data"]["M"]["targetAmount"] == {"N": "105"}
+    assert loaded.data.target_amount == 105
+    assert service.applied_writes(KEY) == 2
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_delete_meets_itself(service, loaded, applied):
+    """A delete is done when the item is gone."""
+    service.fail_next(faults.LoseReply(applied=applied), "DeleteItem")
+    loaded.delete()
+    assert service.get(USER, KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "write"),
+    [
+        (PutError, lambda record: record.save()),
+        (UpdateError, lambda record: record.update([SavingsGoal.data["name"].set("mine")])),
+        (DeleteError, lambda record: record.delete()),
+    ],
+)
+def test_what_another_writer_hides_is_unknown(service, loaded, error, write):
+    """Somebody else's stamp after a lost reply leaves the outcome unknown, never a conflict."""
+    service.fail_next(faults.LoseReply(applied=error is not DeleteError))
+    service.fail_next(faults.OtherWriter(other_writer))
+    with pytest.raises(error) as caught:
+        write(loaded)
+    assert caught.value.outcome == "unknown"
+    assert caught.value.record is loaded
+    assert caught.value.cause_response_code != "ConditionalCheckFailedException"
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_adding_without_the_lock_is_sent_once(service, loaded, applied):
+    """`add` is not the same twice: without the lock it is not sent again after a lost reply."""
+    service.fail_next(faults.LoseReply(applied=applied), "UpdateItem")
+    with pytest.raises(UpdateError) as caught:
+        loaded.update([SavingsGoal.data["targetAmount"].add(5)], add_version_condition=False)
+    assert service.sent("UpdateItem") == 1
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        SavingsGoal.data["tags"].set(SavingsGoal.data["tags"].append(["a"])),
+        SavingsGoal.data["targetAmount"].set(SavingsGoal.data["targetAmount"] + 1),
+        SavingsGoal.data["tags"][0].remove(),
+        SavingsGoal.data["tags"][5].set("a"),
+    ],
+)
+def test_what_counts_twice_is_sent_once(service, loaded, action):
+    """Actions whose result depends on what is stored are not sent again without the lock."""
+    service.fail_next(faults.LoseReply(applied=False), "UpdateItem")
+    with pytest.raises(UpdateError):
+        loaded.update([action], add_version_condition=False)
+    assert service.sent("UpdateItem") == 1
+
+
+def test_setting_without_the_lock_is_sent_again(service, loaded):
+    """Setting a value is the same twice."""
+    service.fail_next(faults.LoseReply(applied=True), "UpdateItem")
+    loaded.update([SavingsGoal.data["name"].set("Boat")], add_version_condition=False)
+    assert service.sent("UpdateItem") == 2
+
+
+def test_a_condition_that_our_own_try_made_false(service, loaded):
+    """A condition that fails because the first try was applied is no failure."""
+    service.fail_next(faults.LoseReply(applied=True), "UpdateItem")
+    loaded.update(
+        [SavingsGoal.data["name"].set("Boat")],
+        condition=SavingsGoal.data["name"] == "House",
+        add_version_condition=False,
+    )
+    assert loaded.data.name == "Boat"
+
+
+def test_a_conflict_is_not_applied(service, loaded):
+    """A stale record is refused, with the stored item at hand and nothing changed."""
+    other_writer(service)
+    with pytest.raises(PutError) as caught:
+        loaded.save()
+    assert caught.value.outcome == "not applied"
+    assert caught.value.cause_response_code == "ConditionalCheckFailedException"
+    assert service.sent("PutItem") == 1
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": "theirs"}
+
+
+def test_a_reply_lost_for_good_is_unknown(service, loaded):
+    """Where every reply is lost the outcome is unknown, after a bounded number of tries."""
+    service.fail_always(faults.ServerError(), "PutItem")
+    with pytest.raises(PutError) as caught:
+        loaded.save()
+    assert caught.value.outcome == "unknown"
+    assert 1 < service.sent("PutItem") < 20
+
+
+def test_throttling_is_waited_for(service, loaded):
+    """A throttled write is sent again, and one that stays throttled is not applied."""
+    service.fail_next(faults.Throttle(), "UpdateItem", times=2)
+    loaded.update([SavingsGoal.data["targetAmount"].add(1)], add_version_condition=False)
+    assert service.sent("UpdateItem") == 3
+    service.fail_always(faults.Throttle(), "PutItem")
+    with pytest.raises(PutError) as caught:
+        loaded.save()
+    assert caught.value.outcome == "not applied"
+
+
+def test_errors_show_nothing_personal(service, loaded, caplog):
+    """No user id, name or amount is in a message, a cause, a context or a log line."""
+    caplog.set_level("DEBUG")
+    loaded.data.name = "Mum's operation"
+    for fault in (faults.Denied(), faults.NoTable(), faults.ServerError(), faults.Refused()):
+        service.heal()
+        service.fail_always(fault)
+        with pytest.raises(PutError) as caught:
+            loaded.save()
+        text = "".join(traceback.format_exception(caught.value, limit=0))
+        assert "Mum" not in text
+        assert USER not in text
+    assert "Mum" not in caplog.text
+    assert USER not in caplog.text
+
+
+def test_denied_access_names_the_missing_action(service):
+    """PynamoDB's error carries the guide's advice."""
+    service.fail_always(faults.Denied())
+    with pytest.raises(GetError, match="dynamodb:GetItem") as caught:
+        SavingsGoal.get(USER, KEY)
+    assert caught.value.cause_response_code == "AccessDeniedException"
+
+
+def test_half_a_batch_is_sent_again(service):
+    """What a batch leaves unprocessed is sent again, and progress makes the budget whole."""
+    for keep in (1, 1, 1, 1, 1, 1, 1, 1, 1):
+        service.fail_next(faults.Partial(keep=keep), "BatchWriteItem")
+    with SavingsGoal.batch_write() as batch:
+        for number in range(20):
+            batch.save(_goal(number))
+    assert len(service.items) == 20
+
+
+def test_a_batch_accounts_for_every_record(service):
+    """What is not applied is named as that, what is in doubt as unknown, the rest is applied."""
+    service.faults = {
+        1: faults.Partial(keep=2),
+        2: faults.LoseReply(applied=True),
+        3: faults.Partial(keep=1),
+    }
+    service.fail_always(faults.Denied())
+    batch = SavingsGoal.batch_write(auto_commit=False)
+    for number in range(5):
+        batch.save(_goal(number))
+    with pytest.raises(CommitError) as caught:
+        batch.commit()
+    error = caught.value
+    assert isinstance(error, PutError)
+    assert error.applied == [f"savings-goal#{number}" for number in (0, 1, 2)]
+    assert error.unknown == [f"savings-goal#{number}" for number in (3, 4)]
+    assert error.not_applied == []
+    assert set(error.causes) == set(error.unknown)
+    assert len(batch.failed_operations) == 2
+
+
+def test_a_failing_batch_names_what_was_not_sent(service):
+    """When a full batch cannot be sent, the record that made it go is named too."""
+    service.fail_always(faults.Throttle(), "BatchWriteItem")
+
+    def save_thirty():
+        with SavingsGoal.batch_write() as batch:
+            for number in range(30):
+                batch.save(_goal(number))
+
+    with pytest.raises(CommitError) as caught:
+        save_thirty()
+    assert len(caught.value.not_applied) == 26
+    assert not service.items
+
+
+def _goal(number):
+    data = SavingsGoalData(name="House", target_amount=number)
+    return SavingsGoal(USER, data=data, record_id=str(number))
+
+
+def test_a_missing_table_is_pynamodbs_error(service):
+    """`describe_table` and `exists` say that there is no table as PynamoDB does."""
+    service.fail_always(faults.NoTable())
+    assert not UserRecord.exists()
+    with pytest.raises(TableDoesNotExist):
+        UserRecord.describe_table()
+
+
+def test_transactions_have_a_token_of_their_own(service, loaded):
+    """A transaction through our connection is applied once, however often it is sent."""
+    service.fail_next(faults.LoseReply(applied=True), "TransactWriteItems")
+    with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+        transaction.update(loaded, [SavingsGoal.data["targetAmount"].add(1)])
+    assert service.sent("TransactWriteItems") == 2
+    assert service.get(USER, KEY)["data"]["M"]["targetAmount"] == {"N": "101"}
+
+
+def test_a_cancelled_transaction_gives_its_reasons(service, loaded):
+    """The reasons of a cancelled transaction come in order, with the item that was asked for."""
+    other_writer(service)
+
+    def save_both():
+        with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+            transaction.save(loaded, return_values="ALL_OLD")
+            transaction.save(_goal(7))
+
+    with pytest.raises(TransactWriteError) as caught:
+        save_both()
+    first, second = caught.value.cancellation_reasons
+    assert first.code == "ConditionalCheckFailed"
+    assert first.raw_item["data"]["M"]["name"] == {"S": "theirs"}
+    assert second is None
