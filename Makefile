@@ -1,7 +1,8 @@
 # make demo     see the library at work
 # make test     run all tests; ARGS="..." goes to pytest
 # make lint     check style, types and layers
-# make engines  fetch the engines that the tests run on
+# make engines  fetch the engines that the tests run on, and build the TypeScript peer
+# make golden   write the golden files anew, after a change of what is stored
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 ENGINES := .engines
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint engines clean
+.PHONY: demo test lint engines golden clean
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -24,7 +25,10 @@ lint: $(VENV)/.test
 	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
 	$(BIN)/lint-imports
 
-engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched
+engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched
+
+golden: $(VENV)/.test engines
+	$(BIN)/python -m tests.golden
 
 clean:
 	rm -rf $(VENV) $(ENGINES) build *.egg-info
@@ -42,3 +46,6 @@ $(ENGINES)/dynamodb-local/.fetched: tests/engines/pom.xml
 
 $(ENGINES)/dynoxide/.fetched: tests/engines/package.json tests/engines/package-lock.json
 	@tests/engines/fetch.sh dynoxide $(@D)
+
+$(ENGINES)/typescript/.fetched: $(wildcard tests/typescript/*.json tests/typescript/src/*.ts)
+	@tests/engines/fetch.sh typescript $(@D)

@@ -9,7 +9,8 @@ and where one of them is wrong:
     @pytest.mark.not_on("moto", reason="accepts put and delete of one key in a batch")
 
 An engine that cannot be had is skipped, with what is missing; with CI=true it fails the test. The
-table at the end of a run says for each engine how many tests ran on it, or why none did.
+table at the end of a run says for each engine how many tests ran on it, or why none did. The same
+holds for the TypeScript peer, which tests take as the fixture `peer`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 import attrs
 import botocore.session
+import peer as typescript_peer
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
@@ -110,6 +112,22 @@ ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
 }
 
 
+@contextmanager
+def typescript(directory: Path) -> Iterator[typescript_peer.Peer]:
+    home = directory / "typescript"
+    missing = typescript_peer.why_missing(home)
+    if missing:
+        raise EngineMissing(missing)
+    with typescript_peer.running(home) as running_peer:
+        yield running_peer
+
+
+STARTED: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
+    **ENGINES,
+    "typescript": typescript,
+}
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
@@ -170,13 +188,14 @@ class Engines:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._known: dict[str, Engine | EngineMissing] = {}
+        self._known: dict[str, Any] = {}
         self._open = ExitStack()
 
-    def get(self, name: str) -> Engine | EngineMissing:
+    def get(self, name: str) -> Any:
+        """The engine, or an EngineMissing."""
         if name not in self._known:
             try:
-                self._known[name] = self._open.enter_context(ENGINES[name](self._directory))
+                self._known[name] = self._open.enter_context(STARTED[name](self._directory))
             except EngineMissing as missing:
                 self._known[name] = missing
         return self._known[name]
@@ -211,35 +230,54 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return found
 
 
+@pytest.fixture(scope="session")
+def peer(request: pytest.FixtureRequest) -> typescript_peer.Peer:
+    """The web application's side; a test is skipped before it asks for it where Node is missing."""
+    found = request.config.stash[ENGINES_OF_RUN].get("typescript")
+    assert isinstance(found, typescript_peer.Peer)
+    return found
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in needed(item):
+        use(item, name)
+
+
+def needed(item: pytest.Item) -> Iterator[str]:
     callspec = getattr(item, "callspec", None)
-    if callspec is None or "engine" not in callspec.params:
-        return
-    name = callspec.params["engine"]
-    item.user_properties.append(("engine", name))
+    if callspec is not None and "engine" in callspec.params:
+        yield callspec.params["engine"]
+    if "peer" in getattr(item, "fixturenames", ()):
+        yield "typescript"
+
+
+def use(item: pytest.Item, name: str) -> None:
+    facts: dict[str, str] = {}
+    item.user_properties.append((f"engine {name}", facts))
     for mark in item.iter_markers("not_on"):
         if mark.args == (name,):
             pytest.skip(f"{name} {mark.kwargs['reason']}")
     found = item.config.stash[ENGINES_OF_RUN].get(name)
-    if isinstance(found, Engine):
-        item.user_properties.append(("version", found.version))
+    if not isinstance(found, EngineMissing):
+        facts["version"] = found.version
         return
-    item.user_properties.append(("missing", str(found)))
+    facts["missing"] = str(found)
     if os.environ.get("CI") == "true":
         pytest.fail(f"{name} is missing, and with CI=true it must not be: {found}", pytrace=False)
     pytest.skip(f"{name} is missing: {found}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts: dict[str, Counter[str]] = {name: Counter() for name in ENGINES}
-    facts: dict[str, dict[str, str]] = {name: {} for name in ENGINES}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in STARTED}
+    facts: dict[str, dict[str, str]] = {name: {} for name in STARTED}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
-            properties = dict(getattr(report, "user_properties", ()))
-            if "engine" in properties:
-                counts[properties["engine"]][outcome] += 1
-                facts[properties["engine"]] |= properties
+            for property, found in getattr(report, "user_properties", ()):
+                name = property.removeprefix("engine ")
+                if name in STARTED:
+                    counts[name][outcome] += 1
+                    facts[name] |= found
     terminalreporter.section("engines")
     terminalreporter.line(row("engine", "version", "ran", "passed", "failed", "skipped"))
     for name, count in counts.items():

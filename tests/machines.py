@@ -82,6 +82,8 @@ def keys_of(entry: Any) -> tuple[str, ...]:
             found = [next(iter(write.values())) for write in content]
         case "TransactWriteItems":
             found = [next(iter(write.values())) for write in request["TransactItems"]]
+        case "Query":
+            return ()
         case _:
             found = [request]
     return tuple((each.get("Item") or each["Key"])["recordKey"]["S"] for each in found)
@@ -200,7 +202,9 @@ class Seen:
         self.stored = copy.deepcopy(stored)
         self.base = copy.deepcopy(stored)
         self.now = copy.deepcopy(stored)
-        self.malformed = is_malformed(stored)
+        # An object keeps the class that it was read as: mended in the table, it has to be read anew.
+        stays_odd = type(self.thing).own_data_type() not in (None, stored["dataType"]["S"])
+        self.malformed = is_malformed(stored) or stays_odd
 
     def changes(self) -> set[tuple[str, ...]]:
         """The paths of what differs from the stored item."""

@@ -1,4 +1,4 @@
-"""A proxy between the library and an engine that loses, delays, cuts and refuses what it is told to.
+"""A proxy between library and engine that loses, delays, cuts and refuses what it is told to.
 
 It listens on loopback, speaks HTTP/1.1 with kept connections (TLS with a certificate), and asks its
 schedule at every request what is to go wrong. The faults are those of
@@ -81,9 +81,7 @@ class FaultyProxy:
     `requests` has what arrived, `forwarded` what the engine got: pairs of operation and JSON.
     """
 
-    def __init__(
-        self, upstream: str, *, certificate: tuple[str, str] | None = None
-    ) -> None:
+    def __init__(self, upstream: str, *, certificate: tuple[str, str] | None = None) -> None:
         self.requests: list[tuple[str, Json]] = []
         self.forwarded: list[tuple[str, Json]] = []
         self.closing = threading.Event()
@@ -355,13 +353,9 @@ def make_certificates(directory: Any) -> tuple[str, tuple[str, str]]:
     def named(name: str) -> Any:
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
-    usage = dict.fromkeys(
-        (
-            "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
-            " key_cert_sign crl_sign encipher_only decipher_only"
-        ).split(),
-        False,
-    )
+    usages = """digital_signature content_commitment key_encipherment data_encipherment
+        key_agreement key_cert_sign crl_sign encipher_only decipher_only"""
+    usage = dict.fromkeys(usages.split(), False)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = certificate(
         "Authority of the tests",

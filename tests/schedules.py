@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,16 +19,10 @@ from typing import Any
 import attrs
 
 from thrivecalc_models import (
-    AccessDeniedError,
     CommitError,
-    ConflictError,
-    RecordExistsError,
-    RecordNotFoundError,
     RetryPolicy,
     SavingsGoal,
     SavingsGoalData,
-    TableNotFoundError,
-    ThriveCalcError,
     ThrottledError,
     UnavailableError,
 )
@@ -139,6 +133,7 @@ class Schedule:
     tasks: tuple[Task, ...]
     troubles: tuple[Trouble, ...]
     edits: tuple[tuple[int, int], ...]
+    expunged: int | None
     pause: float
     deliver_first: bool
     seed: int
@@ -148,7 +143,7 @@ def _fault(rng: random.Random) -> Fault:
     return rng.choice(TRANSIENT if rng.random() < 0.85 else FINAL)(rng)
 
 
-def _trouble(rng: random.Random, keys: int) -> Trouble:
+def made_trouble(rng: random.Random, keys: int) -> Trouble:
     faults = {rng.randrange(1, 7): _fault(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4)))}
     others = {
         rng.randrange(1, 5): Meddling(
@@ -165,13 +160,13 @@ def _trouble(rng: random.Random, keys: int) -> Trouble:
     )
 
 
-def _policy(rng: random.Random) -> RetryPolicy:
+def made_policy(rng: random.Random) -> RetryPolicy:
     return RetryPolicy(
         attempts=rng.choice((1, 2, 3, 4, 8)), deadline=rng.choice((0.05, 2.0, 20.0, 20.0))
     )
 
 
-def make_schedule(rng: random.Random) -> Schedule:
+def make_unit(rng: random.Random) -> Schedule:
     """A unit of one to five operations, rarely of more than a batch holds."""
     atomic = rng.random() < 0.35
     count = rng.randrange(1, 6) if rng.random() < 0.985 else rng.randrange(24, 40)
@@ -190,10 +185,11 @@ def make_schedule(rng: random.Random) -> Schedule:
     return Schedule(
         atomic=atomic,
         lock=rng.random() < 0.7,
-        policy=_policy(rng),
+        policy=made_policy(rng),
         tasks=tuple(tasks),
-        troubles=tuple(_trouble(rng, count) for _ in range(rng.choice((1, 1, 1, 2)))),
+        troubles=tuple(made_trouble(rng, count) for _ in range(rng.choice((1, 1, 1, 2)))),
         edits=edits,
+        expunged=rng.randrange(count) if rng.random() < 0.15 else None,
         pause=rng.choice((0.0, 0.0, 0.0, 1.0, 580.0, 700.0)),
         deliver_first=rng.random() < 0.5,
         seed=rng.randrange(1 << 16),
@@ -377,9 +373,7 @@ def said_by(commit: Callable[[], Any]) -> Said:
 
 
 def _of_error(error: CommitError, how: str) -> Said:
-    return Said(
-        error.applied, error.existing, error.not_applied, error.unknown, error.causes, how
-    )
+    return Said(error.applied, error.existing, error.not_applied, error.unknown, error.causes, how)
 
 
 # --- the work of a unit ---------------------------------------------------------------------------
@@ -484,7 +478,7 @@ class Tally:
     requests: int = 0
 
 
-def play(schedule: Schedule, tally: Tally | None = None) -> None:
+def play_unit(schedule: Schedule, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
     world = World(schedule.policy, schedule.seed)
     for task in schedule.tasks:
@@ -507,9 +501,7 @@ def play(schedule: Schedule, tally: Tally | None = None) -> None:
 class _Players:
     """The course of one schedule: commits in trouble, edits between them, one commit in peace."""
 
-    def __init__(
-        self, world: World, work: Any, pending: list[Pending], schedule: Schedule
-    ) -> None:
+    def __init__(self, world: World, work: Any, pending: list[Pending], schedule: Schedule) -> None:
         self.world = world
         self.work = work
         self.all = {each.key: each for each in pending}
@@ -517,9 +509,9 @@ class _Players:
         self.schedule = schedule
         self.outcomes: Counter[str] = Counter()
         self.unknown: set[str] = set()
-        self.edited_unknown: set[str] = set()
         self.late_keys: set[str] = set()
         self.aged = False
+        self.expunged: set[str] = set()
 
     def play(self) -> None:
         for trouble in self.schedule.troubles:
@@ -555,7 +547,7 @@ class _Players:
         self._partition(said)
         self._agrees(said, since, log)
         self._causes(said)
-        _nothing_after_the_end(log, table.interrupted_at, first)
+        nothing_after_the_end(log, table.interrupted_at, first)
         _budget(world, said, log, first, began)
         self._never_unknown_to_not_applied(said)
         self._advance(said)
@@ -569,7 +561,6 @@ class _Players:
 
     def _advance(self, said: Said) -> None:
         self.unknown = set(said.unknown)
-        self.edited_unknown = set()
         for key in (*said.applied, *said.existing):
             done = self.open.pop(key)
             if done.content is None or key in said.existing:
@@ -584,16 +575,26 @@ class _Players:
         table.sleep(self.schedule.pause)
         self.aged = self.aged or self.schedule.pause > 500
         pending = list(self.all.values())
+        if self.schedule.expunged is not None:
+            self._expunge(pending[self.schedule.expunged])
         for number, amount in self.schedule.edits:
             each = pending[number]
+            if each.key in self.expunged:
+                continue
             if each.content is None or each.record is None or each.edited:
                 continue
             if each.key not in self.open and each.kind in ("add ok",):
                 continue
             _edit_again(each, amount)
-            if each.key in self.unknown:
-                self.edited_unknown.add(each.key)
             self.open[each.key] = each
+
+    def _expunge(self, pending: Pending) -> None:
+        """The caller gives up on a key; nothing is promised of it any more."""
+        if pending.record is not None and pending.key in self.open:
+            self.work.expunge(pending.record)
+            del self.open[pending.key]
+            self.unknown.discard(pending.key)
+            self.expunged.add(pending.key)
 
     # The laws of one commit
 
@@ -616,9 +617,9 @@ class _Players:
             self.world.table.deliver_late()
             for key in said.not_applied:
                 self._is_not_applied(self.open[key], since[key])
-        if self.schedule.atomic and not self.unknown:
+        if self.schedule.atomic and not (self.unknown or self.expunged):
             law("all or nothing", not said.applied or not (said.not_applied or said.unknown), said)
-        doubtful = {key for entry in log if _may_have_applied(entry) for key in keys_of(entry)}
+        doubtful = {key for entry in log if may_have_applied(entry) for key in keys_of(entry)}
         for key in said.unknown:
             law(
                 "unknown only what may have been applied",
@@ -629,7 +630,7 @@ class _Players:
     def _is_applied(self, pending: Pending) -> None:
         world, key = self.world, pending.key
         name = "applied is in the table"
-        if not pending.writes and pending.content is None and pending.kind == "check":
+        if pending.kind == "check":
             law(name, not world.ours(key, pending.base), f"a check wrote {key}")
         elif pending.content is None:
             lives = world.versions(key)[max(pending.base - 1, 0) :]
@@ -670,7 +671,8 @@ class _Players:
     def _never_unknown_to_not_applied(self, said: Said) -> None:
         if self.schedule.atomic:
             return
-        turned = (self.unknown & set(said.not_applied)) - self.edited_unknown
+        edited = {key for key, each in self.all.items() if each.edited}
+        turned = (self.unknown & set(said.not_applied)) - edited
         law("what may have been applied is never called not applied", not turned, turned)
 
     # The laws of the whole
@@ -695,7 +697,9 @@ class _Players:
 
     def _final_state(self) -> None:
         for key, pending in self.all.items():
-            if not self._alone(key) or not pending.writes and not pending.edited:
+            if not self._alone(key) or (not pending.writes and not pending.edited):
+                continue
+            if key in self.expunged:
                 continue
             if key in self.open or (self.schedule.atomic and self.open):
                 continue
@@ -723,7 +727,7 @@ class _Players:
             if pending.kind == "put":  # replaces what nobody has read
                 continue
             versions = self.world.versions(key)[max(pending.base - 1, 0) :]
-            for before, after in zip(versions, versions[1:], strict=False):
+            for before, after in itertools.pairwise(versions):
                 if before is None or after is None:
                     continue
                 one, two = before["updatedAt"]["S"], after["updatedAt"]["S"]
@@ -747,14 +751,15 @@ class _Players:
             token = entry.request["ClientRequestToken"]
             law(
                 "a fresh token only when the answer was certain",
-                doubtful in (None, token) or self.aged,
+                doubtful in (None, token) or self.aged or bool(self.expunged),
                 token,
             )
             if isinstance(entry.result, Reply) or (
-                isinstance(entry.result, Failure) and entry.result.kind is Kind.TRANSACTION_CANCELLED
+                isinstance(entry.result, Failure)
+                and entry.result.kind is Kind.TRANSACTION_CANCELLED
             ):
                 doubtful = None
-            elif _may_have_applied(entry):
+            elif may_have_applied(entry):
                 doubtful = token
 
 
@@ -778,13 +783,13 @@ def keys_of(entry: Any) -> list[str]:
     return [(part.get("Item") or part["Key"])["recordKey"]["S"] for part in parts]
 
 
-def _may_have_applied(entry: Any) -> bool:
+def may_have_applied(entry: Any) -> bool:
     if entry.result is None:
         return True
     return isinstance(entry.result, Failure) and entry.result.applied_maybe
 
 
-def _nothing_after_the_end(log: list[Any], interrupted_at: int | None, first: int) -> None:
+def nothing_after_the_end(log: list[Any], interrupted_at: int | None, first: int) -> None:
     for number, entry in enumerate(log):
         fatal = isinstance(entry.result, Failure) and entry.result.kind in FATAL
         if fatal or entry.result is None:

@@ -122,9 +122,7 @@ def test_recovery(client: Any, name: str, store: DataStore) -> None:
 
 @pytest.mark.parametrize("index", [False, True])
 @pytest.mark.parametrize("ttl", [False, True])
-def test_what_is_missing(
-    client: Any, name: str, store: DataStore, index: bool, ttl: bool
-) -> None:
+def test_what_is_missing(client: Any, name: str, store: DataStore, index: bool, ttl: bool) -> None:
     """A table made without its index, or without TTL, gets what it lacks, and its items are
     listed."""
     make(client, name, index=index)
@@ -138,13 +136,11 @@ def test_what_is_missing(
     check_usable(store)
 
 
-@pytest.mark.not_on("dynoxide", reason="says 0 for whatever capacity an index is given")
+@pytest.mark.not_on("dynoxide", reason="forgets the capacity of an index that is added")
 def test_provisioned_capacity(client: Any, name: str, store: DataStore) -> None:
     """The index of a table with provisioned capacity gets the capacity of its table."""
     capacity = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 2}
-    make(
-        client, name, index=False, BillingMode="PROVISIONED", ProvisionedThroughput=capacity
-    )
+    make(client, name, index=False, BillingMode="PROVISIONED", ProvisionedThroughput=capacity)
     store.create_table()
     check_whole(client, name)
     (index,) = client.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"]

@@ -17,7 +17,7 @@ from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, UserRecord, data_store
 from thrivecalc_models.records import default_binding
-from thrivecalc_models.records.connection import table_of
+from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
 USER = "google-oauth2|123456789"

@@ -33,9 +33,7 @@ from thrivecalc_models.testing import faults
 PATIENCE = 5.0  # seconds a request, where nothing is slow
 LITTLE_PATIENCE = 0.15
 ATTEMPTS = 3
-QUICK = RetryPolicy(
-    attempts=ATTEMPTS, deadline=60, base=0.001, throttled_base=0.001, ceiling=0.002
-)
+QUICK = RetryPolicy(attempts=ATTEMPTS, deadline=60, base=0.001, throttled_base=0.001, ceiling=0.002)
 CONCURRENCY = 4
 EXAMPLES = min(settings.default.max_examples // 5, 40)
 COUNTER = itertools.count()
@@ -78,9 +76,7 @@ def table_name() -> str:
 @pytest.fixture(scope="module")
 def straight(engine: Any, table_name: str) -> Iterator[DataStore]:
     """A store with nothing between it and the engine."""
-    with DataStore(
-        endpoint=engine.endpoint, region=engine.region, table_name=table_name
-    ) as store:
+    with DataStore(endpoint=engine.endpoint, region=engine.region, table_name=table_name) as store:
         store.create_table()
         yield store
 
@@ -198,6 +194,14 @@ class Work:
         assert stored(self.table, self.user_id) == self.means
 
 
+def failure_of(work: Work) -> CommitError | None:
+    try:
+        work.unit.commit()
+    except CommitError as error:
+        return error
+    return None
+
+
 possible_faults = st.sampled_from(
     [*AFTER_APPLYING[:-1], *BEFORE_APPLYING, faults.Partial(keep=0), faults.Partial(keep=7)]
 )
@@ -224,9 +228,8 @@ def test_every_account_is_true(
     work = Work(straight, hasty if slow else patient, lock=lock)
     left = iter(planned)
     proxy.schedule = lambda number, operation, request: next(left, for_ever)
-    try:
-        work.unit.commit()
-    except CommitError as error:
+    error = failure_of(work)
+    if error is not None:
         work.check(error)
         proxy.schedule = None
         again = work.unit.commit()
@@ -252,14 +255,9 @@ def test_every_account_of_an_atomic_unit_is_true(
     proxy.schedule = None
     work = Work(straight, store, atomic=True)
     proxy.schedule = in_turn(*planned)
-    while True:
-        try:
-            work.unit.commit()
-        except CommitError as error:
-            work.check(error)
-            assert set(error.not_applied) == work.pending or set(error.unknown) == work.pending
-        else:
-            break
+    while (error := failure_of(work)) is not None:
+        work.check(error)
+        assert work.pending in (set(error.not_applied), set(error.unknown))
     work.check_done()
     tokens = [request["ClientRequestToken"] for _, request in proxy.forwarded]
     assert len(tokens) - len(set(tokens)) <= len(planned)

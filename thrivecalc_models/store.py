@@ -409,7 +409,7 @@ class UserData:
         """
         work = self._unit()
         record = work.add(given, data, record_id=record_id, ttl=ttl)
-        _commit_one(work)
+        _commit_one(work, record)
         return record
 
     def put(
@@ -424,7 +424,7 @@ class UserData:
         """Create or replace the whole item, without any condition, and return the record."""
         work = self._unit()
         record = work.put(given, data, record_id=record_id, ttl=ttl)
-        _commit_one(work)
+        _commit_one(work, record)
         return record
 
     def update(self, record: R) -> R:
@@ -434,7 +434,7 @@ class UserData:
         """
         work = self._unit()
         work.attach(record)
-        _commit_one(work)
+        _commit_one(work, record)
         return record
 
     @overload
@@ -445,7 +445,7 @@ class UserData:
         """Delete what is under a key, or a loaded record if unchanged; gone already is fine."""
         work = self._unit()
         work.delete(target, record_id)  # type: ignore[arg-type]  # the overloads, once more
-        _commit_one(work)
+        _commit_one(work, target if isinstance(target, UserRecord) else None)
 
     def replace_data(
         self, data_type: DataTypeLike, record_id: str, data: dict[str, Any]
@@ -508,19 +508,22 @@ class UserData:
                 with work:
                     result = function(work)
             except CommitError as error:
-                if not left or not _only_conflicts(error):
+                if not left or work._has_applied or not _only_conflicts(error):
                     raise
             else:
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _commit_one(work: UnitOfWork) -> None:
+def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
     """Commit a unit of one write; raises its cause instead of the CommitError."""
     try:
         work.commit()
     except CommitError as failed:
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)
+    except ThriveCalcError as refused:  # before anything was sent
+        refused.record, refused.outcome = record, "not applied"
+        raise
     else:
         return
     raise error

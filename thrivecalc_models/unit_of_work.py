@@ -158,6 +158,7 @@ class UnitOfWork:
         self._transaction: Transaction | None = None
         self._state: Literal["open", "failed", "closed"] = "open"
         self._ended = False
+        self._has_applied = False
         self._busy = threading.Lock()
 
     @property
@@ -323,6 +324,9 @@ class UnitOfWork:
                 f"{describe(record.record_key)} is stored already; edit it, or use put",
                 record_key=record.record_key,
             )
+        known = self._entries.get(record.record_key)
+        if exist_ok and known is not None and known.record is not None and not known.deleted:
+            return known.record
         self._check_free(record)
         entry = _Entry(
             record.record_key, record, "add", generated=made.generated, exist_ok=exist_ok
@@ -475,7 +479,7 @@ class UnitOfWork:
                 if write is not None and entry.attempt is None and entry.key not in in_doubt:
                     writes.append(write)
         if len(errors) == 1:
-            raise next(iter(errors.values())).with_traceback(None)
+            raise _alone(errors)
         if errors:
             raise _all_invalid(errors)
         self._check_transaction(writes)
@@ -522,7 +526,10 @@ class UnitOfWork:
             writing.changes(record, js_safe=js_safe) if writing.may_have_changed(record) else None
         )
         if changed:
-            update, after = writing.update_of(record, changed, now=now, lock=self._lock)
+            checked = entry.action == "check"
+            update, after = writing.update_of(
+                record, changed, now=now, lock=self._lock or checked, whole=checked
+            )
             return PendingWrite(key=entry.key, intent=Intent.UPDATE, write=update, after=after)
         if entry.action == "check":
             condition = writing.unchanged_condition(record)
@@ -555,7 +562,7 @@ class UnitOfWork:
         applied, with a new stamp.
         """
         if self._state == "closed":
-            if self._attempts() or self._pending():
+            if self._has_pending():
                 self._check_not_closed()
             return CommitResult()
         try:
@@ -571,6 +578,12 @@ class UnitOfWork:
         _tell(self._access, account, driver.monotonic() - began)
         return self._conclude(account, shield.interrupt)
 
+    def _has_pending(self) -> bool:
+        try:
+            return bool(self._attempts() or self._pending())
+        except (InvalidRecordError, CorruptItemError):
+            return True  # something that cannot be written
+
     def _send(self, pending: ListOf[PendingWrite], shield: Shield) -> Account:
         """First what is unknown, then what is pending, which may be more once that is known."""
         account = Account()
@@ -581,7 +594,7 @@ class UnitOfWork:
         elif attempts:
             account.merge(self._run(attempts, shield))
             pending = self._pending()
-        if account.halted:
+        if account.halted or self._transaction is not None:
             for write in pending:
                 account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
         elif pending and self._atomic:
@@ -631,11 +644,13 @@ class UnitOfWork:
         if write.after is not None and entry.record is not None:
             item = write.after if outcome.item is None else outcome.item
             self._access.check_item(item, writing.key_of(entry.record))
-            writing.absorb(entry.record, item, write.after)
+            sent_before = was_attempt or self._transaction is not None
+            writing.absorb(entry.record, item, write.after, edited_since=sent_before)
             entry.record._binding = self._access.binding
 
     def _conclude(self, account: Account, interrupt: BaseException | None) -> CommitResult:
         error = self._commit_error(account)
+        self._has_applied = self._has_applied or bool(account.keys(State.APPLIED))
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
         if interrupt is not None:
             raise interrupt from error
@@ -705,9 +720,7 @@ class UnitOfWork:
         entry.remember(None)
         del self._entries[entry.key]
         if self._transaction is not None:
-            left = tuple(write for write in self._transaction.writes if write.key != entry.key)
-            if len(left) < len(self._transaction.writes):
-                self._transaction = None
+            self._transaction = self._transaction.without(entry.key, str(uuid.uuid4()))
 
 
 # --- the account, in public terms ------------------------------------------------------------------
@@ -721,8 +734,8 @@ def _commit_error(
         return None
     first = next(iter(causes.values()), None)
     return CommitError(
-        f"of {len(account.outcomes)} writes {len(not_applied)} were not applied and"
-        f" {len(unknown)} are unknown"
+        f"the commit is not complete: {len(account.outcomes)} writes,"
+        f" {len(not_applied)} not applied, {len(unknown)} unknown"
         + (f"; the first: {first}" if first is not None else "")
         + ". .causes has them all; commit again to finish, or refresh, expunge or roll back",
         applied=account.keys(State.APPLIED),
@@ -878,6 +891,8 @@ def delete_everything(access: Access) -> CommitResult:
                 pass
         except ThriveCalcError as error:
             problem = error.with_traceback(None)
+        except BaseException as error:  # noqa: BLE001 - raised below, with the account
+            shield.keep(error)
     _tell(access, account, binding.driver.monotonic() - began)
     causes = {
         key: cause
@@ -893,6 +908,8 @@ def delete_everything(access: Access) -> CommitResult:
         )
     if shield.interrupt is not None:
         raise shield.interrupt from failed
+    if problem is not None and not account.outcomes:
+        raise problem  # it did not even begin
     if failed is not None:
         raise failed from problem
     return _result(account)
@@ -934,6 +951,14 @@ def _action_of(intent: Intent) -> Action | None:
         Intent.CHECK: "check",
     }
     return actions.get(intent)
+
+
+def _alone(errors: dict[str, Exception]) -> Exception:
+    """The one error of a unit, which knows the key that it is about."""
+    (error,) = errors.values()
+    if isinstance(error, InvalidRecordError):
+        error.errors = errors
+    return error.with_traceback(None)
 
 
 def _all_invalid(errors: dict[str, Exception]) -> InvalidRecordError:

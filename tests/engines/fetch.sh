@@ -1,5 +1,5 @@
 #!/bin/sh
-# fetch.sh dynamodb-local|dynoxide DIRECTORY
+# fetch.sh dynamodb-local|dynoxide|typescript DIRECTORY
 #
 # Fetches an engine of the tests into DIRECTORY and marks it as complete with a file `.fetched`.
 # Where that cannot be done it says why and succeeds, so that the tests run on the other engines;
@@ -35,10 +35,18 @@ fetch_dynoxide() {
     test -x "node_modules/@dynoxide/$platform/dynoxide"
 }
 
+# The web application's side: its packages from the lock file, compiled with tsc --strict.
+fetch_typescript() {
+    needs node npm || return
+    rm -rf build .fetched && cp -R "$here/../typescript/." . || return
+    npm ci --silent --ignore-scripts && npx --no-install tsc --project .
+}
+
 why="fetching it failed"
 case $engine in
     dynamodb-local) fetch_dynamodb_local ;;
     dynoxide) fetch_dynoxide ;;
+    typescript) fetch_typescript ;;
     *) echo "fetch.sh: no engine is called $engine" >&2; exit 2 ;;
 esac && touch .fetched && exit
 

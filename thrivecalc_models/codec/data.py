@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from thrivecalc_models.codec.plans import ClassPlan, FieldPlan, plan_of
 from thrivecalc_models.codec.values import (
     Encoding,
     NestedCodec,
@@ -106,16 +107,21 @@ class Origins(NestedCodec):
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
-    values = {}
-    for field in fields_of(cls):
-        stored = content.get(field.wire_name)
-        if stored is not None and "NULL" not in stored:
-            values[field.name] = decode(field.kind, stored, f"{path}.{field.wire_name}", nested)
-        elif field.required:
-            missing = "is missing" if stored is None else "is NULL"
-            raise Unfit(f"{path}.{field.wire_name}", f"{missing}, but required")
-        else:
-            values[field.name] = field.default()
+    plan = plan_of(cls)
+    if not plan.plain_init:
+        return _decoded_by_init(cls, plan, content, nested, path)
+    payload = object.__new__(cls)
+    for step in plan.steps:
+        step.put(payload, _read_field(step, content, nested, path))
+    return payload
+
+
+def _decoded_by_init(
+    cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str
+) -> Any:
+    values = {
+        step.field.name: _read_field(step, content, nested, path) for step in plan.steps
+    }
     try:
         return cls(**values)
     except (TypeError, ValueError):  # what a service's own validators raise
@@ -123,8 +129,23 @@ def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DA
     raise Unfit(path, f"is refused by {cls.__name__}")
 
 
+def _read_field(step: FieldPlan, content: Item, nested: NestedCodec, path: str) -> Any:
+    form = content.get(step.wire_name)
+    if form is None or "NULL" in form:
+        if step.field.required:
+            missing = "is missing" if form is None else "is NULL"
+            raise Unfit(f"{path}.{step.wire_name}", f"{missing}, but required")
+        return step.field.default()
+    if step.scalar is not None:
+        raw = form.get(step.scalar.tag)
+        value = None if raw is None else step.scalar.read(raw)
+        if value is not None:
+            return value
+    return decode(step.field.kind, form, f"{path}.{step.wire_name}", nested)
+
+
 def undeclared_names(cls: type, content: Item) -> list[str]:
-    declared = {field.wire_name for field in fields_of(cls)}
+    declared = plan_of(cls).wire_names
     return [name for name in content if name not in declared]
 
 
@@ -150,14 +171,16 @@ def encode_data(
     default stays absent. Raises InvalidRecordError (UnsafeNumberError for numbers that JavaScript cannot hold).
     """
     encoding = Encoding(js_safe=js_safe)
-    declared = {field.wire_name for field in fields_of(type(payload))}
+    encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
+    if not extras:
+        return encoded
+    declared = plan_of(type(payload)).wire_names
     for name in extras:
         if name in declared:
             raise InvalidRecordError(
                 f"{DATA}.{name} is a declared field; set it on the payload, not in extra_data",
                 path=f"{DATA}.{name}",
             )
-    encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
     return encoded | encode_plain_map(extras, base or {}, DATA, js_safe=js_safe)
 
 
@@ -175,16 +198,14 @@ def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset
     """The fields, by wire name, whose value is not what the map says; unfit values are edits."""
     edited = set()
     exact = Encoding(js_safe=False)
-    for field in fields_of(type(payload)):
+    for step in plan_of(type(payload)).steps:
         try:
-            form = _encode_field(
-                field, getattr(payload, field.name), content, nested, exact, DATA, 1
-            )
+            form = _encode_field(step, step.get(payload), content, nested, exact, DATA, 1)
         except InvalidRecordError:
-            edited.add(field.wire_name)
+            edited.add(step.wire_name)
         else:
-            if form != content.get(field.wire_name):
-                edited.add(field.wire_name)
+            if form != content.get(step.wire_name):
+                edited.add(step.wire_name)
     return frozenset(edited)
 
 
@@ -208,16 +229,15 @@ def _encode_fields(
     payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
 ) -> Item:
     encoded: Item = {}
-    for field in fields_of(type(payload)):
-        value = getattr(payload, field.name)
-        form = _encode_field(field, value, base, nested, encoding, path, depth)
+    for step in plan_of(type(payload)).steps:
+        form = _encode_field(step, step.get(payload), base, nested, encoding, path, depth)
         if form is not None:
-            encoded[field.wire_name] = form
+            encoded[step.wire_name] = form
     return encoded
 
 
 def _encode_field(
-    field: Field,
+    step: FieldPlan,
     value: Any,
     base: Item | None,
     nested: NestedCodec,
@@ -226,15 +246,36 @@ def _encode_field(
     depth: int,
 ) -> AttributeValue | None:
     """The form of one field, or None where it is to be absent."""
+    stored = None if base is None else base.get(step.wire_name)
+    scalar = step.scalar
+    if scalar is not None and stored is not None and scalar.tag in stored:
+        if value is None:
+            return None
+        # Assignment has made the value one of the field's type, so that == is exact.
+        if scalar.read(stored[scalar.tag]) == value:
+            return stored
+        return scalar.form(value, f"{path}.{step.wire_name}", encoding)
+    if scalar is not None and base is None:
+        return None if value is None else scalar.form(value, f"{path}.{step.wire_name}", encoding)
+    return _encode_any_field(step.field, value, base, nested, encoding, path, depth)
+
+
+def _encode_any_field(
+    field: Field,
+    value: Any,
+    base: Item | None,
+    nested: NestedCodec,
+    encoding: Encoding,
+    path: str,
+    depth: int,
+) -> AttributeValue | None:
     at = f"{path}.{field.wire_name}"
     stored = None if base is None else base.get(field.wire_name)
 
-    def own_form(given: Any, how: Encoding, base: AttributeValue | None) -> AttributeValue | None:
+    def own_form(given: Any, how: Encoding, form: AttributeValue | None) -> AttributeValue | None:
         if given is None or _is_default_empty_set(field, given):
             return None
-        return encode(
-            field.kind, given, at, nested, encoding=how, base=base, depth=depth + 1
-        )
+        return encode(field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1)
 
     if base is None:
         return own_form(value, encoding, None)
@@ -248,8 +289,8 @@ def _encode_field(
     return keep_form(
         stored,
         decode=lambda form: decode(field.kind, form, at, nested),
-        encode=lambda given, how, base: encode(
-            field.kind, given, at, nested, encoding=how, base=base, depth=depth + 1
+        encode=lambda given, how, form: encode(
+            field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1
         ),
         value=value,
         encoding=encoding,

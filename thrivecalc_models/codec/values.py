@@ -15,6 +15,7 @@ import attrs
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.wire import (
+    MAX_NAME_SIZE,
     AttributeValue,
     Item,
     format_timestamp,
@@ -24,8 +25,8 @@ from thrivecalc_models.wire import (
     parse_timestamp,
 )
 
-MAX_DEPTH = 32
-"""Levels that DynamoDB takes; deeper is refused here before Python's own limit is reached.
+MAX_DEPTH = 31
+"""Levels of maps and lists that DynamoDB takes in an attribute.
 
 Source: "Quotas in Amazon DynamoDB", nested attribute depth.
 """
@@ -138,9 +139,19 @@ def _encode_map(
             raise InvalidRecordError(
                 f"{path} has a key that is no text but {type(name).__name__}", path=path
             )
-        kinds.check_encodable(name, path)
+        _check_name(name, path)
         encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
     return encoded
+
+
+def _check_name(name: str, path: str) -> None:
+    kinds.check_encodable(name, path)
+    if not name or len(name.encode()) > MAX_NAME_SIZE:
+        raise InvalidRecordError(
+            f"{path} has a key that is empty or over {MAX_NAME_SIZE:,} bytes, which DynamoDB"
+            " refuses",
+            path=path,
+        )
 
 
 def _encode_list(
@@ -343,9 +354,23 @@ def keep_form(
     return encode(value, encoding, base)
 
 
+_WORDS = {
+    "S": "text",
+    "N": "a number",
+    "B": "binary",
+    "BOOL": "a bool",
+    "NULL": "NULL",
+    "M": "a map",
+    "L": "a list",
+    "SS": "a set of text",
+    "NS": "a set of numbers",
+    "BS": "a set of binary",
+}
+
+
 def _content(value: AttributeValue, tag: str, wanted: str, path: str) -> Any:
     if tag not in value:
-        raise Unfit(path, f"is not {wanted} but {next(iter(value), 'nothing')}")
+        raise Unfit(path, f"is not {wanted} but {_WORDS.get(next(iter(value), ''), 'nothing')}")
     return value[tag]
 
 

@@ -111,15 +111,25 @@ def camel_case(name: str) -> str:
 def _with_conversion(
     cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
-    converter = attrs.Converter(_convert, takes_self=True, takes_field=True)
     return [
         attribute.evolve(
-            converter=converter,
+            converter=_CONVERTER
+            if attribute.converter is None
+            else attrs.converters.pipe(attribute.converter, _CONVERTER),
             default=_own_default(attribute.default),
             alias=attribute.name,
         )
         for attribute in attributes
     ]
+
+
+def has_plain_init(cls: type) -> bool:
+    """Whether values that fit their fields can be set without `__init__`: nothing else happens."""
+    hooks = ("__attrs_pre_init__", "__attrs_post_init__")
+    return not any(hasattr(cls, hook) for hook in hooks) and all(
+        attribute.converter is _CONVERTER and attribute.validator is None and attribute.init
+        for attribute in attrs.fields(cls)
+    )
 
 
 def _own_default(default: Any) -> Any:
@@ -137,6 +147,9 @@ def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
         }
     kind, path = _CONVERSIONS[cls][attribute.name]
     return kind.convert(value, path)
+
+
+_CONVERTER = attrs.Converter(_convert, takes_self=True, takes_field=True)
 
 
 _CONVERSIONS: dict[type, dict[str, tuple[Kind, str]]] = {}

@@ -265,12 +265,26 @@ def _in_order(account: Account, writes: Iterable[PendingWrite]) -> Account:
 
 @attrs.define(kw_only=True)
 class Transaction:
-    """One transaction: its writes, its token, and when (monotonic seconds) it was first sent."""
+    """One transaction: its writes, its token, and when (monotonic seconds) it was first sent.
+
+    `maybe` says that it may have been applied: an earlier try of it, or the whole of which it is
+    the rest. The service answers for certain only for its own token, so not for a rest.
+    """
 
     writes: tuple[PendingWrite, ...]
     token: str
     first_sent: float | None = None
     maybe: bool = False
+    is_rest: bool = False
+
+    def without(self, key: str, token: str) -> Transaction | None:
+        """What is left of it, if anything, when a write is not to be sent again."""
+        left = tuple(write for write in self.writes if write.key != key)
+        if len(left) == len(self.writes):
+            return self
+        if not left:
+            return None
+        return Transaction(writes=left, token=token, maybe=True, is_rest=True)
 
 
 def transact(
@@ -299,6 +313,9 @@ def transact(
             return account
         last = result
         transaction.maybe = transaction.maybe or result.applied_maybe
+        if result.kind is Kind.TRANSACTION_CANCELLED and transaction.is_rest:
+            _judge_rest(account, transaction, result)
+            return account
         if result.kind is Kind.TRANSACTION_CANCELLED:
             transaction.maybe = False  # the service answers for this token: nothing was applied
             _cancelled(account, transaction, result)
@@ -334,4 +351,19 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
             item=reason.item,
             failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
             operation=write.write.name,
+        )
+
+
+def _judge_rest(account: Account, transaction: Transaction, failure: Failure) -> None:
+    """All or nothing: one write that is found stored shows that the whole was applied."""
+    stored = [reason.item for reason in failure.reasons]
+    pairs = list(zip(transaction.writes, stored, strict=True))
+    applied = any(_is_ours(write, item) for write, item in pairs)
+    for write, item in pairs:
+        account.outcomes[write.key] = (
+            Outcome(state=State.APPLIED, item=item if _is_ours(write, item) else None)
+            if applied
+            else Outcome(
+                state=State.UNKNOWN, item=item, failure=failure, operation=write.write.name
+            )
         )

@@ -140,7 +140,7 @@ def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
 
 
 def _unavailable(what: str, failure: Failure) -> str:
-    sent = "" if failure.applied_maybe else "; nothing was sent"
+    sent = "" if failure.applied_maybe else "; nothing was applied"
     return (
         f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
         " check the network, the endpoint and the service's health, and try again"

@@ -71,6 +71,12 @@ class Access:
                     path=table.DATA_TYPE,
                 )
             return own
+        if isinstance(data_type, type):
+            raise InvalidKeyError(
+                f"{data_type.__name__} is no record class; give one, such as SavingsGoal, or the"
+                " data type as text",
+                path=table.DATA_TYPE,
+            )
         return check_data_type(data_type)
 
     def key(self, data_type: DataTypeLike, record_id: str) -> Key:
@@ -80,6 +86,8 @@ class Access:
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
+        if not isinstance(record, UserRecord):
+            raise TypeError(f"a record is needed here, not {type(record).__name__}")
         if record.user_id != self.user_id:
             raise IsolationError(
                 f"{describe(record.record_key)} belongs to another user than this scope; use that"

@@ -228,7 +228,7 @@ class MapAttribute(Attribute[T]):
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else instance._payload()
 
-    def __set__(self, instance: Any, value: Any) -> None:
+    def __set__(self, instance: Any, value: T) -> None:  # type: ignore[override]  # never None
         instance._set_payload(value)
 
     def check(self, value: Any) -> Any:

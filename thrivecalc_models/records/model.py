@@ -36,6 +36,8 @@ from thrivecalc_models.records.state import (
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
+    check_data_type,
+    check_item,
     check_record_id,
     check_user_id,
     describe,
@@ -59,12 +61,12 @@ class RecordMeta(MetaModel):
     def __init__(
         cls, name: str, bases: Any, namespace: Any, discriminator: str | None = None
     ) -> None:
-        super().__init__(name, bases, namespace, discriminator)
         keep_for = namespace.get("keep_for")
         if keep_for is not None and (
             not isinstance(keep_for, timedelta) or keep_for <= timedelta(0)
         ):
             raise TypeError(f"{name}.keep_for takes a positive timedelta")
+        super().__init__(name, bases, namespace, discriminator)
 
 
 class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
@@ -80,11 +82,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         host = None
         billing_mode = "PAY_PER_REQUEST"
 
-    user_id = KeyAttribute(hash_key=True, attr_name=table.USER_ID)
+    user_id: KeyAttribute = KeyAttribute(hash_key=True, attr_name=table.USER_ID)
     record_key = DerivedKeyAttribute(range_key=True, attr_name=table.RECORD_KEY)
     data_type = DataTypeAttribute(attr_name=table.DATA_TYPE)
-    record_id = KeyAttribute(attr_name=table.RECORD_ID)
-    data: MapAttribute[Any] = MapAttribute(attr_name=table.DATA)
+    record_id: KeyAttribute = KeyAttribute(attr_name=table.RECORD_ID)
+    # Without an annotation, which pyright would hold the types of subclasses to.
+    data = MapAttribute[Any](attr_name=table.DATA)
     created_at = TimestampAttribute(attr_name=table.CREATED_AT)
     updated_at = TimestampAttribute(attr_name=table.UPDATED_AT)
     ttl = ExpiryAttribute(attr_name=table.TTL)
@@ -117,8 +120,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         self.user_id = attributes.pop("user_id", hash_key)
         given_id = attributes.pop("record_id", None)
         range_key = attributes.pop("record_key", range_key)
-        self._has_fresh_id = given_id is None and range_key is None
         self.record_id = self._id_of(range_key) if given_id is None else given_id
+        self._has_fresh_id = given_id is None and range_key is None
         for name, value in attributes.items():
             setattr(self, name, value)
 
@@ -176,6 +179,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             check_user_id(value)
         else:
             check_record_id(value, self.data_type)
+            self._has_fresh_id = False
         self.attribute_values[name] = value
 
     def _record_key(self) -> str:
@@ -359,6 +363,16 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         record._remember(State.of_stored(item, projected=projected))
         return record
 
+    def _keep_as_stored(self, item: Item) -> None:
+        """Take an item as the snapshot of what the record says already."""
+        state = self._state
+        state.stored = state.base = item
+        for name in (table.CREATED_AT, table.UPDATED_AT, table.TTL):
+            self.attribute_values.pop(name, None)
+        payload_class = type(self).payload_class()
+        if payload_class is not None and state.payload is not UNREAD:
+            state.origins.learn(state.payload, item[table.DATA]["M"])
+
     def _remember(self, state: State) -> None:
         """Start over from a state, as if just read."""
         self._state = state
@@ -380,6 +394,7 @@ class UnknownRecord(UserRecord):
     def _set_type(self, data_type: str | None) -> None:
         if data_type is None:
             raise TypeError("an UnknownRecord needs data_type=")
+        check_data_type(data_type)
         if UserRecord.data_type.class_of(data_type) is not None:
             raise InvalidKeyError(
                 f"the data type {data_type!r} has a class of its own; use that", path="dataType"
@@ -413,4 +428,6 @@ def read_item(item: Item) -> UserRecord:
     for name in (table.USER_ID, table.RECORD_KEY):
         if not isinstance(item.get(name, {}).get("S"), str):
             raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
-    return UserRecord.from_item(with_text(item))
+    item = with_text(item)
+    check_item(item, describe="the item")
+    return UserRecord.from_item(item)

@@ -28,7 +28,7 @@ from thrivecalc_models.records.state import UNREAD
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
-    check_item,
+    check_size,
     describe,
     format_timestamp,
     format_ttl,
@@ -139,7 +139,7 @@ def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
     item |= _outer_now(record, js_safe=js_safe)
     if not is_stored(record) and table.TTL not in item and record.keep_for is not None:
         item[table.TTL] = {"N": format_ttl(now + record.keep_for)}
-    check_item(item, describe=describe(record.record_key))
+    check_size(item, describe=describe(record.record_key))
     return item
 
 
@@ -154,7 +154,7 @@ def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
     for path in changed.removes:
         del _parent(item, path)[path[-1]]
     item[table.UPDATED_AT] = {"S": stamp}
-    check_item(item, describe=describe(record.record_key))
+    check_size(item, describe=describe(record.record_key))
     return item
 
 
@@ -164,17 +164,19 @@ def _parent(item: Item, path: Path) -> Item:
 
 
 def update_of(
-    record: UserRecord, changed: Changes, *, now: datetime, lock: bool
+    record: UserRecord, changed: Changes, *, now: datetime, lock: bool, whole: bool = False
 ) -> tuple[UpdateItem, Item]:
     """The UpdateItem of the changed fields (the whole `data` where that does not fit), and the item after it.
 
+    With `whole` the lock is on all of `data`, not only on the changed fields.
     Raises InvalidRecordError, and CorruptItemError for a malformed record.
     """
     record._check_changeable(table.DATA)
     stamp = stamp_for(record, now)
     after = item_after(record, changed, stamp)
     stamped = (*changed.sets, ((table.UPDATED_AT,), {"S": stamp}))
-    condition = lock_condition(record, changed.paths) if lock else _exists(changed.paths)
+    locked = (*changed.paths, (table.DATA,)) if whole else changed.paths
+    condition = lock_condition(record, locked) if lock else _exists(changed.paths)
     update = UpdateItem(
         key=key_of(record), sets=stamped, removes=changed.removes, condition=condition
     )
@@ -320,13 +322,19 @@ def _created_form(record: UserRecord, now: datetime) -> AttributeValue | None:
 # --- after a write --------------------------------------------------------------------------------
 
 
-def absorb(record: UserRecord, item: Item, written: Item) -> None:
+def absorb(
+    record: UserRecord, item: Item, written: Item, *, edited_since: bool = True
+) -> None:
     """Make `item` the snapshot; what was edited since `written` was encoded stays edited.
 
     `written` is the item as the write meant it to be. Fields that still say what it says take on
-    what is stored; the others keep their value, as a further change.
+    what is stored; the others keep their value, as a further change. Without `edited_since` there
+    was no time for edits.
     """
-    edited = _edits_since(record, written)
+    if not edited_since and item is written:
+        record._keep_as_stored(item)
+        return
+    edited = _edits_since(record, written) if edited_since else _Edits()
     keep = record._state
     record._remember(type(keep).of_stored(item))
     state = record._state
@@ -416,7 +424,7 @@ def _overwrite(record: UserRecord, fresh: Any, edits: _Edits) -> None:
         return
     for field in fields_of(type(payload)):
         value = getattr(fresh, field.name)
-        if field.wire_name not in edits.data and getattr(payload, field.name) != value:
+        if field.wire_name not in edits.data and not _alike(getattr(payload, field.name), value):
             setattr(payload, field.name, value)
     record._state.origins.learn(payload, record._state.data_map() or {}, edits.data)
 
@@ -426,5 +434,16 @@ def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) 
     for name in [name for name in kept if name not in fresh and name not in edited]:
         del kept[name]
     for name, value in fresh.items():
-        if name not in edited and kept.get(name, UNREAD) != value:
+        if name not in edited and not _alike(kept.get(name, UNREAD), value):
             kept[name] = value
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are equal and stored alike: True is 1 to Python, but not to the table."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)

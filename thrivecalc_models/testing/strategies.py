@@ -13,7 +13,7 @@ Needs hypothesis, which is in the extra `test`.
 from __future__ import annotations
 
 import functools
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
@@ -32,7 +32,7 @@ except ImportError as missing:
 from thrivecalc_models import table
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.wire import AttributeValue, Item, number_text, record_key
+from thrivecalc_models.wire import AttributeValue, Item, floor_ms, number_text, record_key
 
 T = TypeVar("T")
 R = TypeVar("R", bound=UserRecord)
@@ -272,7 +272,7 @@ def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
         case kinds.Date():
             return dates()
         case kinds.DateTime():
-            return timestamps()
+            return timestamps().map(floor_ms)  # finer ones in a list are not what is read back
         case kinds.Binary():
             return st.binary(max_size=20)
         case kinds.SetOfText():
@@ -472,8 +472,10 @@ def _base64(content: bytes) -> str:
 
 
 def _sets(members: SearchStrategy[str], tag: str) -> SearchStrategy[AttributeValue]:
-    distinct = st.lists(members, min_size=1, max_size=3, unique=True)
-    return distinct.map(lambda texts: {tag: texts})
+    """Sets with their members in the order in which a SimulatedTable gives them back."""
+    orders: dict[str, Callable[[str], Any]] = {"SS": str, "NS": Decimal, "BS": b64decode}
+    distinct = st.sets(members, min_size=1, max_size=3)
+    return distinct.map(lambda texts: {tag: sorted(texts, key=orders[tag])})
 
 
 _NUMBER_TEXTS = stored_numbers().map(lambda number: str(_number(number)["N"]))

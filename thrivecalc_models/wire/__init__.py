@@ -17,7 +17,9 @@ from thrivecalc_models.wire.keys import (
 from thrivecalc_models.wire.numbers import number_text, parse_number, to_decimal
 from thrivecalc_models.wire.sizes import (
     MAX_ITEM_SIZE,
+    MAX_NAME_SIZE,
     check_item,
+    check_size,
     item_size,
     nesting_depth,
     read_units,
@@ -36,11 +38,13 @@ from thrivecalc_models.wire.timestamps import (
 
 __all__ = [
     "MAX_ITEM_SIZE",
+    "MAX_NAME_SIZE",
     "AttributeValue",
     "Item",
     "check_data_type",
     "check_item",
     "check_record_id",
+    "check_size",
     "check_user_id",
     "describe",
     "floor_ms",

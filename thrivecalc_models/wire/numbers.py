@@ -19,6 +19,7 @@ MIN_EXPONENT: Final = -130
 MAX_EXPONENT: Final = 125
 
 _NUMERIC = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,6})?")
+_SHORT = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|0|-?0\.[0-9]*[1-9]")
 _ALWAYS_EXACT_DIGITS = 15  # DBL_DIG: a double gives back any decimal of up to 15 digits
 _LONGEST_INT_BITS = 4096  # far above 1E126, and short enough to become a Decimal at once
 
@@ -33,6 +34,11 @@ def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool 
     """
     if type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
         return str(value)
+    if type(value) is Decimal:
+        plain = str(value)
+        # Most amounts: so short that every double gives them back, and already in plain notation.
+        if len(plain) <= _ALWAYS_EXACT_DIGITS and _SHORT.fullmatch(plain):
+            return plain
     number = to_decimal(value, path=path)
     if not number:
         return "0"
@@ -62,6 +68,8 @@ def to_decimal(value: object, *, path: str) -> Decimal:
     A float counts by its shortest repr, as JavaScript writes it. Text is ASCII: a sign, digits, a
     point, an exponent. Raises InvalidRecordError for bool, NaN, infinity and everything else.
     """
+    if type(value) is Decimal and value.is_finite():
+        return value
     # bool first, since True is an int.
     if isinstance(value, bool):
         raise _not_a_number(value, path=path)

@@ -26,7 +26,7 @@ def item_size(item: Item) -> int:
 
     Source: "DynamoDB item sizes and formats", Amazon DynamoDB Developer Guide.
     """
-    return sum(_text_size(name) + value_size(value) for name, value in item.items())
+    return sum(map(_text_size, item)) + _size(list(item.values()))
 
 
 def value_size(value: AttributeValue) -> int:
@@ -36,11 +36,16 @@ def value_size(value: AttributeValue) -> int:
     is no value in DynamoDB's JSON. Source: "DynamoDB item sizes and formats", Amazon DynamoDB
     Developer Guide; measured on DynamoDB Local 3.1.0.
     """
+    return _size([value])
+
+
+def _size(values: list[AttributeValue]) -> int:
     total = 0
-    values = [value]
-    for each in values:  # grows as containers are met: no recursion, however deep
-        kind, content = _kind_and_content(each)
-        if kind == "M":
+    for value in values:  # grows as containers are met: no recursion, however deep
+        kind, content = _kind_and_content(value)
+        if kind == "S":
+            total += len(content) if content.isascii() else _text_size(content)
+        elif kind == "M":
             total += 3 + len(content) + sum(map(_text_size, content))
             values.extend(content.values())
         elif kind == "L":
@@ -79,6 +84,14 @@ def check_item(item: Item, *, describe: str) -> int:
         path = _path(trail)
         shown = path if len(path) <= _SHOWN_PATH else path[: _SHOWN_PATH - 1] + "…"
         raise InvalidRecordError(f"{describe}: {shown} {reason}", path=path)
+    return check_size(item, describe=describe)
+
+
+def check_size(item: Item, *, describe: str) -> int:
+    """Give the size, in bytes, of an item whose every value was encoded or stored already.
+
+    Raises ItemTooLargeError over 409,600 bytes.
+    """
     size = item_size(item)
     if size > MAX_ITEM_SIZE:
         raise ItemTooLargeError(
@@ -112,17 +125,18 @@ _Trail: TypeAlias = tuple["_Trail | None", "str | int"]
 
 
 def _kind_and_content(value: AttributeValue) -> tuple[str, Any]:
-    if not _is_value(value):
-        raise ValueError("a value is not in DynamoDB's JSON, such as {'S': 'text'}")
-    ((kind, content),) = value.items()
-    return kind, content
+    if isinstance(value, dict) and len(value) == 1:
+        for kind, content in value.items():
+            if isinstance(content, _SHAPES.get(kind, ())):
+                return kind, content
+    raise ValueError("a value is not in DynamoDB's JSON, such as {'S': 'text'}")
 
 
 def _is_value(value: object) -> bool:
     if not isinstance(value, dict) or len(value) != 1:
         return False
     ((kind, content),) = value.items()
-    return kind in _SHAPES and isinstance(content, _SHAPES[kind])
+    return isinstance(content, _SHAPES.get(kind, ()))
 
 
 def _members(kind: str, content: Any) -> Iterator[tuple[str | int, AttributeValue]]:
@@ -146,6 +160,8 @@ def _number_size(text: str) -> int:
     Pairs that are 00 at either end do not count, so 1000 takes two bytes and 12000 three; 0 takes
     one, and no number more than 21. The guide only says "approximately": this is as measured.
     """
+    if text.isdigit() and text[-1] != "0" != text[0] and len(text) <= _ALWAYS_STORABLE:
+        return 1 + (len(text) + 1) // 2
     match = _PLAIN_NUMBER.fullmatch(text)
     if match is None:
         return _number_size(number_text(text, path="N", js_safe=False))
@@ -179,7 +195,7 @@ _SIZES: dict[str, Callable[[Any], int]] = {
     "NS": _sum_of(_number_size),
     "BS": _sum_of(_binary_size),
 }
-_SHAPES: dict[str, type] = {
+_SHAPES: dict[str, type | tuple[()]] = {
     "S": str,
     "N": str,
     "B": str,

@@ -91,21 +91,31 @@ class StoreConnection(Connection):
         )
 
     def write(
-        self, operation: str, kwargs: Json, *, repeatable: bool, is_ours: IsOurs | None = None
+        self,
+        operation: str,
+        request: Json,
+        *,
+        repeatable: bool,
+        is_ours: IsOurs,
+        lost: Failure | None = None,
     ) -> Json:
         """PutItem, UpdateItem or DeleteItem, sent again after a lost reply only if `repeatable`.
 
-        Raises PutError, UpdateError or DeleteError, whose `cause` has the `failure`.
+        `lost` is how an earlier call failed that may have been applied. The reply to an update has
+        the whole item. Raises PutError, UpdateError or DeleteError; its `cause` has the `failure`.
         """
-        kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
+        kwargs = request | {"ReturnConsumedCapacity": "TOTAL"}
+        if operation == "UpdateItem":
+            kwargs["ReturnValues"] = "ALL_NEW"
         if "ConditionExpression" in kwargs:
-            kwargs.setdefault("ReturnValuesOnConditionCheckFailure", "ALL_OLD")
+            kwargs["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         protocol = send_write(
             Call(operation, with_text(kwargs)),
             self._policy,
             self._rng,
             repeatable=repeatable,
             is_ours=is_ours,
+            lost=lost,
         )
         result = self.perform(operation, protocol)
         if isinstance(result, Reply):
@@ -233,16 +243,16 @@ def send_write(
     *,
     repeatable: bool,
     is_ours: IsOurs | None = None,
+    lost: Failure | None = None,
 ) -> Protocol[Reply | Failure]:
     """Send one write until its end is known or nothing more may be sent.
 
-    After a try that may have been applied it is sent again only if that is `repeatable`; a
+    After a try that may have been applied (`lost`) it is sent again only if `repeatable`; a
     condition that fails then is judged by the stored item, and what stays in doubt comes back as
     a failure that may have been applied, never as a failed condition.
     """
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)
-    lost: Failure | None = None
     attempt = 1
     while True:
         received = yield Send((call,), attempt)

@@ -29,7 +29,8 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol import Backoff, RetryPolicy, service_error
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
-from thrivecalc_models.records.connection import table_of
+from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
+from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.table import RECORD_KEY, USER_ID
 from thrivecalc_models.wire import describe
 
@@ -120,7 +121,9 @@ class RecordBatch(BatchWrite[R]):
                 record = queued[entry.key]
                 record._binding = binding
                 if isinstance(entry, PutItem):
-                    writing.absorb(record, entry.item, entry.item)
+                    was_stored(record, entry.item)
+                else:
+                    was_deleted(record)
         if left.failure is not None:
             self.failed_operations = [entry.write_request() for entry in left.entries]
             raise _error(entries, left, left.failure, binding)

@@ -1,0 +1,103 @@
+"""README and docs: their snippets run and print what they say, their links lead somewhere.
+
+The snippets of a page are one program, in a process of its own. `# -> text` behind a `print`, or on
+lines of its own below, is a line that is printed; behind any other expression it is the repr of it.
+`...` stands for anything. Nothing else is printed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_SNIPPETS = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+SHOWN = re.compile(r"^(?P<indent> *)(?P<code>.*?) *# -> (?P<shown>.*)$")
+
+
+def program_of(page: Path) -> tuple[str, list[str]]:
+    """The snippets, each line under its number on the page, and the lines that they print."""
+    program: list[str] = []
+    shown: list[str] = []
+    inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            inside = line == "```python"
+            program.append("")
+            continue
+        match = SHOWN.match(line) if inside else None
+        if match is not None:
+            shown.append(match["shown"].strip())
+            line = match["indent"] + printing(match["code"])
+        program.append(line if inside else "")
+    return "\n".join(program), shown
+
+
+def printing(code: str) -> str:
+    """The code, printing what it evaluates to."""
+    if not code or code.startswith("print("):
+        return code
+    ast.parse(code, mode="eval")
+    return f"print(repr({code}))"
+
+
+def is_like(printed: str | None, shown: str | None) -> bool:
+    if printed is None or shown is None:
+        return False
+    pattern = ".*".join(map(re.escape, shown.split("...")))
+    return re.fullmatch(pattern, printed.strip()) is not None
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
+def test_snippets(page, tmp_path):
+    """What a page shows works when it is pasted, and prints what the page says."""
+    program, shown = program_of(page)
+    script = tmp_path / f"{page.name}.py"
+    script.write_text(program, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-X", "utf8", script],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+    lines = zip_longest(ended.stdout.splitlines(), shown)
+    assert [pair for pair in lines if not is_like(*pair)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page):
+    """Every link to a file of the repository leads to one."""
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    files = [target for target in targets if "://" not in target]
+    assert [target for target in files if not (page.parent / target).exists()] == []
+
+
+def test_commands():
+    """Every `make` command that a page names is a target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        named = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(named) <= targets
+
+
+def test_every_module_has_its_line():
+    """The table of modules in docs/architecture.md names exactly those that there are."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The modules")[2].partition("\n## ")[0]
+    package = ROOT / "thrivecalc_models"
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == modules - {"__init__"}

@@ -1,0 +1,93 @@
+"""Counter-proof: break a piece of the protocol, and a law must notice."""
+
+from __future__ import annotations
+
+import importlib
+import uuid
+from collections import Counter
+from typing import Any
+
+import attrs
+import pytest
+from schedules import LawBroken
+from schedules_calls import play_seed
+
+from thrivecalc_models.operations import TransactWrite
+from thrivecalc_models.protocol import retry
+from thrivecalc_models.transport import driver
+
+SCHEDULES = 1_500
+
+
+def laws_broken() -> Counter[str]:
+    broken: Counter[str] = Counter()
+    for seed in range(SCHEDULES):
+        try:
+            play_seed(seed)
+        except LawBroken as caught:
+            broken[caught.law] += 1
+    return broken
+
+
+@pytest.fixture
+def break_token_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every try of a transaction gets a token of its own, as an SDK would do it."""
+    request = TransactWrite.request
+
+    def with_another_token(self: TransactWrite, table_name: str) -> dict[str, Any]:
+        return request(self, table_name) | {"ClientRequestToken": str(uuid.uuid4())}
+
+    monkeypatch.setattr(TransactWrite, "request", with_another_token)
+
+
+@pytest.fixture
+def break_own_write_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stored item that comes back with a failed condition is not looked at."""
+    commit = importlib.import_module("thrivecalc_models.protocol.commit")  # not the function
+    monkeypatch.setattr(commit, "_is_ours", lambda write, stored: False)
+
+
+@pytest.fixture
+def break_progress_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every try uses up the budget, whether a batch shrinks or not."""
+    monkeypatch.setattr(retry.Backoff, "progress", lambda self, at: None)
+
+
+@pytest.fixture
+def break_interrupt_handling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that was interrupted counts as one that did not happen."""
+    harmless = attrs.evolve(driver._IN_DOUBT, applied_maybe=False)
+    monkeypatch.setattr(driver, "_IN_DOUBT", harmless)
+
+
+def test_the_laws_hold_when_nothing_is_broken() -> None:
+    """The same schedules break no law on the protocol as it is."""
+    assert not laws_broken()
+
+
+@pytest.mark.usefixtures("break_token_reuse")
+def test_a_fresh_token_for_every_try_is_caught() -> None:
+    """Without token reuse a transaction conflicts with itself, and the token law says so."""
+    broken = laws_broken()
+    assert "a fresh token only when the answer was certain" in broken
+    assert "not applied is not in the table, and never will be" in broken
+
+
+@pytest.mark.usefixtures("break_own_write_recognition")
+def test_not_knowing_ones_own_write_is_caught() -> None:
+    """Without recognition an applied write stays unknown, and no second commit finishes it."""
+    broken = laws_broken()
+    assert "a second commit finishes the rest" in broken
+    assert "repeating the call is the same write" in broken
+
+
+@pytest.mark.usefixtures("break_progress_counting")
+def test_counting_tries_with_progress_is_caught() -> None:
+    """Without progress counting a batch that shrinks is given up too early."""
+    assert set(laws_broken()) == {"progress makes the budget whole"}
+
+
+@pytest.mark.usefixtures("break_interrupt_handling")
+def test_forgetting_what_was_interrupted_is_caught() -> None:
+    """A request that was applied and then interrupted may not be called not applied."""
+    assert "not applied is not in the table, and never will be" in laws_broken()

@@ -1,0 +1,59 @@
+"""Thousands of schedules of faults, and the laws that every one of them must keep."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+from schedules import Tally
+from schedules_calls import KINDS, play_seed
+
+CI = os.environ.get("CI") == "true"
+SCHEDULES = 20_000 if CI else 400
+PARTS = 10
+
+RANDOMS = st.randoms(use_true_random=False)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_seeded_schedules_keep_the_laws(part: int) -> None:
+    """Whatever fails, whenever: the account agrees with the table, and a second commit finishes."""
+    tally = Tally()
+    for seed in range(part, SCHEDULES, PARTS):
+        try:
+            play_seed(seed, tally)
+        except Exception as broken:
+            broken.add_note(
+                f"seed {seed}: python benchmarks/schedules.py --schedules 1 --seed {seed}"
+            )
+            raise
+    assert tally.requests > SCHEDULES // PARTS
+
+
+def _holds(kind: str, rng: random.Random) -> None:
+    make, play = KINDS[kind]
+    schedule: Any = make(rng)
+    note(repr(schedule))
+    play(schedule, None)
+
+
+@given(RANDOMS)
+def test_units_of_work_keep_the_laws(rng: random.Random) -> None:
+    """Applied, not applied and unknown are true of the table, and each operation happens once."""
+    _holds("units", rng)
+
+
+@given(RANDOMS)
+def test_single_calls_keep_the_laws(rng: random.Random) -> None:
+    """A call repeated with the record of its error is the same write."""
+    _holds("calls", rng)
+
+
+@given(RANDOMS)
+def test_reads_keep_the_laws(rng: random.Random) -> None:
+    """A read is whole or an error that says why."""
+    _holds("reads", rng)

@@ -1,0 +1,373 @@
+"""Single writes, the guide's calls, `run` and `delete_all`: units of work that nobody sees."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machines import EXPIRED, USER, changed, goal_item, item, requests, user_of
+from thrivecalc_models import (
+    Budget,
+    CommitError,
+    ConflictError,
+    InvalidRecordError,
+    ItemTooLargeError,
+    RecordExistsError,
+    RecordNotFoundError,
+    SavingsGoal,
+    SavingsGoalData,
+    TransactionData,
+    UnknownRecord,
+    data_store,
+)
+from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
+
+KEY = "savings-goal#g"
+
+
+@pytest.fixture
+def table():
+    table = SimulatedTable()
+    table.put(goal_item())
+    return table
+
+
+@pytest.fixture
+def user(table):
+    return user_of(table)
+
+
+def payment(**given):
+    return TransactionData(date=date(2025, 1, 7), amount=-5, **given)
+
+
+def field(table, name, key=KEY):
+    return table.get(USER, key)["data"]["M"].get(name)
+
+
+def test_each_single_write_is_one_request(table, user):
+    """add, put, update and delete send one request each, and update none if nothing changed."""
+    goal = user.add(SavingsGoalData(name="n", target_amount=1))
+    given = user.add(payment(), record_id="p")
+    assert user.update(goal) is goal
+    goal.data.current_amount = 7
+    assert user.update(goal) is goal
+    assert user.put(goal) is goal
+    user.delete(goal)
+    user.delete("transaction", "p")
+    assert requests(table) == [
+        ("PutItem", (goal.record_key,)),
+        ("PutItem", (given.record_key,)),
+        ("UpdateItem", (goal.record_key,)),
+        ("PutItem", (goal.record_key,)),
+        ("DeleteItem", (goal.record_key,)),
+        ("DeleteItem", ("transaction#p",)),
+    ]
+    assert set(table.items) == {(USER, KEY)}
+
+
+def test_delete_is_idempotent(table, user):
+    """Deleting what is gone is fine, by id and by record."""
+    goal = user.get(SavingsGoal, "g")
+    for _ in range(2):
+        user.delete(goal)
+        user.delete(SavingsGoal, "g")
+    assert table.items == {}
+
+
+def test_a_conflict_names_record_and_outcome(table, user):
+    """The error of a single update is the conflict itself, with the record and "not applied"."""
+    goal = user.get(SavingsGoal, "g")
+    goal.data.current_amount = 7
+    table.put(changed(goal_item()))
+    for call in (user.update, user.delete):
+        with pytest.raises(ConflictError) as refused:
+            call(goal)
+        assert refused.value.record is goal
+        assert refused.value.outcome == "not applied"
+        assert refused.value.stored.item == table.get(USER, KEY)
+
+
+def test_a_taken_key_names_record_and_outcome(table, user):
+    """add under a taken id raises RecordExistsError with the record that was to be written."""
+    with pytest.raises(RecordExistsError) as refused:
+        user.add(SavingsGoalData(name="n", target_amount=1), record_id="g")
+    assert refused.value.record.data.name == "n"
+    assert refused.value.outcome == "not applied"
+    assert refused.value.stored.item == goal_item()
+    table.delete(USER, KEY)
+    user.add(refused.value.record)
+    assert field(table, "name") == {"S": "n"}
+
+
+def test_bad_input_of_a_single_write_is_not_applied(table, user):
+    """What is refused before anything is sent has the record and the outcome, too."""
+    with pytest.raises(ItemTooLargeError) as refused:
+        user.add(payment(description="x" * 410_000))
+    assert refused.value.outcome == "not applied"
+    refused.value.record.data.description = "short"
+    assert table.sent() == 0
+    user.add(refused.value.record)
+    assert table.sent() == 1
+
+
+def test_a_record_added_again_exists(user):
+    """A record that was stored cannot be added a second time."""
+    goal = user.add(SavingsGoalData(name="n", target_amount=1))
+    with pytest.raises(RecordExistsError):
+        user.add(goal)
+
+
+def test_a_mapping_is_stored_as_given(table, user):
+    """A camelCase mapping keeps its undeclared keys and its None; unregistered types are stored too."""
+    goal = user.add("savings-goal", {"name": "n", "targetAmount": 1, "x": [1], "targetDate": None})
+    assert isinstance(goal, SavingsGoal)
+    assert table.get(USER, goal.record_key)["data"]["M"] == {
+        "name": {"S": "n"},
+        "targetAmount": {"N": "1"},
+        "x": {"L": [{"N": "1"}]},
+        "targetDate": {"NULL": True},
+    }
+    note = user.put(("note", {"text": None}), record_id="n")
+    assert isinstance(note, UnknownRecord)
+    assert table.get(USER, "note#n")["data"]["M"] == {"text": {"NULL": True}}
+
+
+# --- replacing and setting fields ---------------------------------------------------------------------
+
+
+def test_replace_data_sets_all_of_data(table, user):
+    """replace_data is one UpdateItem of data and updatedAt, and returns the record."""
+    record = user.replace_data("savings-goal", "g", {"name": "n", "targetAmount": 3})
+    assert requests(table) == [("UpdateItem", (KEY,))]
+    stored = table.get(USER, KEY)
+    assert stored == goal_item() | {
+        "data": {"M": {"name": {"S": "n"}, "targetAmount": {"N": "3"}}},
+        "updatedAt": {"S": "2025-01-07T12:30:00.000Z"},
+    }
+    assert record.item == stored
+
+
+def test_replace_data_mends_what_is_malformed(table, user):
+    """All of data can be replaced where it is no map."""
+    table.put(goal_item() | {"data": {"S": "oops"}})
+    assert not user.replace_data(SavingsGoal, "g", {"name": "n", "targetAmount": 3}).malformed
+
+
+def test_replacing_what_is_not_there(table, user):
+    """replace_data and update_user_data of a missing record are RecordNotFoundError, and create nothing."""
+    data_store.configure(simulated_store(table))
+    try:
+        for call in (
+            lambda: user.replace_data(Budget, "none", {"name": "n", "period": "p"}),
+            lambda: data_store.update_user_data(
+                USER, "budget", "none", {"name": "n", "period": "p"}
+            ),
+            lambda: data_store.update_user_data(USER, "transaction", "none", payment()),
+        ):
+            with pytest.raises(RecordNotFoundError) as refused:
+                call()
+            assert isinstance(refused.value, LookupError)
+            assert refused.value.outcome == "not applied"
+    finally:
+        data_store.configure(None)
+    assert set(table.items) == {(USER, KEY)}
+
+
+@pytest.mark.parametrize("data", [{"name": "n"}, {"name": 5, "targetAmount": 1}, "text", None])
+def test_data_that_does_not_fit_is_refused(table, user, data):
+    """A mapping that its payload class cannot read is refused before anything is sent."""
+    with pytest.raises(InvalidRecordError):
+        user.replace_data(SavingsGoal, "g", data)
+    assert table.sent() == 0
+
+
+def test_update_user_data_with_a_payload_sets_its_fields(table):
+    """A payload writes its declared fields, removes those that are None, and leaves the rest."""
+    table.put(changed(goal_item(), monthlyContribution={"N": "5"}))
+    data_store.configure(simulated_store(table))
+    try:
+        data_store.update_user_data(
+            USER, "savings-goal", "g", SavingsGoalData(name="n", target_amount=1)
+        )
+    finally:
+        data_store.configure(None)
+    assert table.get(USER, KEY)["data"]["M"] == {
+        "name": {"S": "n"},
+        "targetAmount": {"N": "1"},
+        "currentAmount": {"N": "0"},
+        "colour": {"S": "green"},
+    }
+
+
+# --- run ----------------------------------------------------------------------------------------------
+
+
+def meddle(table, times):
+    """Let another program change the goal just before each of the next transactions."""
+    def act(_):
+        stored = table.get(USER, KEY)
+        amount = int(stored["data"]["M"]["currentAmount"]["N"]) + 1000
+        stamp = f"2025-01-06T00:00:00.{amount % 999:03}Z"
+        table.put(changed(stored, stamp=stamp, currentAmount={"N": str(amount)}))
+
+    table.fail_next(faults.OtherWriter(act), "TransactWriteItems", times)
+
+
+def save(calls):
+    def function(work):
+        goal = work.get(SavingsGoal, "g")
+        goal.data.current_amount += 1
+        calls.append(work)
+        return goal.data.current_amount
+
+    return function
+
+
+def test_run_returns_the_result(table, user):
+    """run calls the function with a fresh atomic unit, commits, and returns its result."""
+    calls = []
+    assert user.run(save(calls)) == 101
+    assert len(calls) == 1
+    assert requests(table)[1:] == [("TransactWriteItems", (KEY,))]
+
+
+def test_run_begins_again_after_a_conflict(table, user):
+    """After a conflict the function is called again in a fresh unit, on what is stored now."""
+    calls = []
+    meddle(table, 2)
+    assert user.run(save(calls)) == 2101
+    assert len({id(work) for work in calls}) == 3
+    assert field(table, "currentAmount") == {"N": "2101"}
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_run_gives_up(table, user, attempts):
+    """After the last attempt the CommitError comes through."""
+    calls = []
+    meddle(table, 10)
+    with pytest.raises(CommitError) as failed:
+        user.run(save(calls), attempts=attempts)
+    assert isinstance(failed.value.causes[KEY], ConflictError)
+    assert len(calls) == attempts
+
+
+def test_run_does_not_repeat_what_was_applied_in_part(table, user):
+    """Where a part was applied, the function is not called again: it would apply that part twice."""
+    calls = []
+
+    def function(work):
+        calls.append(work)
+        work.get(SavingsGoal, "g").data.current_amount += 1
+        work.add(payment())
+
+    table.fail_next(
+        faults.OtherWriter(lambda _: table.put(changed(goal_item()))), "UpdateItem"
+    )
+    with pytest.raises(CommitError) as failed:
+        user.run(function, atomic=False)
+    assert len(calls) == 1
+    assert len(failed.value.applied) == 1
+
+
+def test_run_does_not_repeat_what_the_function_committed(table, user):
+    """Where the function itself committed something, a later conflict does not call it again."""
+    calls = []
+
+    def function(work):
+        calls.append(work)
+        work.add(payment())
+        work.commit()
+        work.get(SavingsGoal, "g").data.current_amount += 1
+        meddle(table, 1)
+
+    with pytest.raises(CommitError):
+        user.run(function)
+    assert len(calls) == 1
+    assert len(table.items) == 2
+
+
+@pytest.mark.parametrize("fault", [faults.Denied(), faults.NoTable()])
+def test_run_repeats_only_conflicts(table, user, fault):
+    """A refusal that is no conflict comes through at once."""
+    calls = []
+    table.fail_always(fault, "TransactWriteItems")
+    with pytest.raises(CommitError):
+        user.run(save(calls))
+    assert len(calls) == 1
+
+
+def test_run_passes_the_functions_errors_on(table, user):
+    """An exception of the function ends it, and nothing is sent."""
+    def function(work):
+        work.add(payment())
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        user.run(function)
+    assert table.sent() == 0
+
+
+@pytest.mark.parametrize("attempts", [0, -1, True, 2.0])
+def test_run_takes_a_whole_number_of_attempts(user, attempts):
+    """Attempts are a whole number from 1."""
+    with pytest.raises(InvalidRecordError):
+        user.run(lambda work: None, attempts=attempts)
+
+
+# --- delete_all ---------------------------------------------------------------------------------------
+
+
+def odd_items():
+    return [
+        goal_item("old", ttl=EXPIRED),
+        item("note", "n", {}),
+        item("budget", "bad", {}),
+        item("budget", "odd", {}, dataType={"S": "else"}, recordId={"N": "1"}),
+    ]
+
+
+@given(count=st.integers(0, 120), page_bytes=st.sampled_from([1, 500, 9_000, 1 << 20]))
+def test_delete_all_leaves_nothing(count, page_bytes):
+    """Every item of the user goes, odd ones too, and nothing of anybody else's."""
+    table = SimulatedTable(page_bytes=page_bytes)
+    for number in range(count):
+        table.put(goal_item(str(number)))
+    for each in odd_items():
+        table.put(each)
+        table.put(each | {"userId": {"S": "another"}})
+    result = user_of(table).delete_all()
+    assert {user_id for user_id, _ in table.items} == {"another"}
+    assert len(table.items) == 4
+    assert len(result.applied) == len(set(result.applied)) == count + 4
+    if page_bytes == 1 << 20:
+        assert table.sent("Query") == 2
+        assert table.sent("BatchWriteItem") + table.sent("DeleteItem") == -(-(count + 4) // 25)
+
+
+def test_delete_all_of_nothing(table):
+    """A user without records is one reading and nothing to delete."""
+    result = user_of(table, "nobody").delete_all()
+    assert result.applied == []
+    assert [operation for operation, _ in requests(table)] == ["Query"]
+
+
+def test_delete_all_repeats_while_others_write(table, user):
+    """What another program adds meanwhile is deleted too: it ends when a whole reading finds none."""
+    table.put(goal_item("h"))
+    for name in "xyz":
+        act = faults.OtherWriter(lambda there, name=name: there.put(goal_item(name)))
+        table.fail_next(act, "BatchWriteItem" if name == "x" else "DeleteItem")
+    result = user.delete_all()
+    assert table.items == {}
+    assert sorted(result.applied) == [f"savings-goal#{name}" for name in "ghxyz"]
+
+
+def test_delete_all_counts_its_writes(table, user):
+    """The result counts the requests that deleted, and what they consumed."""
+    result = user.delete_all()
+    assert result.requests == table.sent("DeleteItem") == 1
+    assert result.capacity.write_units == 2.0

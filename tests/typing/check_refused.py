@@ -1,0 +1,20 @@
+"""What type checkers refuse: mypy says so if one of these ignores is not needed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from thrivecalc_models import DataStore, SavingsGoal, SavingsGoalData, TransactionData
+
+
+def refused(store: DataStore, goal: SavingsGoal) -> None:
+    SavingsGoalData("x", 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    SavingsGoalData(name="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    SavingsGoalData(name=1, target_amount=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SavingsGoalData(name="x", target_amount=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SavingsGoalData(name="x", target_amount=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    TransactionData(date=date(2025, 1, 7), amount=1, tags="a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    goal.data.target_amount = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    goal.data.nmae = "x"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    goal.data = TransactionData(date=date(2025, 1, 7), amount=1)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    store.user("u").get(int, "1")  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]

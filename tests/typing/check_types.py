@@ -1,0 +1,150 @@
+"""What type checkers see: asserted with assert_type, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, assert_type
+
+import attrs
+from hypothesis.strategies import SearchStrategy
+
+from thrivecalc_models import (
+    Amount,
+    Budget,
+    BudgetData,
+    CommitResult,
+    DataStore,
+    OptionalAmount,
+    PayloadAttribute,
+    Plan,
+    ProfileData,
+    RetirementPlanData,
+    SavingsGoal,
+    SavingsGoalData,
+    Transaction,
+    TransactionData,
+    UnitOfWork,
+    UnknownRecord,
+    UserRecord,
+    payload,
+    read_item,
+)
+from thrivecalc_models.testing import strategies
+
+
+@payload
+class NetWorthSnapshotData:
+    taken_at: date
+    assets: Amount
+    debts: OptionalAmount = attrs.field(default=None)
+    by_class: dict[str, Amount] = attrs.field(factory=dict[str, Amount])
+
+
+class NetWorthSnapshot(UserRecord, discriminator="net-worth-snapshot"):
+    data: PayloadAttribute[NetWorthSnapshotData] = PayloadAttribute(NetWorthSnapshotData)
+    keep_for = timedelta(days=7 * 365)
+
+
+def reading(store: DataStore, record_id: str) -> None:
+    user = store.user("google-oauth2|123456789")
+    assert_type(user.get(SavingsGoal, record_id), SavingsGoal | None)
+    assert_type(user.get("savings-goal", record_id), UserRecord | None)
+    assert_type(user.list(SavingsGoal), list[SavingsGoal])
+    assert_type(user.list("savings-goal"), list[UserRecord])
+    assert_type(user.list_all(order_by="-updated_at"), list[UserRecord])
+    assert_type(user.iterate(SavingsGoal), Iterator[SavingsGoal])
+    assert_type(user.page(SavingsGoal, limit=50).records, list[UserRecord])
+    assert_type(user.page(SavingsGoal).cursor, str | None)
+    assert_type(
+        user.get_many([(SavingsGoal, record_id), ("budget", record_id)]), list[UserRecord | None]
+    )
+    assert_type(user.list(NetWorthSnapshot), list[NetWorthSnapshot])
+
+
+def records(goal: SavingsGoal, budget: Budget, unknown: UnknownRecord, any_of: UserRecord) -> None:
+    assert_type(goal.data, SavingsGoalData)
+    assert_type(goal.data.name, str)
+    assert_type(goal.data.target_amount, Decimal)
+    assert_type(goal.data.monthly_contribution, Decimal | None)
+    assert_type(goal.data.target_date, date | None)
+    assert_type(goal.data_type, str)
+    assert_type(goal.record_id, str)
+    assert_type(goal.record_key, str)
+    assert_type(goal.user_id, str)
+    assert_type(goal.created_at, datetime | None)
+    assert_type(goal.updated_at, datetime | None)
+    assert_type(goal.ttl, datetime | None)
+    assert_type(goal.version, str)
+    assert_type(goal.malformed, bool)
+    assert_type(goal.problems, list[str])
+    assert_type(goal.extra_data, dict[str, Any])
+    assert_type(goal.extra_attributes, dict[str, Any])
+    assert_type(budget.data, BudgetData)
+    assert_type(unknown.data, dict[str, Any])
+    assert_type(any_of.data, Any)
+    assert_type(SavingsGoal.key("1"), str)
+    assert_type(read_item({}), UserRecord)
+    print(SavingsGoal.data["currentAmount"] > Decimal(5))
+
+
+def editing(goal: SavingsGoal) -> None:
+    goal.data.current_amount += 500
+    goal.data.current_amount = "500.25"
+    goal.data.current_amount = 0.1
+    goal.data.monthly_contribution = None
+    goal.data.monthly_contribution = 5
+    goal.data = SavingsGoalData(name="x", target_amount=1)
+    goal.ttl = datetime.now()
+    goal.ttl = None
+
+
+def making() -> None:
+    assert_type(SavingsGoalData(target_amount=20000, name="x"), SavingsGoalData)
+    assert_type(SavingsGoalData(target_amount="1.50", name="x").target_amount, Decimal)
+    SavingsGoalData(target_amount=Decimal("1.5"), name="x", current_amount=0.1)
+    SavingsGoalData(target_amount=1, name="x", monthly_contribution=None)
+    TransactionData(date=date(2025, 1, 7), amount=-500, tags=["a"])
+    RetirementPlanData(name="x", current_age=30, retirement_age=67, inflation_rate=0.02)
+    ProfileData(annual_income=5, risk_tolerance="low")
+    assert_type(SavingsGoal("u", data=SavingsGoalData(name="x", target_amount=1)), SavingsGoal)
+    snapshot = NetWorthSnapshotData(taken_at=date(2025, 1, 7), assets=5, debts="1.5")
+    assert_type(snapshot.assets, Decimal)
+    assert_type(snapshot.debts, Decimal | None)
+
+
+def own_type(store: DataStore, record_id: str) -> None:
+    found = store.user("u").get(NetWorthSnapshot, record_id)
+    assert_type(found, NetWorthSnapshot | None)
+    if found is not None:
+        assert_type(found.data, NetWorthSnapshotData)
+        assert_type(found.data.assets, Decimal)
+        assert_type(found.data.taken_at, date)
+        found.data.assets += 1
+
+
+def units(store: DataStore, record_id: str) -> None:
+    user = store.user("u")
+    with user.unit_of_work(atomic=True) as work:
+        assert_type(work, UnitOfWork)
+        assert_type(work.get(Transaction, record_id), Transaction | None)
+        assert_type(work.list(Transaction), list[Transaction])
+        assert_type(work.plan(), Plan)
+    assert_type(work.commit(), CommitResult)
+    assert_type(user.delete_all(), CommitResult)
+
+    def move(work: UnitOfWork) -> int:
+        return len(work.list_all())
+
+    assert_type(user.run(move), int)
+    goal = user.get(SavingsGoal, record_id)
+    if goal is not None:
+        assert_type(user.update(goal), SavingsGoal)
+
+
+def generated() -> None:
+    assert_type(strategies.payloads(SavingsGoalData), SearchStrategy[SavingsGoalData])
+    assert_type(strategies.records(SavingsGoal, "u"), SearchStrategy[SavingsGoal])
+    assert_type(strategies.user_ids(), SearchStrategy[str])
+    assert_type(strategies.amounts(), SearchStrategy[Decimal])

@@ -1,0 +1,186 @@
+"""What reads ask for: keys, parts of items, and the conditions that find a type's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+from pynamodb.attributes import Attribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+from pynamodb.models import Model
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
+from thrivecalc_models.operations import Call, Key, Operation, Protocol, Send
+from thrivecalc_models.wire import (
+    Item,
+    check_data_type,
+    check_record_id,
+    check_user_id,
+    describe,
+    split_key,
+)
+
+if TYPE_CHECKING:
+    from thrivecalc_models.records.model import UserRecord
+
+Json = dict[str, Any]
+
+
+def checked_key(user_id: Any, record_key: Any) -> Key:
+    """A user id and the whole text of a record key. Raises InvalidKeyError."""
+    check_user_id(user_id)
+    if record_key is None:
+        raise InvalidKeyError(
+            "a record is found by user id and record key; give both, such as"
+            " SavingsGoal.get(user_id, SavingsGoal.key(record_id))",
+            path=table.RECORD_KEY,
+        )
+    parts = split_key(record_key) if isinstance(record_key, str) else None
+    if parts is not None and all(parts):
+        check_record_id(parts[1], parts[0])
+    else:
+        # No record of ours, but such an item can exist, and be read and deleted.
+        check_data_type(record_key.replace("#", "-") if parts else record_key)
+    return Key(user_id, record_key)
+
+
+def checked_pairs(items: Iterable[Any]) -> Iterator[Key]:
+    for item in items:
+        pair = None if isinstance(item, str | bytes) else tuple(item)
+        if pair is None or len(pair) != 2:
+            raise InvalidKeyError(
+                "batch_get takes pairs of user id and record key", path=table.RECORD_KEY
+            )
+        yield checked_key(*pair)
+
+
+def absent(cls: type[Model], record_key: str) -> str:
+    """What a read says of a key under which there is nothing."""
+    whole = "" if split_key(record_key) else "; a record key is type#id, see key(record_id)"
+    return f"{describe(record_key)} does not exist ({cls.__name__}){whole}"
+
+
+def whole(item: Item) -> Item:
+    """The item, if it has a key of this table. Raises InvalidKeyError."""
+    for name in (table.USER_ID, table.RECORD_KEY):
+        if not isinstance(item.get(name, {}).get("S"), str):
+            raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
+    return item
+
+
+# --- conditions -----------------------------------------------------------------------------------
+
+
+def query_arguments(
+    cls: type[Model],
+    user_id: Any,
+    range_key_condition: Condition | None,
+    filter_condition: Condition | None,
+    index_name: str | None,
+    consistent_read: bool,
+) -> Json:
+    """Which key condition and which filter find a user's records of a class."""
+    check_user_id(user_id)
+    check_index(cls, index_name, consistent_read)
+    data_type = type_read_by(cls)
+    if data_type is not None and index_name is not None:
+        # DynamoDB refuses a filter on an index key, and takes one condition on each.
+        own = is_of_type(data_type)
+        if range_key_condition is not None and str(range_key_condition) != str(own):
+            raise InvalidRecordError(
+                f"{cls.__name__}.by_type reads {data_type!r} only, and that is the key condition;"
+                " use UserRecord.by_type.query(user_id, UserRecord.data_type == …) for another",
+                path=table.DATA_TYPE,
+            )
+        range_key_condition = own
+    elif data_type is not None and range_key_condition is None:
+        range_key_condition = Path([table.RECORD_KEY]).startswith(f"{data_type}#")
+    elif data_type is not None:
+        filter_condition &= is_of_type(data_type)
+    return {
+        "range_key_condition": range_key_condition,
+        "filter_condition": filter_condition,
+        "index_name": index_name,
+        "consistent_read": consistent_read,
+    }
+
+
+def type_read_by(cls: type[Model]) -> str | None:
+    """The type that a class reads, None for UserRecord, which reads all."""
+    data_type = cast("type[UserRecord]", cls).own_data_type()
+    if data_type is None and Model not in cls.__bases__:  # UserRecord has that itself
+        raise InvalidKeyError(
+            f"{cls.__name__} has no data type to look for; use UserRecord.query(user_id,"
+            " UserRecord.record_key.startswith('type#'))",
+            path=table.DATA_TYPE,
+        )
+    return data_type
+
+
+def is_of_type(data_type: str) -> Condition:
+    condition: Condition = Path([table.DATA_TYPE]) == {"S": data_type}
+    return condition
+
+
+def check_index(cls: type[Model], index_name: str | None, consistent: bool | None) -> None:
+    if index_name not in (None, table.INDEX_NAME):
+        raise InvalidRecordError(
+            f"the table has no index {index_name!r}; its only one is {table.INDEX_NAME}"
+        )
+    if index_name is not None and consistent:
+        raise InvalidRecordError(
+            f"{table.INDEX_NAME} cannot be read consistently; use {cls.__name__}.query("
+            "user_id, consistent_read=True), which reads the table"
+        )
+
+
+def check_start(user_id: str, start: Any) -> None:
+    if isinstance(start, Mapping) and start.get(table.USER_ID, {}).get("S", user_id) != user_id:
+        raise IsolationError("last_evaluated_key comes from a query of another user")
+
+
+# --- parts of items -------------------------------------------------------------------------------
+
+
+def projection(attributes_to_get: Any) -> list[Any] | None:
+    """What to fetch of an item read in part: its keys and type too, so that its class is known."""
+    if attributes_to_get is None:
+        return None
+    if isinstance(attributes_to_get, str | Attribute | Path):
+        attributes_to_get = [attributes_to_get]
+    wanted = list(attributes_to_get)
+    named = {_top_name(attribute) for attribute in wanted}
+    keys = (table.USER_ID, table.RECORD_KEY, table.DATA_TYPE)
+    return wanted + [name for name in keys if name not in named]
+
+
+def _top_name(attribute: Any) -> str:
+    if isinstance(attribute, Attribute):
+        return str(attribute.attr_name)
+    path = attribute.path if isinstance(attribute, Path) else attribute.split(".")
+    return str(path[0])
+
+
+def projected(
+    reading: Protocol[list[Item]], members: Json, table_name: str
+) -> Protocol[list[Item]]:
+    """The same reading, with these members in every BatchGetItem that it sends."""
+
+    def narrowed(operation: Operation) -> Call:
+        request = operation.request(table_name)
+        asked = request["RequestItems"][table_name] | members
+        return Call(operation.name, request | {"RequestItems": {table_name: asked}})
+
+    effect = next(reading)
+    while True:
+        if isinstance(effect, Send):
+            effect = attrs.evolve(effect, operations=tuple(map(narrowed, effect.operations)))
+        received = yield effect
+        try:
+            effect = reading.send(received)
+        except StopIteration as end:
+            items: list[Item] = end.value
+            return items
