@@ -54,9 +54,7 @@ class Sides:
 
     def stored(self, user_id: str, record_key: str) -> Item:
         key = {"userId": {"S": user_id}, "recordKey": {"S": record_key}}
-        reply = self.client.get_item(
-            TableName=self.store.table_name, Key=key, ConsistentRead=True
-        )
+        reply = self.client.get_item(TableName=self.store.table_name, Key=key, ConsistentRead=True)
         item: Item = with_text(reply["Item"])
         return item
 
@@ -74,7 +72,9 @@ class Sides:
             seen = self.typescript("getUserData", *key)
             shown = self.typescript("stringify", *key)
         except TypeScriptError as error:
-            raise AssertionError(f"number rule: TypeScript cannot read the record: {error}") from error
+            raise AssertionError(
+                f"number rule: TypeScript cannot read it: {error}"
+            ) from error
         if seen is None:
             listed = self.typescript("listAllUserData", record.user_id)
             keys = [each.get("recordKey") for each in listed]

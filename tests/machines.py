@@ -1,4 +1,4 @@
-"""What the tests of the unit of work share: stored items as others write them, and a model of a unit.
+"""What the tests of units of work share: items as others write them, and a model of a unit.
 
 The model is as plain as can be. The table is a dict of items in DynamoDB's JSON; every record that
 was seen has its stored item and the forms that it would be written with; a commit is a loop.
@@ -160,7 +160,7 @@ def moment_of(text: str) -> datetime | None:
 
 @attrs.define(eq=False)
 class Seen:
-    """One record in the model: the object, the item it was read from, and how it would be written."""
+    """One record in the model: the object, the item that was read, how it would be written."""
 
     key: str
     thing: Any
@@ -202,7 +202,7 @@ class Seen:
         self.stored = copy.deepcopy(stored)
         self.base = copy.deepcopy(stored)
         self.now = copy.deepcopy(stored)
-        # An object keeps the class that it was read as: mended in the table, it has to be read anew.
+        # An object keeps the class that it was read as: once mended, it has to be read anew.
         stays_odd = type(self.thing).own_data_type() not in (None, stored["dataType"]["S"])
         self.malformed = is_malformed(stored) or stays_odd
 
@@ -211,7 +211,9 @@ class Seen:
         if self.stored is None or self.malformed:
             return set()
         old, new = self.stored["data"]["M"], self.data
-        inner = {("data", name) for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+        inner = {
+            ("data", name) for name in old.keys() | new.keys() if old.get(name) != new.get(name)
+        }
         outer = {
             (name,)
             for name in self.stored.keys() | self.now.keys()
@@ -248,8 +250,10 @@ def is_malformed(stored: dict[str, Any]) -> bool:
         return True
     if data_type == "budget" and not set(data.get("limits", {"M": {}})) & {"M", "NULL"}:
         return True
-    return any("S" not in data.get(name, {}) and "N" not in data.get(name, {})
-               for name in REQUIRED.get(data_type, ()))
+    return any(
+        "S" not in data.get(name, {}) and "N" not in data.get(name, {})
+        for name in REQUIRED.get(data_type, ())
+    )
 
 
 def at(stored: dict[str, Any], path: tuple[str, ...]) -> Any:

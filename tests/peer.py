@@ -87,7 +87,7 @@ class Peer:
 
 
 def to_javascript(value: Any) -> Any:
-    """A Python value as the peer reads it: int, float and Decimal are numbers, dicts are objects."""
+    """A Python value as the peer reads it: Decimals are numbers, dicts are objects."""
     match value:
         case None | bool() | str():
             return value

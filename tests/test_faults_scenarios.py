@@ -407,9 +407,7 @@ def test_an_unknown_transaction_comes_before_others(
     assert work.commit().applied == [goal.record_key]
 
 
-def test_edits_since_an_unknown_transaction_are_kept(
-    user: UserData, table: SimulatedTable
-) -> None:
+def test_edits_since_an_unknown_transaction_are_kept(user: UserData, table: SimulatedTable) -> None:
     """What was edited while a transaction was unknown is written as a further change."""
     work, (first, second) = atomic_pair(user)
     table.fail_next(LOST, "TransactWriteItems", times=3)

@@ -8,8 +8,8 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from machines import USER, goal_item, item, planned, requests, user_of
+
 from thrivecalc_models import (
     Budget,
     InvalidRecordError,
@@ -123,9 +123,7 @@ def test_planning_sends_nothing(user, table):
         assert work.plan() == work.plan()
         assert len(work.plan()) == 1
         assert table.sent() == 0
-        assert str(work.plan()) == (
-            "  1  PutItem  transaction#p\n1 request for 1 record"
-        )
+        assert str(work.plan()) == ("  1  PutItem  transaction#p\n1 request for 1 record")
 
 
 OPERATIONS = st.lists(
@@ -150,9 +148,7 @@ def test_a_plan_is_whole_legal_and_the_smallest(operations):
     assert len(set(keys)) == len(keys)
     assert all(len(request.keys) <= 25 for request in plan.requests)
     assert all(
-        1 < len(request.keys)
-        for request in plan.requests
-        if request.operation == "BatchWriteItem"
+        len(request.keys) > 1 for request in plan.requests if request.operation == "BatchWriteItem"
     )
     free = sum(each in ("fresh", "put", "put loaded", "delete id") for each in operations)
     conditional = len(operations) - free
@@ -187,11 +183,11 @@ def queue(work, operation, goal, number):
     return goal.record_key
 
 
-# --- one transaction --------------------------------------------------------------------------------
+# --- one transaction ------------------------------------------------------------------------------
 
 
 def test_an_atomic_unit_is_one_transaction(user, table):
-    """Whatever is pending in an atomic unit goes as one TransactWriteItems with a token of its own."""
+    """What is pending in an atomic unit goes as one TransactWriteItems with its own token."""
     for name in "abc":
         table.put(goal_item(name))
     tokens = set()
@@ -225,7 +221,7 @@ def test_an_atomic_unit_of_nothing_sends_nothing(user, table):
 
 
 def test_a_hundred_operations_are_one_transaction(user, table):
-    """A transaction holds a hundred operations; with one more nothing is sent and the unit mends."""
+    """A transaction holds a hundred operations; with one more nothing is sent."""
     work = user.unit_of_work(atomic=True)
     added = [work.add(payment()) for _ in range(101)]
     for call in (work.plan, work.commit):
@@ -258,7 +254,7 @@ def test_batches_stay_below_sixteen_megabytes(user, table):
     assert table.sent() == 1
 
 
-# --- what an update carries -------------------------------------------------------------------------
+# --- what an update carries -----------------------------------------------------------------------
 
 
 def expressions(request):
@@ -294,9 +290,17 @@ def test_one_changed_field_is_one_update(user, table):
 
 def test_a_field_set_to_none_is_removed(user, table):
     """None takes a field out of the table, if it still is what was read."""
-    table.put(item("transaction", "t", {
-        "date": {"S": "2025-01-07"}, "amount": {"N": "-5"}, "category": {"S": "food"},
-    }))
+    table.put(
+        item(
+            "transaction",
+            "t",
+            {
+                "date": {"S": "2025-01-07"},
+                "amount": {"N": "-5"},
+                "category": {"S": "food"},
+            },
+        )
+    )
     with user.unit_of_work() as work:
         work.get(Transaction, "t").data.category = None
     update, condition = expressions(table.log[-1].request)
@@ -334,9 +338,17 @@ def test_an_odd_stamp_is_compared_as_it_is(user, table, stamp):
 
 def test_one_changed_name_of_a_dict_sends_the_dict(user, table):
     """A nested value is one field: it is compared and written as a whole."""
-    table.put(item("budget", "b", {
-        "name": {"S": "Home"}, "period": {"S": "monthly"}, "limits": {"M": {"food": {"N": "400"}}},
-    }))
+    table.put(
+        item(
+            "budget",
+            "b",
+            {
+                "name": {"S": "Home"},
+                "period": {"S": "monthly"},
+                "limits": {"M": {"food": {"N": "400"}}},
+            },
+        )
+    )
     with user.unit_of_work() as work:
         work.get(Budget, "b").data.limits["rent"] = 900
     values = table.log[-1].request["ExpressionAttributeValues"].values()
@@ -346,7 +358,7 @@ def test_one_changed_name_of_a_dict_sends_the_dict(user, table):
 
 @pytest.mark.parametrize("lock", [True, False])
 def test_an_over_long_update_sets_data_whole(user, table, lock):
-    """Where the fields do not fit 4 KB of expression, data is set at once if it is what was read."""
+    """Where fields do not fit 4 KB of expression, data is set whole, if it is what was read."""
     fields = {f"field{number:03}": {"N": str(number)} for number in range(400)}
     stored = item("note", "n", fields)
     table.put(stored)
@@ -375,12 +387,12 @@ def test_every_expression_sent_is_within_the_limits(user, table):
             assert len(request[name].encode()) <= 4096
 
 
-# --- the account ------------------------------------------------------------------------------------
+# --- the account ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("atomic", "units"), [(False, 2.0), (True, 4.0)])
 def test_the_result_counts_what_the_service_reports(user, table, atomic, units):
-    """Requests and write units of a commit are those of the replies, index and transactions included."""
+    """Requests and write units of a commit are those of the replies, the index included."""
     table.put(goal_item("a"))
     table.put(goal_item("b"))
     with user.unit_of_work(atomic=atomic) as work:

@@ -145,6 +145,197 @@ def test_a_condition_that_our_own_try_made_false(service, loaded):
     assert loaded.data.name == "Boat"
 
 
+def lose(service, call, *, applied, error):
+    """Make a call whose every reply is lost, after which the service is well again."""
+    service.fail_always(faults.LoseReply(applied=applied))
+    with pytest.raises(error) as caught:
+        call()
+    assert getattr(caught.value, "outcome", "unknown") == "unknown"
+    service.heal()
+    service.log.clear()
+
+
+def edit(goal, **fields):
+    for name, value in fields.items():
+        setattr(goal.data, name, value)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize(
+    ("error", "write", "left"),
+    [
+        (PutError, lambda goal: goal.save(), ("Boat", 100)),
+        (
+            UpdateError,
+            lambda goal: goal.update([SavingsGoal.data["targetAmount"].add(5)]),
+            ("House", 105),
+        ),
+        (DeleteError, lambda goal: goal.delete(), None),
+    ],
+)
+def test_a_call_repeated_is_the_same_write(service, loaded, applied, error, write, left):
+    """After an unknown outcome the same call sends the same request, and counts once."""
+    edit(loaded, name="Boat")
+    lose(service, lambda: write(loaded), applied=applied, error=error)
+    before = service.get(USER, KEY)
+    write(loaded)
+    assert service.sent() == 1
+    if applied:
+        assert service.get(USER, KEY) == before
+    found = list(SavingsGoal.query(USER))
+    assert [(goal.data.name, goal.data.target_amount) for goal in found] == [left] * bool(left)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_edits_after_an_unknown_save_are_a_further_write(service, loaded, applied):
+    """What is unknown goes first, exactly as before, then what was edited since."""
+    edit(loaded, name="Boat")
+    lose(service, loaded.save, applied=applied, error=PutError)
+    edit(loaded, target_amount=7)
+    loaded.save()
+    first, second = (entry.request["Item"] for entry in service.log)
+    assert first["data"]["M"]["targetAmount"] == {"N": "100"}
+    assert first["updatedAt"]["S"] < second["updatedAt"]["S"]
+    assert service.get(USER, KEY) == second
+    assert loaded.item == second
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_save_after_an_unknown_update_keeps_it(service, loaded, applied):
+    """A save does not undo an update whose reply was lost."""
+    add = [SavingsGoal.data["targetAmount"].add(5)]
+    lose(service, lambda: loaded.update(add), applied=applied, error=UpdateError)
+    edit(loaded, name="Boat")
+    loaded.save()
+    stored = service.get(USER, KEY)["data"]["M"]
+    assert (stored["name"], stored["targetAmount"]) == ({"S": "Boat"}, {"N": "105"})
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        SavingsGoal.data["targetAmount"].set(SavingsGoal.data["targetAmount"] - 1),
+        SavingsGoal.data["tags"].set((SavingsGoal.data["tags"] | ["a"]).append(["b"])),
+        SavingsGoal.data["photo"].set(b"\x00"),
+        SavingsGoal.data["name"].set("Boat"),
+        SavingsGoal.ttl.remove(),
+    ],
+)
+def test_an_update_knows_what_it_leaves(service, loaded, action):
+    """Numbers, lists and constants are recognised as our own."""
+    lose(service, lambda: loaded.update([action]), applied=True, error=UpdateError)
+    loaded.update([action])
+    assert service.applied_writes(KEY) == 2
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_create_repeated_is_no_conflict(service, applied):
+    """Create-if-free, repeated with an edit after an unknown outcome, is the record's own item."""
+    goal = _goal(1)
+    free = UserRecord.record_key.does_not_exist()
+    lose(service, lambda: goal.save(free), applied=applied, error=PutError)
+    goal.save(free)
+    created = service.get(USER, "savings-goal#1")["createdAt"]
+    lose(service, goal.save, applied=applied, error=PutError)
+    edit(goal, name="Boat")
+    goal.save()
+    assert service.get(USER, "savings-goal#1")["createdAt"] == created
+
+
+def test_what_stays_unknown_is_never_a_conflict(service, loaded):
+    """Somebody else's item leaves an unknown write unknown, until the record is refreshed."""
+    edit(loaded, name="Boat")
+    lose(service, loaded.save, applied=True, error=PutError)
+    other_writer(service)
+    for write in (loaded.save, loaded.save):
+        with pytest.raises(PutError) as caught:
+            write()
+        assert caught.value.outcome == "unknown"
+        edit(loaded, target_amount=8)
+    loaded.refresh()
+    edit(loaded, name="Boat")
+    loaded.save()
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": "Boat"}
+
+
+def test_without_the_lock_nothing_is_asked(service, loaded):
+    """`add_version_condition=False` writes over what is unknown, which ends the doubt."""
+    edit(loaded, name="Boat")
+    lose(service, loaded.save, applied=True, error=PutError)
+    other_writer(service)
+    loaded.save(add_version_condition=False)
+    loaded.save()
+    assert service.sent() == 2
+
+
+def test_a_doubt_ends_with_its_snapshot(service, loaded):
+    """An unknown write is forgotten once the record has another snapshot, or another key."""
+    edit(loaded, name="Boat")
+    lose(service, loaded.save, applied=False, error=PutError)
+    simulated_store(service).user(USER).update(loaded)
+    loaded.save()
+    assert service.sent() == 2
+    new = _goal(1)
+    lose(service, new.save, applied=False, error=PutError)
+    new.record_id = "2"
+    new.save()
+    assert service.get(USER, "savings-goal#1") is None
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize(
+    ("error", "write"),
+    [
+        (PutError, lambda goal: goal.save()),
+        (UpdateError, lambda goal: goal.update([SavingsGoal.data["targetAmount"].add(5)])),
+        (DeleteError, lambda goal: goal.delete()),
+    ],
+)
+@pytest.mark.parametrize("unit_write", ["update", "put", "delete", "add"])
+def test_what_a_unit_left_unknown_goes_first(service, loaded, applied, error, write, unit_write):
+    """A method is no conflict with a write that a unit of work left unknown."""
+    user = simulated_store(service).user(USER)
+    goal = _goal(1) if unit_write == "add" else loaded
+    edit(goal, name="Boat")
+    lose(service, lambda: getattr(user, unit_write)(goal), applied=applied, error=Exception)
+    if unit_write == "delete" and error is UpdateError:
+        with pytest.raises(error):
+            write(goal)
+        assert service.get(USER, KEY) is None
+        return
+    write(goal)
+    stored = service.get(USER, goal.record_key)
+    assert (stored is None) == (error is DeleteError)
+    if stored is not None:
+        assert stored["data"]["M"]["name"] == {"S": "Boat"}
+        user.update(goal)
+        goal.save()
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_transaction_comes_after_what_is_unknown(service, loaded, applied):
+    """An entry of TransactWrite is made over what came of an unknown save."""
+    edit(loaded, name="Boat")
+    lose(service, loaded.save, applied=applied, error=PutError)
+    with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+        transaction.update(loaded, [SavingsGoal.data["targetAmount"].add(1)])
+    stored = service.get(USER, KEY)["data"]["M"]
+    assert (stored["name"], stored["targetAmount"]) == ({"S": "Boat"}, {"N": "101"})
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_interrupted_save_is_in_doubt(service, loaded, applied):
+    """After KeyboardInterrupt out of a save the next one is that save."""
+    edit(loaded, name="Boat")
+    service.log.clear()
+    service.fail_next(faults.Interrupt(applied=applied), "PutItem")
+    with pytest.raises(KeyboardInterrupt):
+        loaded.save()
+    loaded.save()
+    first, second = (entry.request["Item"] for entry in service.log)
+    assert first == second
+
+
 def test_a_conflict_is_not_applied(service, loaded):
     """A stale record is refused, with the stored item at hand and nothing changed."""
     other_writer(service)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from pynamodb.exceptions import GetError, QueryError
+from pynamodb.exceptions import DeleteError, GetError, QueryError, UpdateError
 
 from thrivecalc_models import (
     Budget,
@@ -380,6 +380,52 @@ def test_a_malformed_record_is_only_deleted(service):
     assert service.sent() == sent
     record.delete()
     assert service.get(USER, record.record_key) is None
+
+
+def test_what_is_gone_is_deleted(service):
+    """Deleting a loaded record that is gone succeeds; one that came back changed stays."""
+    record = stored_goal(service)
+    SavingsGoal.get(USER, record.record_key).delete()
+    record.delete()
+    record.delete()
+    stored_goal(service, updatedAt={"S": "2025-03-01T00:00:00.000Z"})
+    with pytest.raises(DeleteError) as caught:
+        record.delete()
+    assert caught.value.outcome == "not applied"
+
+
+@pytest.mark.parametrize("delete", ["delete", "batch"])
+def test_what_was_deleted_can_be_saved_anew(service, delete):
+    """`save` of a record that was deleted is a plain put, with all that the record had."""
+    record = stored_goal(service, flags={"SS": ["a"]})
+    if delete == "batch":
+        with SavingsGoal.batch_write() as batch:
+            batch.delete(record)
+    else:
+        record.delete()
+    record.save()
+    assert "ConditionExpression" not in last(service)
+    assert service.get(USER, record.record_key)["flags"] == {"SS": ["a"]}
+    record.save()
+    assert "ConditionExpression" in last(service)
+
+
+def test_a_unit_of_work_does_not_bring_a_deleted_record_back(service):
+    """A record of a unit that is deleted by its own method stays deleted."""
+    stored_goal(service)
+    with simulated_store(service).user(USER).unit_of_work() as work:
+        work.get(SavingsGoal, "g1").delete()
+    assert not service.items
+
+
+def test_an_update_after_a_delete_makes_a_whole_item(service):
+    """`update` of a record that was deleted creates it well-formed, or not at all."""
+    record = stored_goal(service)
+    record.delete()
+    with pytest.raises(UpdateError):
+        record.update([SavingsGoal.data["name"].set("x")])
+    record.update([SavingsGoal.data.set(SavingsGoalData(name="x", target_amount=1))])
+    assert SavingsGoal.get(USER, record.record_key).problems == []
 
 
 def test_refresh_reads_again_and_drops_edits(service):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from machines import EXPIRED, USER, goal_item, item, requests, user_of
+
 from thrivecalc_models import (
     Budget,
     CorruptItemError,
@@ -76,7 +76,7 @@ KEYS = st.lists(st.integers(0, 299), max_size=400)
 
 @given(keys=KEYS, page_bytes=st.sampled_from([1, 400, 5_000, 1 << 20]))
 def test_get_many_is_many_gets(keys, page_bytes):
-    """get_many answers in the order asked for, as many as asked for, however partial the replies."""
+    """get_many answers in the order asked for, however partial the replies."""
     table = SimulatedTable(page_bytes=page_bytes)
     for number in range(0, 300, 2):
         table.put(goal_item(str(number)))
@@ -182,7 +182,7 @@ def test_a_limit_is_a_whole_number_of_records(table, user, limit):
     assert table.sent() == 0
 
 
-# --- cursors ------------------------------------------------------------------------------------------
+# --- cursors --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_a_damaged_cursor_is_no_cursor(data):
         user.page(SavingsGoal, cursor=cursor[:place] + letter + cursor[place + 1 :])
 
 
-# --- order --------------------------------------------------------------------------------------------
+# --- order ----------------------------------------------------------------------------------------
 
 
 def test_order_by_stamps(table, user):
@@ -265,7 +265,7 @@ def test_other_orders_are_refused(table, user, order_by):
     assert table.sent() == 0
 
 
-# --- what must not come back --------------------------------------------------------------------------
+# --- what must not come back ----------------------------------------------------------------------
 
 
 class Mixed:
@@ -285,7 +285,10 @@ class Mixed:
     def _items(self, body):
         if "Item" in body:
             return [body["Item"]]
-        return [*body.get("Items", ()), *(each for one in body.get("Responses", {}).values() for each in one)]
+        return [
+            *body.get("Items", ()),
+            *(each for one in body.get("Responses", {}).values() for each in one),
+        ]
 
     def close(self):
         pass
@@ -294,10 +297,12 @@ class Mixed:
         return getattr(self.table, name)
 
 
-@pytest.mark.parametrize("swapped", [{"userId": {"S": "another"}}, {"recordKey": {"S": "budget#x"}}])
+@pytest.mark.parametrize(
+    "swapped", [{"userId": {"S": "another"}}, {"recordKey": {"S": "budget#x"}}]
+)
 @pytest.mark.parametrize("in_unit", [True, False])
 def test_another_users_item_never_comes_through(table, swapped, in_unit):
-    """An item that comes back with another key than was asked for is an error on every way of reading."""
+    """An item with another key than was asked for is an error on every way of reading."""
     table.put(goal_item("g"))
     user = simulated_store(Mixed(table, **swapped)).user(USER)
     reader = user.unit_of_work() if in_unit else user

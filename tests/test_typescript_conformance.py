@@ -36,7 +36,9 @@ from thrivecalc_models import (
     Transaction,
     TransactionData,
     UnsafeNumberError,
+    payload,
 )
+from thrivecalc_models.codec import Origins, encode_data
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.testing import strategies
 
@@ -75,7 +77,7 @@ on_engines = pytest.mark.parametrize("engine", ENGINES, indirect=True, scope="se
 
 @st.composite
 def datas(draw):
-    """`data` as TypeScript writes it: a payload in camelCase, with null and undefined, and extras."""
+    """`data` as TypeScript writes it: payloads in camelCase with null, undefined and extras."""
     record_class = draw(st.sampled_from(TYPES))
     payload = draw(strategies.payloads(record_class.payload_class()))
     content = of_payload(payload)
@@ -290,25 +292,13 @@ def test_timestamps_are_spelled_alike(peer, moments):
     assert peer.call("sorted", written) == in_time, "timestamp form: text does not sort as time"
 
 
-def stamped(moment):
-    """A moment as a unit of work would write it."""
-    payload = own_types.EverythingData(
-        text="",
-        whole=0,
-        flag=True,
-        amount=0,
-        day="2025-01-07",
-        moment=moment,
-        blob=b"",
-        words=[],
-        marks={"x"},
-        limits={},
-        person=own_types.Person(name="x"),
-        anything=0,
-    )
-    from thrivecalc_models.codec import Origins, encode_data
+@payload
+class Visit:
+    at: datetime
 
-    return encode_data(payload, {}, None, Origins())["moment"]["S"]
+
+def stamped(moment):
+    return encode_data(Visit(at=moment), {}, None, Origins())["at"]["S"]
 
 
 @on_engines
@@ -421,9 +411,16 @@ def test_odd_record_ids_are_found(sides):
     for record_id in ["abc123", "a#b", "#", "é", "e\u0301", " "]:
         goal = user.add(SavingsGoalData(name=record_id, target_amount=1), record_id=record_id)
         check_record(sides, goal)
-        sides.typescript("updateUserData", user.user_id, "savings-goal", record_id, {
-            "name": "seen", "targetAmount": 2,
-        })
+        sides.typescript(
+            "updateUserData",
+            user.user_id,
+            "savings-goal",
+            record_id,
+            {
+                "name": "seen",
+                "targetAmount": 2,
+            },
+        )
         assert user.get(SavingsGoal, record_id).data.name == "seen"
     assert len(sides.typescript("listUserData", user.user_id, "savings-goal")) == 6
 

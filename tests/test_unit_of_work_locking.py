@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from machines import STAMP, USER, changed, goal_item, item, requests, stamp_text, user_of
+
 from thrivecalc_models import (
     Budget,
     CommitError,
@@ -147,7 +147,7 @@ def test_a_conflict_does_not_stop_the_rest(table, user):
 
 
 def test_a_conflict_stops_everything_of_an_atomic_unit(table, user):
-    """In a transaction one conflict leaves every other write unapplied, without a cause of its own."""
+    """In a transaction one conflict leaves every other write unapplied, without a cause."""
     table.put(goal_item("h"))
     work = user.unit_of_work(atomic=True)
     for goal in work.list(SavingsGoal):
@@ -187,7 +187,7 @@ def test_refresh_of_a_vanished_record(table, user):
     assert work.get(SavingsGoal, "g") is None
 
 
-# --- deleting -----------------------------------------------------------------------------------------
+# --- deleting -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("atomic", [False, True])
@@ -231,7 +231,7 @@ def test_without_lock_a_delete_is_unconditional(table, user):
     assert table.items == {}
 
 
-# --- without the lock ---------------------------------------------------------------------------------
+# --- without the lock -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("atomic", [False, True])
@@ -266,12 +266,14 @@ def test_an_over_long_change_is_locked_even_without_lock(table, user):
     conflict(work, "note#n")
 
 
-# --- checks -------------------------------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lock", [True, False])
 @pytest.mark.parametrize("edited", [True, False])
-@pytest.mark.parametrize("theirs", [changed, lambda there: changed(there, stamp=None, x={"N": "1"})])
+@pytest.mark.parametrize(
+    "theirs", [changed, lambda there: changed(there, stamp=None, x={"N": "1"})]
+)
 def test_a_check_holds_the_commit_to_what_was_read(table, user, lock, edited, theirs):
     """An atomic unit fails if a checked record changed, whatever else is done with it."""
     table.put(goal_item("h"))
@@ -298,7 +300,7 @@ def test_a_check_that_holds_changes_nothing(table, user):
     assert len(work.plan()) == 0
 
 
-# --- what comes back ----------------------------------------------------------------------------------
+# --- what comes back ------------------------------------------------------------------------------
 
 
 def test_an_update_takes_on_what_is_stored(table, user):
@@ -331,7 +333,7 @@ def test_an_edit_after_a_commit_is_a_further_change(table, user):
     assert field(table, "currentAmount") == {"N": "8"}
 
 
-# --- stamps -------------------------------------------------------------------------------------------
+# --- stamps ---------------------------------------------------------------------------------------
 
 
 def test_stamps_of_a_new_record(table, user):
@@ -344,7 +346,7 @@ def test_stamps_of_a_new_record(table, user):
 
 
 def test_created_at_never_changes(table, user):
-    """Updates and puts of a loaded record keep the time at which it was created, odd or missing too."""
+    """Updates and puts of a loaded record keep its createdAt, odd or missing as it may be."""
     missing = goal_item("h")
     del missing["createdAt"]
     table.put(missing)
@@ -362,7 +364,7 @@ def test_created_at_never_changes(table, user):
 
 @pytest.mark.parametrize("back", [timedelta(0), timedelta(hours=1), timedelta(days=400)])
 def test_a_stamp_never_goes_back(back):
-    """With the clock set back, or within one millisecond, each write is 1 ms after the one before."""
+    """With the clock set back, or within a millisecond, a write is 1 ms after the one before."""
     table = SimulatedTable(latency=0.0)
     table.put(goal_item(updatedAt={"S": stamp_text(table.clock())}))
     first = table.clock()
@@ -426,7 +428,7 @@ def test_a_retried_commit_has_a_new_stamp(table, user):
     assert goal.updated_at > datetime(2025, 1, 7, 12, 31, tzinfo=UTC)
 
 
-# --- through the block --------------------------------------------------------------------------------
+# --- through the block ----------------------------------------------------------------------------
 
 
 def test_the_block_commits_once_and_closes(table, user):
@@ -477,7 +479,7 @@ def test_a_closed_unit_never_forgets_silently(table, user, ending, pending):
 
 def test_an_exception_in_the_block_sends_nothing(table, user):
     """A block that raised leaves the table as it was, and its unit is closed."""
-    with pytest.raises(KeyError), user.unit_of_work() as work:
+    with pytest.raises(KeyError), user.unit_of_work() as work:  # noqa: PT012
         work.get(SavingsGoal, "g").data.current_amount = 7
         work.add(SavingsGoalData(name="n", target_amount=1))
         raise KeyError("mine")
@@ -488,7 +490,7 @@ def test_an_exception_in_the_block_sends_nothing(table, user):
 
 def test_a_commit_that_fails_at_the_end_of_the_block_can_be_finished(table, user):
     """After the failing end of a block the unit is open for mending and for another commit."""
-    with pytest.raises(CommitError), user.unit_of_work() as work:
+    with pytest.raises(CommitError), user.unit_of_work() as work:  # noqa: PT012
         goal = work.get(SavingsGoal, "g")
         goal.data.current_amount = 7
         table.put(changed(goal_item()))

@@ -20,13 +20,11 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-
 from machines import (
     DEFAULTS,
     EXPIRED,
     PYTHON,
     REQUIRED,
-    STAMP,
     USER,
     Seen,
     batches,
@@ -42,6 +40,7 @@ from machines import (
     user_of,
     value_of,
 )
+
 from thrivecalc_models import (
     Budget,
     BudgetData,
@@ -213,9 +212,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
     def list(self, data_type):
         found = self.work.list_all() if data_type is None else self.work.list(given_as(data_type))
         self.expected_requests += 1
-        pending = {
-            key for key, seen in self.seen.items() if seen.action in ("add", "put")
-        }
+        pending = {key for key, seen in self.seen.items() if seen.action in ("add", "put")}
         keys = [
             key
             for key in sorted(self.table.keys() | pending)
@@ -505,9 +502,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def other_store(self, data):
         """Another Python service updates a record that it has just read."""
-        fit = [
-            key for key, there in self.table.items() if not is_malformed(there)
-        ]
+        fit = [key for key, there in self.table.items() if not is_malformed(there)]
         if not fit:
             return
         data_type, record_id = split(data.draw(st.sampled_from(sorted(fit)), "key"))
@@ -526,11 +521,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
     # --- the end
 
     def pending(self):
-        return [
-            seen
-            for seen in self.seen.values()
-            if seen.action is not None or seen.changes()
-        ]
+        return [seen for seen in self.seen.values() if seen.action is not None or seen.changes()]
 
     @rule()
     def plan(self):
@@ -734,5 +725,5 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
 
 
 TestUnitOfWorkMachine = UnitOfWorkMachine.TestCase
-TestUnitOfWorkMachine.__doc__ = "A unit of work does what its model does, whatever the order of calls."
-TestUnitOfWorkMachine.settings = settings(stateful_step_count=40)
+TestUnitOfWorkMachine.__doc__ = "A unit of work does what its model does, in any order of calls."
+TestUnitOfWorkMachine.settings = settings(stateful_step_count=40, deadline=None)

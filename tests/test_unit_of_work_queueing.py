@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-
 from machines import EXPIRED, USER, changed, goal_item, item, planned, requests, user_of
+
 from thrivecalc_models import (
     Budget,
     BudgetData,
@@ -246,7 +246,7 @@ def test_deleting_what_was_never_stored_is_refused(work):
         work.delete(SavingsGoal(USER, data=SavingsGoalData(name="n", target_amount=1)))
 
 
-# --- ids --------------------------------------------------------------------------------------------
+# --- ids ------------------------------------------------------------------------------------------
 
 
 def test_a_record_with_a_generated_id_is_batched(work, table):
@@ -266,7 +266,8 @@ def test_a_record_with_a_given_id_never_overwrites(work, table, late):
         goal.record_id = "g"
     else:
         goal = SavingsGoal(USER, record_id="g", data=data)
-    work.add(goal)
+    for given in (goal, payment(), payment()):
+        work.add(given)
     with pytest.raises(CommitError) as failed:
         work.commit()
     assert isinstance(failed.value.causes[KEY], RecordExistsError)
@@ -337,7 +338,7 @@ def test_include_expired_shows_expired_records(user, table):
     assert table.get(USER, "savings-goal#old")["data"]["M"]["currentAmount"] == {"N": "7"}
 
 
-# --- reading back -----------------------------------------------------------------------------------
+# --- reading back ---------------------------------------------------------------------------------
 
 
 def test_reads_see_what_is_pending(work, table):
@@ -372,7 +373,7 @@ def test_a_known_key_is_not_read_again(work, table):
     assert table.sent() == 1
 
 
-# --- what is refused before anything is sent --------------------------------------------------------
+# --- what is refused before anything is sent ------------------------------------------------------
 
 
 def test_another_users_record_is_refused(work, table):
@@ -401,7 +402,7 @@ def test_check_needs_an_atomic_unit(work):
 
 
 def test_all_bad_records_are_named(work, table):
-    """One bad record in a unit of sixty: nothing is sent; several: the message lists all of them."""
+    """One bad record in a unit of sixty: nothing is sent; of several, all are listed."""
     added = [work.add(payment(tags=[])) for _ in range(60)]
     added[7].data.tags.append(7)
     with pytest.raises(InvalidRecordError) as alone:
@@ -420,7 +421,7 @@ def test_all_bad_records_are_named(work, table):
 
 
 def test_a_bad_record_at_the_end_of_the_block_can_be_mended(user, table):
-    """When the commit at the end of the block finds bad input, the unit can be mended and committed."""
+    """When the end of the block finds bad input, the unit can be mended and committed."""
     with pytest.raises(InvalidRecordError), user.unit_of_work() as work:
         record = work.add(payment(tags=[7]))
     assert table.sent() == 0
@@ -450,7 +451,7 @@ def test_malformed_records_can_only_be_deleted(work, table):
 def test_changing_the_extras_of_a_malformed_record_is_refused(user, table):
     """Nothing of a malformed record is written, and the unit is open to be rolled back."""
     table.put(item("budget", "bad", {"name": {"S": "n"}}, source={"S": "web"}))
-    with pytest.raises(CorruptItemError) as refused, user.unit_of_work() as work:
+    with pytest.raises(CorruptItemError) as refused, user.unit_of_work() as work:  # noqa: PT012
         work.get(Budget, "bad").extra_attributes["source"] = "mine"
         sent = table.sent()
     assert refused.value.record_key == "budget#bad"
@@ -460,15 +461,25 @@ def test_changing_the_extras_of_a_malformed_record_is_refused(user, table):
     work.rollback()
 
 
-# --- rollback, refresh, expunge ---------------------------------------------------------------------
+# --- rollback, refresh, expunge -------------------------------------------------------------------
 
 
 def test_rollback_restores_in_place(work, table):
-    """Loaded records say again what was read, on the same objects; adds and deletes are forgotten."""
-    table.put(item("budget", "b", {
-        "name": {"S": "Home"}, "period": {"S": "monthly"},
-        "limits": {"M": {"food": {"N": "1"}}}, "flag": {"N": "1"},
-    }, ttl={"N": "1893456000"}, source={"S": "web"}))
+    """Loaded records say again what was read, in place; adds and deletes are forgotten."""
+    table.put(
+        item(
+            "budget",
+            "b",
+            {
+                "name": {"S": "Home"},
+                "period": {"S": "monthly"},
+                "limits": {"M": {"food": {"N": "1"}}},
+                "flag": {"N": "1"},
+            },
+            ttl={"N": "1893456000"},
+            source={"S": "web"},
+        )
+    )
     budget = work.get(Budget, "b")
     data, extras = budget.data, budget.extra_data
     data.limits["food"] = True
@@ -535,7 +546,9 @@ def test_containers_keep_their_identity_over_a_commit(work, table):
     work.commit()
     tags.append("b")
     work.commit()
-    assert table.get(USER, record.record_key)["data"]["M"]["tags"] == {"L": [{"S": "a"}, {"S": "b"}]}
+    assert table.get(USER, record.record_key)["data"]["M"]["tags"] == {
+        "L": [{"S": "a"}, {"S": "b"}]
+    }
 
 
 def test_the_version_is_that_of_the_stored_item(work, user):

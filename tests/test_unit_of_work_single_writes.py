@@ -7,10 +7,11 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from machines import EXPIRED, USER, changed, goal_item, item, requests, user_of
+
 from thrivecalc_models import (
     Budget,
+    Capacity,
     CommitError,
     ConflictError,
     InvalidRecordError,
@@ -122,7 +123,7 @@ def test_a_record_added_again_exists(user):
 
 
 def test_a_mapping_is_stored_as_given(table, user):
-    """A camelCase mapping keeps its undeclared keys and its None; unregistered types are stored too."""
+    """A camelCase mapping keeps its undeclared keys and its None, of any type."""
     goal = user.add("savings-goal", {"name": "n", "targetAmount": 1, "x": [1], "targetDate": None})
     assert isinstance(goal, SavingsGoal)
     assert table.get(USER, goal.record_key)["data"]["M"] == {
@@ -136,7 +137,7 @@ def test_a_mapping_is_stored_as_given(table, user):
     assert table.get(USER, "note#n")["data"]["M"] == {"text": {"NULL": True}}
 
 
-# --- replacing and setting fields ---------------------------------------------------------------------
+# --- replacing and setting fields -----------------------------------------------------------------
 
 
 def test_replace_data_sets_all_of_data(table, user):
@@ -158,7 +159,7 @@ def test_replace_data_mends_what_is_malformed(table, user):
 
 
 def test_replacing_what_is_not_there(table, user):
-    """replace_data and update_user_data of a missing record are RecordNotFoundError, and create nothing."""
+    """Replacing a missing record is a RecordNotFoundError, and creates nothing."""
     data_store.configure(simulated_store(table))
     try:
         for call in (
@@ -203,11 +204,12 @@ def test_update_user_data_with_a_payload_sets_its_fields(table):
     }
 
 
-# --- run ----------------------------------------------------------------------------------------------
+# --- run ------------------------------------------------------------------------------------------
 
 
 def meddle(table, times):
     """Let another program change the goal just before each of the next transactions."""
+
     def act(_):
         stored = table.get(USER, KEY)
         amount = int(stored["data"]["M"]["currentAmount"]["N"]) + 1000
@@ -256,7 +258,7 @@ def test_run_gives_up(table, user, attempts):
 
 
 def test_run_does_not_repeat_what_was_applied_in_part(table, user):
-    """Where a part was applied, the function is not called again: it would apply that part twice."""
+    """Where a part was applied, the function is not called again: that would apply it twice."""
     calls = []
 
     def function(work):
@@ -264,9 +266,7 @@ def test_run_does_not_repeat_what_was_applied_in_part(table, user):
         work.get(SavingsGoal, "g").data.current_amount += 1
         work.add(payment())
 
-    table.fail_next(
-        faults.OtherWriter(lambda _: table.put(changed(goal_item()))), "UpdateItem"
-    )
+    table.fail_next(faults.OtherWriter(lambda _: table.put(changed(goal_item()))), "UpdateItem")
     with pytest.raises(CommitError) as failed:
         user.run(function, atomic=False)
     assert len(calls) == 1
@@ -302,6 +302,7 @@ def test_run_repeats_only_conflicts(table, user, fault):
 
 def test_run_passes_the_functions_errors_on(table, user):
     """An exception of the function ends it, and nothing is sent."""
+
     def function(work):
         work.add(payment())
         raise KeyError("mine")
@@ -318,7 +319,7 @@ def test_run_takes_a_whole_number_of_attempts(user, attempts):
         user.run(lambda work: None, attempts=attempts)
 
 
-# --- delete_all ---------------------------------------------------------------------------------------
+# --- delete_all -----------------------------------------------------------------------------------
 
 
 def odd_items():
@@ -356,7 +357,7 @@ def test_delete_all_of_nothing(table):
 
 
 def test_delete_all_repeats_while_others_write(table, user):
-    """What another program adds meanwhile is deleted too: it ends when a whole reading finds none."""
+    """What another program adds meanwhile is deleted too, until a whole reading finds none."""
     table.put(goal_item("h"))
     for name in "xyz":
         act = faults.OtherWriter(lambda there, name=name: there.put(goal_item(name)))
@@ -366,8 +367,8 @@ def test_delete_all_repeats_while_others_write(table, user):
     assert sorted(result.applied) == [f"savings-goal#{name}" for name in "ghxyz"]
 
 
-def test_delete_all_counts_its_writes(table, user):
-    """The result counts the requests that deleted, and what they consumed."""
+def test_delete_all_counts_its_requests(table, user):
+    """The result counts the requests that read and deleted, and what they consumed."""
     result = user.delete_all()
-    assert result.requests == table.sent("DeleteItem") == 1
-    assert result.capacity.write_units == 2.0
+    assert result.requests == table.sent() == 3  # read, delete, read again
+    assert result.capacity == Capacity(read_units=2.0, write_units=2.0)

@@ -7,8 +7,8 @@ import pickle
 import threading
 
 import pytest
-
 from machines import USER, goal_item, user_of
+
 from thrivecalc_models import SavingsGoal, SavingsGoalData, UnitOfWorkStateError
 from thrivecalc_models.testing import SimulatedTable, faults
 

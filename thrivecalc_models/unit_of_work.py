@@ -159,6 +159,7 @@ class UnitOfWork:
         self._state: Literal["open", "failed", "closed"] = "open"
         self._ended = False
         self._has_applied = False
+        self._known_existing: list[str] = []
         self._busy = threading.Lock()
 
     @property
@@ -326,6 +327,8 @@ class UnitOfWork:
             )
         known = self._entries.get(record.record_key)
         if exist_ok and known is not None and known.record is not None and not known.deleted:
+            if known.action is None and known.key not in self._known_existing:
+                self._known_existing.append(known.key)
             return known.record
         self._check_free(record)
         entry = _Entry(
@@ -656,7 +659,8 @@ class UnitOfWork:
             raise interrupt from error
         if error is not None:
             raise error
-        return _result(account)
+        known, self._known_existing = self._known_existing, []
+        return _result(account, known)
 
     def _commit_error(self, account: Account) -> CommitError | None:
         causes = {}
@@ -782,10 +786,10 @@ def _given_up(outcome: Outcome) -> bool:
     )
 
 
-def _result(account: Account) -> CommitResult:
+def _result(account: Account, known_existing: Sequence[str] = ()) -> CommitResult:
     return CommitResult(
         applied=account.keys(State.APPLIED),
-        existing=account.keys(State.EXISTING),
+        existing=[*account.keys(State.EXISTING), *known_existing],
         requests=account.requests,
         capacity=Capacity(account.read_units, account.write_units),
     )
@@ -922,6 +926,8 @@ def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
     for page in access.pages(Query(user_id=access.user_id, consistent=True, keys_only=True)):
         if shield.interrupt is not None:
             return False
+        account.requests += 1
+        account.read_units += page.units
         writes = [_deletion(access, item) for item in page.items]
         if not writes:
             continue

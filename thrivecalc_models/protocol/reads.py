@@ -21,6 +21,7 @@ from thrivecalc_models.operations import (
     Reply,
     Send,
     Wait,
+    consumed_units,
 )
 from thrivecalc_models.protocol.failures import PageError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
@@ -32,10 +33,14 @@ BATCH_GET_KEYS = 100
 
 @attrs.frozen
 class ItemPage:
-    """One page of a query; `after` is the record key to go on behind, None at the end."""
+    """One page of a query; `after` is the record key to go on behind, None at the end.
+
+    `units` are the read units that it cost.
+    """
 
     items: list[Item]
     after: str | None
+    units: float
 
 
 def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Protocol[Item | None]:
@@ -70,7 +75,8 @@ def read_page(
         raise PageError(query.name, result, number)
     last: Item | None = result.body.get("LastEvaluatedKey")
     after = None if last is None else last[table.RECORD_KEY]["S"]
-    return ItemPage(result.body["Items"], after)
+    units, _ = consumed_units(query.name, result.body)
+    return ItemPage(result.body["Items"], after, units)
 
 
 def get_many(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final
-from zlib import crc32
 
 import attrs
 import botocore.session
@@ -13,24 +12,17 @@ from botocore.config import Config
 
 from thrivecalc_models.operations.replies import Reply, Result
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.wire.binary import with_bytes, with_text
+from thrivecalc_models.transport.checks import check_promised, check_sum
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
 from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.wire.binary import with_bytes, with_text
 
 STAND_IN: Final = "thrivecalc"
 """DynamoDB Local takes only letters and digits in an access key."""
 
-_SPARE_CONNECTIONS = 32
+SPARE_CONNECTIONS: Final = 32
 _METADATA = "ResponseMetadata"
 _READ_BY_US = "thrivecalc_models: read"
-_PROMISED = {
-    "BatchGetItem": "Responses",
-    "BatchWriteItem": "UnprocessedItems",
-    "CreateTable": "TableDescription",
-    "DescribeTable": "Table",
-    "TransactGetItems": "Responses",
-    "UpdateTable": "TableDescription",
-}
 
 
 class BotocoreTransport:
@@ -74,31 +66,39 @@ class BotocoreTransport:
             client.close()
 
     def _make_client(self) -> Any:
-        session = botocore.session.Session()
-        if self._settings.stand_in_credentials:
-            _stand_in(session)
-        client = session.create_client(
-            "dynamodb",
-            region_name=self._settings.region,
-            endpoint_url=self._settings.endpoint,
-            config=self._config(),
+        _, client = make_client(
+            self._settings,
+            timeout=self._timeout,
+            max_concurrency=self._max_concurrency,
+            allow_http=self._allow_http,
         )
-        # The endpoint may also come from AWS_ENDPOINT_URL_DYNAMODB or the AWS configuration file.
-        resolve_settings(endpoint=client.meta.endpoint_url, allow_http=self._allow_http)
         client.meta.events.register("before-parse.dynamodb", _read_body)
         return client
 
-    def _config(self) -> Config:
-        return Config(
-            connect_timeout=self._timeout,
-            read_timeout=self._timeout,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            parameter_validation=False,
-            # Single requests travel in the callers' own threads, which nobody has counted.
-            max_pool_connections=self._max_concurrency + _SPARE_CONNECTIONS,
-            # What is meant for this machine must not leave it by way of HTTP_PROXY.
-            proxies={} if self._settings.stand_in_credentials else None,
-        )
+
+def make_client(
+    settings: Settings, *, timeout: float, max_concurrency: int, allow_http: bool
+) -> tuple[Any, Any]:
+    """A session of our own and its client. Raises ConfigurationError for plain http far away."""
+    session = botocore.session.Session()
+    if settings.stand_in_credentials:
+        _stand_in(session)
+    config = Config(
+        connect_timeout=timeout,
+        read_timeout=timeout,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        parameter_validation=False,
+        # Single requests travel in the callers' own threads, which nobody has counted.
+        max_pool_connections=max_concurrency + SPARE_CONNECTIONS,
+        # What is meant for this machine must not leave it by way of HTTP_PROXY.
+        proxies={} if settings.stand_in_credentials else None,
+    )
+    client = session.create_client(
+        "dynamodb", region_name=settings.region, endpoint_url=settings.endpoint, config=config
+    )
+    # The endpoint may also come from AWS_ENDPOINT_URL_DYNAMODB or the AWS configuration file.
+    resolve_settings(endpoint=client.meta.endpoint_url, allow_http=allow_http)
+    return session, client
 
 
 def _stand_in(session: Any) -> None:
@@ -117,7 +117,8 @@ def _read_body(
     the caller, and botocore finds an empty object where a good reply was.
     """
     status, body = response_dict["status_code"], response_dict["body"]
-    _check_sum(response_dict["headers"], body)
+    headers = response_dict["headers"]
+    check_sum(headers.get("x-amz-crc32"), headers.get("content-encoding"), body)
     content = _json_object(body)
     if status >= 500 and content is None:
         response_dict["body"] = b""  # an HTML page: botocore then reports the bare status
@@ -127,15 +128,6 @@ def _read_body(
         customized_response_dict.update(content)
         customized_response_dict[_READ_BY_US] = True
         response_dict["body"] = b"{}"
-
-
-def _check_sum(headers: Mapping[str, str], body: bytes) -> None:
-    """Compare `x-amz-crc32`; of a body that was encoded on its way nobody knows the sum."""
-    expected = headers.get("x-amz-crc32")
-    if expected is None or headers.get("content-encoding", "identity") != "identity":
-        return
-    if expected.strip() != str(crc32(body)):
-        raise GarbledReplyError("the body does not match its x-amz-crc32")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -151,16 +143,5 @@ def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any])
     metadata = body.pop(_METADATA, {})
     if not body.pop(_READ_BY_US, False):  # somebody answered in place of the network
         body = with_text(body)
-    promised = _promised(operation, request)
-    if promised is not None and promised not in body:
-        raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
+    check_promised(operation, request, body)
     return Reply(body=body, request_id=metadata.get("RequestId"))
-
-
-def _promised(operation: str, request: Mapping[str, Any]) -> str | None:
-    """The member without which a reply to this request cannot be whole."""
-    if operation in ("Query", "Scan"):
-        return "Count" if request.get("Select") == "COUNT" else "Items"
-    if operation == "UpdateItem" and request.get("ReturnValues") == "ALL_NEW":
-        return "Attributes"
-    return _PROMISED.get(operation)

@@ -146,17 +146,33 @@ def classify_error(
     )
 
 
+def classify_response(response: Mapping[str, Any]) -> Failure:
+    """The failure in an error response of the form that botocore gives it."""
+    details = response.get("Error", {})
+    metadata = response.get("ResponseMetadata", {})
+    item = response.get("Item")
+    return classify_error(
+        str(details.get("Code") or "Unknown"),
+        metadata.get("HTTPStatusCode"),
+        details.get("Message") or response.get("Message") or "",
+        item=None if item is None else with_text(item),
+        reasons=[_reason(reason) for reason in response.get("CancellationReasons") or ()],
+        request_id=metadata.get("RequestId"),
+    )
+
+
 def classify_exception(error: Exception) -> Failure:
     """The failure that an exception of botocore, or of the network beneath it, stands for."""
     if isinstance(error, aws.ClientError):
-        return _classify_response(error.response)
-    kind, again, applied_maybe = _verdict_of_exception(error)
+        return classify_response(error.response)
+    return failure_of(_verdict_of_exception(error), type(error).__name__, str(error))
+
+
+def failure_of(verdict: Verdict, code: str, message: str) -> Failure:
+    """The failure of a request to which the service gave no answer."""
+    kind, again, applied_maybe = verdict
     return Failure(
-        kind=kind,
-        code=type(error).__name__,
-        again=again,
-        applied_maybe=applied_maybe,
-        message=str(error),
+        kind=kind, code=code, again=again, applied_maybe=applied_maybe, message=message
     )
 
 
@@ -202,20 +218,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _classify_response(response: Mapping[str, Any]) -> Failure:
-    details = response.get("Error", {})
-    metadata = response.get("ResponseMetadata", {})
-    item = response.get("Item")
-    return classify_error(
-        str(details.get("Code") or "Unknown"),
-        metadata.get("HTTPStatusCode"),
-        details.get("Message") or response.get("Message") or "",
-        item=None if item is None else with_text(item),
-        reasons=[_reason(reason) for reason in response.get("CancellationReasons") or ()],
-        request_id=metadata.get("RequestId"),
-    )
 
 
 def _reason(reason: Mapping[str, Any]) -> Reason:

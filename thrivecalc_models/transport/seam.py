@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from thrivecalc_models.operations import Result
+
+Request = tuple[int, str, dict[str, Any]]
+"""A number to tell it by, DynamoDB's name for the operation, and its JSON."""
 
 
 class Transport(Protocol):
@@ -12,7 +16,7 @@ class Transport(Protocol):
 
     `operation` is DynamoDB's name ("GetItem"), `request` its JSON with binary values as base64
     text. It never raises for what the service or the network does: that is a `Failure`. It never
-    tries twice. Safe to call from several threads.
+    tries twice what may have been applied. Safe to call from several threads.
     """
 
     name: str
@@ -20,3 +24,15 @@ class Transport(Protocol):
     def send(self, operation: str, request: dict[str, Any]) -> Result: ...
 
     def close(self) -> None: ...
+
+
+class SendMany(Protocol):
+    """What a transport may offer as `send_many`: several requests in flight by one thread.
+
+    `requests` is asked for the next one whenever fewer than `limit` are in flight; once it has
+    ended, the generator does when all that was started has. Results come as requests end.
+    """
+
+    def __call__(
+        self, requests: Iterable[Request], limit: int
+    ) -> Iterator[tuple[int, Result]]: ...

@@ -147,14 +147,13 @@ _NO_REPLY = Failure(kind=Kind.UNAVAILABLE, code="NoReply", applied_maybe=True)
 
 def _doubt_about(record: UserRecord) -> Doubt | None:
     """The record's write of unknown outcome: a method's own, else what a unit of work left."""
-    doubt = record._doubt
-    if doubt is None and record._attempt is not None:
-        write = _write_of_unit(record, record._attempt)
-        key = record._attempt.write.key
-        doubt = Doubt(write, key, record._state.stored, _NO_REPLY)
-    if doubt is None or doubt.over is not record._state.stored:
+    doubt, attempt = record._doubt, record._attempt
+    key, over = writing.key_of(record), record._state.stored
+    if doubt is not None and doubt.over is over and doubt.key == key:
+        return doubt
+    if attempt is None or attempt.write.key != key:
         return None
-    return doubt if doubt.key == writing.key_of(record) else None
+    return Doubt(_write_of_unit(record, attempt), key, over, _NO_REPLY)
 
 
 def _write_of_unit(record: UserRecord, attempt: PendingWrite) -> Write:

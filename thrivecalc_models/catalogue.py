@@ -1,0 +1,189 @@
+"""The registered types, as descriptions of them in other languages need them: named, in order."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.codec import Origins
+from thrivecalc_models.codec.values import Encoding, encode
+from thrivecalc_models.payloads import Field, fields_of
+from thrivecalc_models.payloads.kinds import DictOf, Kind, ListOf, Nested, Optional
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.wire import AttributeValue, parse_number
+
+
+@attrs.frozen
+class RecordType:
+    """A registered type: its `dataType`, and the names of its record and payload classes."""
+
+    data_type: str
+    name: str
+    payload: str | None
+    doc: str
+
+
+@attrs.frozen
+class PayloadType:
+    """A payload class, of a record or nested in another one."""
+
+    name: str
+    cls: type
+    fields: tuple[Field, ...]
+    doc: str
+
+
+@attrs.frozen
+class Catalogue:
+    """Every registered type in the order of `dataType`, and every payload class that they hold."""
+
+    records: tuple[RecordType, ...]
+    payloads: tuple[PayloadType, ...]
+
+    def name_of(self, payload_class: type) -> str:
+        return next(each.name for each in self.payloads if each.cls is payload_class)
+
+
+def catalogue(*, reserved: Iterable[str] = ()) -> Catalogue:
+    """The types that are registered now.
+
+    No two have the same name, nor one that is `reserved`: of classes of one name, those that were
+    defined later have a number behind it.
+    """
+    classes = _registered()
+    payload_classes = _reachable(each.payload_class() for each in classes)
+    names = _Names(reserved)
+    record_names = {each: names.give(each.__name__) for each in classes}
+    payload_names = {each: names.give(each.__name__) for each in payload_classes}
+    records = [
+        RecordType(
+            data_type=str(each.own_data_type()),
+            name=name,
+            payload=None if (held := each.payload_class()) is None else payload_names[held],
+            doc=_doc(each),
+        )
+        for each, name in record_names.items()
+    ]
+    return Catalogue(
+        records=tuple(sorted(records, key=lambda each: each.data_type)),
+        payloads=tuple(
+            PayloadType(name=name, cls=each, fields=fields_of(each), doc=_doc(each))
+            for each, name in payload_names.items()
+        ),
+    )
+
+
+def defaults_of(payload_class: type) -> dict[str, Any]:
+    """What absent fields read as, by wire name, as JSON values.
+
+    Without those that read as None, or as an empty set, which is never stored, and without those
+    that a function makes, which may differ each time.
+    """
+    given = [each for each in attrs.fields(payload_class) if each.init]
+    return {
+        field.wire_name: as_json(_default_form(field))
+        for attribute, field in zip(given, fields_of(payload_class), strict=True)
+        if _is_fixed(attribute.default) and field.default() not in (None, set())
+    }
+
+
+def as_json(form: AttributeValue) -> Any:
+    """A stored value as JSON has it: sets are arrays, bytes are base64 text."""
+    ((tag, content),) = form.items()
+    match tag:
+        case "N":
+            number = parse_number(content)
+            return int(number) if number == int(number) else float(number)
+        case "NS":
+            return [as_json({"N": text}) for text in content]
+        case "NULL":
+            return None
+        case "M":
+            return {name: as_json(inner) for name, inner in content.items()}
+        case "L":
+            return [as_json(inner) for inner in content]
+    return content
+
+
+def _is_fixed(default: Any) -> bool:
+    made = isinstance(default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
+    return default.factory in (list, dict) if made else default is not attrs.NOTHING
+
+
+def _default_form(field: Field) -> AttributeValue:
+    return encode(
+        field.kind,
+        field.default(),
+        field.wire_name,
+        Origins(),
+        encoding=Encoding(js_safe=False),
+    )
+
+
+def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
+    """Read the command line, and import the modules that it names, so that their types register."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module that defines types of your own, such as my_service.types; may be repeated",
+    )
+    for module in parser.parse_args(arguments).modules:
+        importlib.import_module(module)
+
+
+def _registered() -> list[type[UserRecord]]:
+    """The record classes that have a type, in the order of their definition."""
+    classes = UserRecord.data_type.get_registered_subclasses(UserRecord)
+    return [each for each in classes if each.own_data_type() is not None]
+
+
+def _reachable(roots: Iterable[type | None]) -> list[type]:
+    """The classes and what is nested in them, each once, those nested behind those they are in."""
+    found: list[type] = []
+
+    def visit(payload_class: type | None) -> None:
+        if payload_class is None or payload_class in found:
+            return
+        found.append(payload_class)
+        for field in fields_of(payload_class):
+            visit(_nested(field.kind))
+
+    for root in roots:
+        visit(root)
+    return found
+
+
+def _nested(kind: Kind) -> type | None:
+    match kind:
+        case Nested(payload_class):
+            return payload_class
+        case Optional(inner) | ListOf(inner) | DictOf(inner):
+            return _nested(inner)
+    return None
+
+
+class _Names:
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self._taken = set(reserved)
+
+    def give(self, name: str) -> str:
+        free, number = name, 2
+        while free in self._taken:
+            free, number = f"{name}{number}", number + 1
+        self._taken.add(free)
+        return free
+
+
+def _doc(cls: type) -> str:
+    """The class's own docstring; attrs writes none."""
+    own = cls.__dict__.get("__doc__")
+    return inspect.cleandoc(own) if own else ""

@@ -1,0 +1,187 @@
+"""The registered types as JSON Schema 2020-12, one document with a definition of each.
+
+    python -m thrivecalc_models.json_schema > records.schema.json
+    python -m thrivecalc_models.json_schema --import my_service.types > records.schema.json
+
+It describes a record as JSON: sets are arrays, bytes are base64 text. The whole document takes any
+record, and holds those of registered types to their definitions under `$defs`. What is undeclared
+is allowed everywhere, as in the table. Validators check `date` and `date-time` where they are told to
+assert formats. That `recordKey` is `dataType#recordId` is checked as far as a schema can compare.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from thrivecalc_models.catalogue import (
+    Catalogue,
+    PayloadType,
+    RecordType,
+    catalogue,
+    defaults_of,
+    parse_arguments,
+)
+from thrivecalc_models.payloads import Field, kinds
+
+Schema = dict[str, Any]
+
+MAX_SAFE_INTEGER = 2**53 - 1
+MAX_TTL = 253_402_300_799  # 9999-12-31T23:59:59Z
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
+_ENVELOPE = "RecordEnvelope"
+_NUMBER = {"minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER}
+
+
+def document() -> Schema:
+    """The schema, for all types that are registered now."""
+    types = catalogue(reserved=[_ENVELOPE])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "UserRecord",
+        "description": "A record of any type; one of a known type has the data of that type.",
+        "type": "object",
+        "$ref": _reference(_ENVELOPE),
+        "allOf": [
+            {
+                "if": {
+                    "type": "object",
+                    "properties": {"dataType": {"const": each.data_type}},
+                    "required": ["dataType"],
+                },
+                "then": {"$ref": _reference(each.name)},
+            }
+            for each in types.records
+        ],
+        "$defs": {
+            _ENVELOPE: _envelope(),
+            **{each.name: _record(each) for each in types.records},
+            **{each.name: _payload(each, types) for each in types.payloads},
+        },
+    }
+
+
+def _envelope() -> Schema:
+    text = {"type": "string", "minLength": 1}
+    stamp = {"type": "string", "format": "date-time", "pattern": _TIMESTAMP}
+    seconds = {
+        "description": "When DynamoDB may remove the record, in Unix seconds.",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_TTL,
+    }
+    return {
+        "description": "What every record has around its data.",
+        "type": "object",
+        "properties": {
+            "userId": text,
+            "recordKey": {"type": "string", "pattern": "^[^#]+#"},
+            "dataType": {"type": "string", "pattern": "^[^#]+$"},
+            "recordId": text,
+            "data": {"type": "object"},
+            "createdAt": stamp,
+            "updatedAt": stamp,
+            "ttl": seconds,
+        },
+        "required": [
+            "userId",
+            "recordKey",
+            "dataType",
+            "recordId",
+            "data",
+            "createdAt",
+            "updatedAt",
+        ],
+    }
+
+
+def _record(record: RecordType) -> Schema:
+    data = {"type": "object"} if record.payload is None else {"$ref": _reference(record.payload)}
+    return _described(record.doc) | {
+        "type": "object",
+        "$ref": _reference(_ENVELOPE),
+        "properties": {
+            "recordKey": {"type": "string", "pattern": f"^{_literal(record.data_type)}#"},
+            "dataType": {"const": record.data_type},
+            "data": data,
+        },
+    }
+
+
+def _payload(payload: PayloadType, types: Catalogue) -> Schema:
+    defaults = defaults_of(payload.cls)
+    properties = {}
+    for field in payload.fields:
+        schema = _of_field(field, types)
+        if field.wire_name in defaults:
+            schema = schema | {"default": defaults[field.wire_name]}
+        properties[field.wire_name] = schema
+    required = [field.wire_name for field in payload.fields if field.required]
+    return _described(payload.doc) | {
+        "type": "object",
+        "properties": properties,
+        **({"required": required} if required else {}),
+    }
+
+
+def _of_field(field: Field, types: Catalogue) -> Schema:
+    kind = field.kind
+    if isinstance(kind, kinds.Anything):
+        return {"not": {"type": "null"}} if field.required else {}
+    if field.required or isinstance(kind, kinds.Optional):
+        return _of_kind(kind, types)
+    return _of_kind(kinds.Optional(kind), types)
+
+
+def _of_kind(kind: kinds.Kind, types: Catalogue) -> Schema:
+    match kind:
+        case kinds.Text():
+            return {"type": "string"}
+        case kinds.Integer():
+            return {"type": "integer", **_NUMBER}
+        case kinds.AmountKind():
+            return {"type": "number", **_NUMBER}
+        case kinds.Boolean():
+            return {"type": "boolean"}
+        case kinds.Date():
+            return {"type": "string", "format": "date"}
+        case kinds.DateTime():
+            return {"type": "string", "format": "date-time"}
+        case kinds.Binary():
+            return {"type": "string", "contentEncoding": "base64"}
+        case kinds.SetOfText():
+            return {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+        case kinds.ListOf(element):
+            return {"type": "array", "items": _of_kind(element, types)}
+        case kinds.DictOf(element):
+            return {"type": "object", "additionalProperties": _of_kind(element, types)}
+        case kinds.Nested(payload_class):
+            return {"$ref": _reference(types.name_of(payload_class))}
+        case kinds.Optional(inner):
+            return {"anyOf": [_of_kind(inner, types), {"type": "null"}]}
+        case kinds.Anything():
+            return {}
+
+
+def _described(doc: str) -> Schema:
+    return {"description": doc} if doc else {}
+
+
+def _reference(name: str) -> str:
+    return f"#/$defs/{name}"
+
+
+def _literal(text: str) -> str:
+    """The text as a regular expression of ECMAScript, which knows fewer escapes than Python."""
+    return re.sub(r"([\^$\\.*+?()\[\]{}|/])", r"\\\1", text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parse_arguments("Print the registered types as JSON Schema 2020-12.", arguments)
+    print(json.dumps(document(), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

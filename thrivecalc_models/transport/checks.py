@@ -1,0 +1,41 @@
+"""What a reply must be, whichever way it came: whole, unchanged, and an answer to its request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+from thrivecalc_models.transport.failures import GarbledReplyError
+
+_PROMISED = {
+    "BatchGetItem": "Responses",
+    "BatchWriteItem": "UnprocessedItems",
+    "CreateTable": "TableDescription",
+    "DescribeTable": "Table",
+    "TransactGetItems": "Responses",
+    "UpdateTable": "TableDescription",
+}
+
+
+def check_sum(expected: str | None, encoding: str | None, body: bytes) -> None:
+    """Compare `x-amz-crc32`; of a body that was encoded on its way nobody knows the sum."""
+    if expected is None or encoding not in (None, "identity"):
+        return
+    if expected.strip() != str(crc32(body)):
+        raise GarbledReplyError("the body does not match its x-amz-crc32")
+
+
+def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Refuse a reply that lacks the member without which it cannot be whole."""
+    promised = _promised(operation, request)
+    if promised is not None and promised not in body:
+        raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
+
+
+def _promised(operation: str, request: Mapping[str, Any]) -> str | None:
+    if operation in ("Query", "Scan"):
+        return "Count" if request.get("Select") == "COUNT" else "Items"
+    if operation == "UpdateItem" and request.get("ReturnValues") == "ALL_NEW":
+        return "Attributes"
+    return _PROMISED.get(operation)

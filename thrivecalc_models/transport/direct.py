@@ -1,0 +1,197 @@
+"""The direct transport: libcurl and orjson, for a fraction of the work of botocore's pipeline.
+
+botocore still says where requests go and with which credentials; see `direct_route`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+import orjson
+
+from thrivecalc_models.operations.replies import Failure, Result
+from thrivecalc_models.table import Settings
+from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
+from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
+from thrivecalc_models.transport.direct_replies import (
+    fields_of,
+    result_of,
+    server_time,
+    transfer_failure,
+)
+from thrivecalc_models.transport.direct_route import Route, find_route
+from thrivecalc_models.transport.failures import classify_exception
+from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.seam import Request
+
+_SKEW_THAT_MATTERS = 240.0  # seconds; AWS takes a signature that is up to five minutes off
+
+
+class DirectTransport:
+    """Requests straight to the service, signed here, over connections kept open.
+
+    `timeout` is in seconds, for all of a request. The connections are made by the first requests of
+    each process; after `close()` the next request makes others.
+    """
+
+    name = "direct"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float,
+        max_concurrency: int,
+        allow_http: bool = False,
+    ) -> None:
+        def open_lanes() -> _Lanes:
+            route = find_route(
+                settings,
+                timeout=timeout,
+                max_concurrency=max_concurrency,
+                allow_http=allow_http,
+            )
+            return _Lanes(route, timeout, max_concurrency)
+
+        self._lanes: PerProcess[_Lanes] = PerProcess(open_lanes)
+
+    def send(self, operation: str, request: dict[str, Any]) -> Result:
+        try:
+            lanes = self._lanes.get()
+            lane = lanes.take()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+            return _nothing_sent(error)
+        try:
+            handle = lane.handle()
+            handle.begin(0, operation, request)
+            result = lanes.start(lane, handle)
+            while result is None:
+                for ended in lane.wait():
+                    result = lanes.result(lane, *ended)
+        except BaseException:
+            lane.close()
+            raise
+        lanes.give_back(lane)
+        return result
+
+    def send_many(self, requests: Iterable[Request], limit: int) -> Iterator[tuple[int, Result]]:
+        """Keep up to `limit` requests in flight; each one's number with its result, as they end."""
+        source = iter(requests)
+        try:
+            lanes = self._lanes.get()
+            lane = lanes.take()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+            failure: Failure | None = _nothing_sent(error)
+            for number, _, _ in source:
+                yield number, failure
+            return
+        flying = 0
+        try:
+            while True:
+                while flying < limit and (wanted := next(source, None)) is not None:
+                    handle = lane.handle()
+                    handle.begin(*wanted)
+                    failure = lanes.start(lane, handle)
+                    if failure is None:
+                        flying += 1
+                    else:
+                        yield handle.tag, failure
+                if not flying:
+                    break
+                for ended in lane.wait():
+                    tag = ended[0].tag
+                    result = lanes.result(lane, *ended)
+                    if result is not None:
+                        flying -= 1
+                        yield tag, result
+        except BaseException:
+            lane.close()
+            raise
+        lanes.give_back(lane)
+
+    def close(self) -> None:
+        lanes = self._lanes.take()
+        if lanes is not None:
+            lanes.close()
+
+
+class _Lanes:
+    """All connections of a process; a thread takes a lane and gives it back."""
+
+    def __init__(self, route: Route, timeout: float, max_concurrency: int) -> None:
+        self._route = route
+        self._timeout = timeout
+        self._max_concurrency = max_concurrency
+        self._headers = fixed_headers(route)
+        self._free: list[Lane] = []
+        self._closed = False
+        self._skew = 0.0
+
+    def take(self) -> Lane:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Lane(self._route, self._timeout, self._max_concurrency)
+
+    def give_back(self, lane: Lane) -> None:
+        if self._closed or len(self._free) >= self._max_concurrency + SPARE_CONNECTIONS:
+            lane.close()
+        else:
+            self._free.append(lane)
+
+    def close(self) -> None:
+        """Close what is free, and what is given back from now on."""
+        self._closed = True
+        while self._free:
+            self._free.pop().close()
+
+    def start(self, lane: Lane, handle: Handle) -> Failure | None:
+        """Sign and start the handle's request. A failure means that it was not started."""
+        try:
+            self._load(handle)
+            lane.start(handle)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+            lane.put_back(handle)
+            return _nothing_sent(error)
+        return None
+
+    def result(self, lane: Lane, handle: Handle, code: int, text: str) -> Result | None:
+        """What an ended request came to; None where it is on its way again with a better time."""
+        if code:
+            failure = transfer_failure(code, text, begun=handle.begun)
+            lane.put_back(handle)
+            return failure
+        fields = fields_of(handle.lines)
+        result = result_of(
+            handle.operation, handle.request, handle.status, fields, handle.body()
+        )
+        if self._clock_was_wrong(handle, server_time(result, fields)):
+            return self.start(lane, handle)
+        lane.put_back(handle)
+        return result
+
+    def _load(self, handle: Handle) -> None:
+        body = orjson.dumps(handle.request)
+        skew = self._skew
+        signed = self._route.signer.headers(
+            handle.operation, body, self._route.credentials(), time.time() + skew
+        )
+        handle.load(body, self._headers + signed, skew)
+
+    def _clock_was_wrong(self, handle: Handle, server: float | None) -> bool:
+        """Adopt the service's clock, once a request: what it refused for its time was not applied."""
+        if server is None or handle.tried:
+            return False
+        skew = server - time.time()
+        if abs(skew - handle.skew) < _SKEW_THAT_MATTERS:
+            return False
+        handle.tried = True
+        self._skew = skew
+        return True
+
+
+def _nothing_sent(error: Exception) -> Failure:
+    return attrs.evolve(classify_exception(error), applied_maybe=False)

@@ -1,0 +1,189 @@
+"""Connections that libcurl keeps open, and requests on them, for one thread at a time.
+
+libcurl sends a request a second time, without saying so, where a kept connection breaks before the
+first byte of the reply, although the first may have been applied. It cannot where it gets the body
+from a function that does not go back to its beginning, which is why there is one here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from contextlib import suppress
+from io import BytesIO
+from typing import Any, Final
+
+import pycurl
+
+from thrivecalc_models.transport.direct_route import Route
+from thrivecalc_models.transport.signing import CONTENT_TYPE
+
+MAX_REPLY_BYTES: Final = 128 * 2**20
+"""DynamoDB returns up to 16 MB of items; their JSON is at most some seven times as long."""
+
+_LONGEST_WAIT = 1.0  # seconds in which no Python code runs that could notice a signal
+_NAP = 0.0005  # where select() cannot watch: file descriptors above 1023
+_MIN_LIBCURL = 0x080400  # from here on a reply of unknown length is bounded, too
+
+if pycurl.version_info()[2] < _MIN_LIBCURL:
+    raise ImportError("libcurl 8.4 or later is needed")
+
+
+class Handle:
+    """One request at a time, and what came back."""
+
+    __slots__ = ("curl", "lines", "operation", "parts", "request", "skew", "tag", "tried")
+
+    def __init__(self, route: Route, timeout: float) -> None:
+        self.lines: list[bytes] = []
+        self.parts: list[bytes] = []
+        self.curl = _make_curl(route, timeout)
+        self.curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self.parts.append)
+
+    def begin(self, tag: int, operation: str, request: dict[str, Any]) -> None:
+        self.tag, self.operation, self.request = tag, operation, request
+        self.tried = False
+
+    def load(self, body: bytes, headers: list[str], skew: float) -> None:
+        """Get ready to send these; `skew` is what their signature added to our clock."""
+        self.lines.clear()
+        self.parts.clear()
+        self.skew = skew
+        curl = self.curl
+        curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.POSTFIELDSIZE, len(body))
+        curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
+
+    @property
+    def status(self) -> int:
+        return int(self.curl.getinfo(pycurl.RESPONSE_CODE))
+
+    def body(self) -> bytes:
+        """What came back, for once: a spare handle holds no reply."""
+        whole = b"".join(self.parts)
+        self.parts.clear()
+        return whole
+
+    @property
+    def begun(self) -> bool:
+        """Whether the request was begun to be sent. On no connection, nothing was."""
+        return bool(self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
+
+
+Ended = list[tuple[Handle, int, str]]
+"""Requests that have ended, with libcurl's error code and its text; 0 is success."""
+
+
+class Lane:
+    """Some requests in flight, and the connections they keep."""
+
+    def __init__(self, route: Route, timeout: float, connections: int) -> None:
+        self._route = route
+        self._timeout = timeout
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._spare: list[Handle] = []
+        self._flying: dict[pycurl.Curl, Handle] = {}
+        _LANES.add(self)
+
+    def handle(self) -> Handle:
+        return self._spare.pop() if self._spare else Handle(self._route, self._timeout)
+
+    def start(self, handle: Handle) -> None:
+        self._multi.add_handle(handle.curl)
+        self._flying[handle.curl] = handle
+
+    def wait(self) -> Ended:
+        """Until at least one request has ended."""
+        multi = self._multi
+        while True:
+            multi.perform()
+            left, good, bad = multi.info_read()
+            if good or bad:
+                break
+            milliseconds = multi.timeout()
+            seconds = _LONGEST_WAIT if milliseconds < 0 else milliseconds / 1000
+            if seconds and multi.select(min(seconds, _LONGEST_WAIT)) == 0:
+                time.sleep(_NAP)
+        ended: Ended = [(self._landed(curl), 0, "") for curl in good]
+        ended += [(self._landed(curl), code, text) for curl, code, text in bad]
+        return ended
+
+    def put_back(self, handle: Handle) -> None:
+        """Keep a handle whose request has ended, for the next one."""
+        self._spare.append(handle)
+
+    def close(self) -> None:
+        """Close all connections; what is in flight is given up."""
+        for curl in self._flying:
+            with suppress(pycurl.error):  # an interrupt may have come between two of our steps
+                self._multi.remove_handle(curl)
+            curl.close()
+        self._flying.clear()
+        for handle in self._spare:
+            handle.curl.close()
+        self._spare.clear()
+        self._multi.close()
+
+    def _landed(self, curl: pycurl.Curl) -> Handle:
+        self._multi.remove_handle(curl)
+        return self._flying.pop(curl)
+
+
+def fixed_headers(route: Route) -> list[str]:
+    """Headers of every request. Without the empty ones libcurl would add its own."""
+    return [
+        f"Host: {route.signer.host}",
+        f"Content-Type: {CONTENT_TYPE}",
+        "Accept-Encoding: identity",
+        "Accept:",
+        "Expect:",
+    ]
+
+
+def _make_curl(route: Route, timeout: float) -> pycurl.Curl:
+    curl = pycurl.Curl()
+    milliseconds = max(1, round(timeout * 1000))
+    for option, value in (
+        (pycurl.URL, route.url),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.POST, 1),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+        (pycurl.USERAGENT, route.user_agent),
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.CONNECTTIMEOUT_MS, milliseconds),
+        (pycurl.TIMEOUT_MS, milliseconds),
+        (pycurl.BUFFERSIZE, 512 * 1024),
+        (pycurl.MAXFILESIZE_LARGE, MAX_REPLY_BYTES),
+        (pycurl.PROXY, route.proxy or ""),  # "": none, whatever the environment says
+        (pycurl.NOPROXY, ""),  # botocore has looked at NO_PROXY already
+        (pycurl.SSL_VERIFYPEER, 1),
+        (pycurl.SSL_VERIFYHOST, 2),
+        (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+        (pycurl.CAINFO, route.ca_file),
+        (pycurl.PROXY_CAINFO, route.ca_file),
+    ):
+        curl.setopt(option, value)
+    # Some builds trust the system's directory besides the given file.
+    curl.unsetopt(pycurl.CAPATH)
+    curl.unsetopt(pycurl.PROXY_CAPATH)
+    return curl
+
+
+# --- after a fork ---------------------------------------------------------------------------------
+
+_LANES: weakref.WeakSet[Lane] = weakref.WeakSet()
+
+
+def _abandon() -> None:
+    """In a child: never free the parent's connections. To close one says goodbye to its server."""
+    import ctypes
+
+    for lane in _LANES:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(lane))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon)

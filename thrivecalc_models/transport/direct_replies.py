@@ -1,0 +1,128 @@
+"""What a transfer by libcurl amounts to: a reply, or a failure classified as botocore's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import orjson
+import pycurl
+
+from thrivecalc_models.operations.replies import Failure, Kind, Reply, Result
+from thrivecalc_models.transport.checks import check_promised, check_sum
+from thrivecalc_models.transport.failures import (
+    LOST,
+    NEVER_SENT,
+    NOT_TRUSTED,
+    GarbledReplyError,
+    classify_exception,
+    classify_response,
+    failure_of,
+)
+
+Fields = dict[bytes, bytes]
+
+_UNTRUSTED: Final = {
+    pycurl.E_PEER_FAILED_VERIFICATION,
+    pycurl.E_SSL_CACERT_BADFILE,
+    pycurl.E_SSL_ISSUER_ERROR,
+    pycurl.E_SSL_INVALIDCERTSTATUS,
+    pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
+}
+_BEFORE = {
+    pycurl.E_OPERATION_TIMEDOUT: "ConnectTimeoutError",
+    pycurl.E_SSL_CONNECT_ERROR: "SSLError",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "ProxyConnectionError",
+    pycurl.E_RECV_ERROR: "ProxyConnectionError",  # a proxy that refuses to connect
+}
+_AFTER = {
+    pycurl.E_OPERATION_TIMEDOUT: "ReadTimeoutError",
+    pycurl.E_FILESIZE_EXCEEDED: "GarbledReplyError",
+    pycurl.E_PARTIAL_FILE: "IncompleteReadError",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "GarbledReplyError",
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: "GarbledReplyError",
+}
+
+
+def fields_of(lines: Sequence[bytes]) -> Fields:
+    """The header fields, by lower-case name, of the last of the responses to one request.
+
+    Earlier ones are a proxy's, and those that only say "continue".
+    """
+    fields: Fields = {}
+    for line in lines:
+        if line.startswith(b"HTTP/"):
+            fields.clear()
+        else:
+            name, _, value = line.partition(b":")
+            fields[name.lower()] = value.strip()
+    return fields
+
+
+def result_of(
+    operation: str, request: dict[str, Any], status: int, fields: Fields, body: bytes
+) -> Result:
+    """What a whole HTTP response means."""
+    try:
+        if b"x-amz-crc32" in fields:
+            encoding = fields.get(b"content-encoding", b"identity")
+            check_sum(fields[b"x-amz-crc32"].decode(), encoding.decode(), body)
+        identity = fields.get(b"x-amzn-requestid")
+        request_id = None if identity is None else identity.decode()
+        content = _json_object(body)
+        if status >= 300:
+            return _refusal(content, status, request_id)
+        if content is None:
+            raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+        if None in content.values():
+            content = {name: value for name, value in content.items() if value is not None}
+        check_promised(operation, request, content)
+    except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
+        return classify_exception(error)
+    return Reply(body=content, request_id=request_id)
+
+
+def transfer_failure(code: int, message: str, *, begun: bool) -> Failure:
+    """What libcurl's error `code` means; `begun` says whether a request was begun to be sent."""
+    if begun:
+        return failure_of(LOST, _AFTER.get(code, "ConnectionClosedError"), message)
+    if code in _UNTRUSTED:
+        return failure_of(NOT_TRUSTED, "SSLError", message)
+    return failure_of(NEVER_SENT, _BEFORE.get(code, "EndpointConnectionError"), message)
+
+
+def server_time(failure: Result, fields: Fields) -> float | None:
+    """The service's clock in Unix seconds, where it may have refused a request for its time."""
+    if not (isinstance(failure, Failure) and failure.kind is Kind.CREDENTIALS):
+        return None
+    try:
+        return parsedate_to_datetime(fields[b"date"].decode()).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None) -> Failure:
+    if content is None and status < 500:
+        raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+    content = content or {}
+    code = str(content.get("__type") or status).partition(":")[0].rpartition("#")[2]
+    return classify_response(
+        {
+            "Error": {
+                "Code": code,
+                "Message": content.get("message") or content.get("Message"),
+            },
+            "ResponseMetadata": {"RequestId": request_id, "HTTPStatusCode": status},
+            "Item": content.get("Item"),
+            "CancellationReasons": content.get("CancellationReasons"),
+        }
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = orjson.loads(body)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,138 @@
+"""Signature Version 4 for the one kind of request that DynamoDB takes: a POST of JSON.
+
+Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. botocore's
+SigV4Auth is the oracle of the tests. What stays the same all day is computed once a day.
+"""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from hmac import digest
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+import attrs
+from botocore.utils import normalize_url_path
+
+from thrivecalc_models.errors import ConfigurationError
+
+CONTENT_TYPE = "application/x-amz-json-1.0"
+TARGET = "DynamoDB_20120810."
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Credentials(Protocol):
+    """What botocore calls frozen credentials."""
+
+    @property
+    def access_key(self) -> str: ...
+    @property
+    def secret_key(self) -> str: ...
+    @property
+    def token(self) -> str | None: ...
+
+
+@attrs.frozen
+class _Day:
+    """What all signatures of a day have in common, with the same credentials."""
+
+    credentials: Credentials
+    date: str
+    key: bytes = attrs.field(repr=False)
+    scope: str
+    authorization: str
+    token_line: str
+    token_headers: tuple[str, ...] = attrs.field(repr=False)
+
+
+class Signer:
+    """Signs requests to one URL; safe to share between threads."""
+
+    def __init__(self, url: str, *, region: str, service: str = "dynamodb") -> None:
+        self.host = host_of(url)
+        path = quote(normalize_url_path(urlsplit(url).path), safe="/~")
+        self._scope = f"{region}/{service}/aws4_request"
+        self._before_date = (
+            f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self.host}\nx-amz-date:"
+        )
+        self._second = (-1, "")
+        self._day: _Day | None = None
+
+    def headers(
+        self, operation: str, body: bytes, credentials: Credentials, now: float
+    ) -> list[str]:
+        """The headers of a request at a time in Unix seconds, the signature among them."""
+        stamp = self._stamp(int(now))
+        day = self._day
+        if day is None or day.credentials != credentials or not stamp.startswith(day.date):
+            day = self._day = self._new_day(credentials, stamp[:8])
+        target = TARGET + operation
+        canonical = (
+            f"{self._before_date}{stamp}\n{day.token_line}x-amz-target:{target}\n\n"
+            f"{_names(day.token_line)}\n{sha256(body).hexdigest()}"
+        )
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{day.scope}\n{sha256(canonical.encode()).hexdigest()}"
+        signature = digest(day.key, text.encode(), "sha256").hex()
+        return [
+            f"X-Amz-Date: {stamp}",
+            f"X-Amz-Target: {target}",
+            f"{day.authorization}{signature}",
+            *day.token_headers,
+        ]
+
+    def _stamp(self, second: int) -> str:
+        seen = self._second
+        if seen[0] != second:
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            seen = self._second = (second, stamp)
+        return seen[1]
+
+    def _new_day(self, credentials: Credentials, date: str) -> _Day:
+        key = f"AWS4{credentials.secret_key}".encode()
+        for part in (date, *self._scope.split("/")):
+            key = digest(key, part.encode(), "sha256")
+        token = credentials.token
+        _check(credentials.access_key, token or "")
+        token_line = f"x-amz-security-token:{_folded(token)}\n" if token else ""
+        scope = f"{date}/{self._scope}"
+        return _Day(
+            credentials,
+            date,
+            key,
+            scope,
+            f"Authorization: AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope},"
+            f" SignedHeaders={_names(token_line)}, Signature=",
+            token_line,
+            (f"X-Amz-Security-Token: {token}",) if token else (),
+        )
+
+
+def host_of(url: str) -> str:
+    """The Host header: without a port where it is the scheme's own."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    if parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme):
+        host = f"{host}:{parts.port}"
+    return host
+
+
+def _names(token_line: str) -> str:
+    token = "x-amz-security-token;" if token_line else ""
+    return f"content-type;host;x-amz-date;{token}x-amz-target"
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _check(*texts: str) -> None:
+    """A line break in a header would begin another one."""
+    if not all(text.isascii() and (not text or text.isprintable()) for text in texts):
+        raise ConfigurationError(
+            "the AWS credentials have characters in them that no header can carry, such as a line"
+            " break at the end; check the access key and the session token"
+        )
