@@ -72,9 +72,7 @@ class Sides:
             seen = self.typescript("getUserData", *key)
             shown = self.typescript("stringify", *key)
         except TypeScriptError as error:
-            raise AssertionError(
-                f"number rule: TypeScript cannot read it: {error}"
-            ) from error
+            raise AssertionError(f"number rule: TypeScript cannot read it: {error}") from error
         if seen is None:
             listed = self.typescript("listAllUserData", record.user_id)
             keys = [each.get("recordKey") for each in listed]
@@ -186,13 +184,20 @@ def differences(expected: Any, seen: Any, path: str = "record") -> list[str]:
     return [f"{rule_of_text(expected, path)}: {path} should be {expected!r}, is {seen!r}"]
 
 
+def is_null(value: Any) -> bool:
+    """null, as a value and in DynamoDB's JSON."""
+    return value is None or value == {"NULL": True}
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def rule_of_text(expected: Any, path: str) -> str:
-    if path == "record.recordKey":
+    if path in ("record.recordKey", "record.recordKey.S"):
         return "key format"
+    if path.endswith(".N"):
+        return "number rule"
     return "timestamp form" if ISO_STRING.fullmatch(str(expected)) else "value"
 
 
@@ -200,13 +205,13 @@ def differences_of_maps(expected: dict[str, Any], seen: dict[str, Any], path: st
     expected = without_undefined(expected)
     found = []
     for name in expected.keys() - seen.keys():
-        if expected[name] is None:
+        if is_null(expected[name]):
             found.append(f"NULL handling: {path}.{name} should be null, is absent")
         else:
             others = sorted(seen.keys() - expected.keys())
             found.append(f"field spelling: {path}.{name} is absent; there is {others}")
     for name in seen.keys() - expected.keys():
-        if seen[name] is None:
+        if is_null(seen[name]):
             found.append(f"NULL handling: {path}.{name} should be absent, is null")
         else:
             found.append(f"field spelling: nothing should be called {path}.{name}")

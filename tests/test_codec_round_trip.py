@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from own_types import Branch, EverythingData, HouseholdData, Person
 
 from thrivecalc_models import (
-    Amount,
     Budget,
     BudgetData,
     PayloadAttribute,

@@ -252,7 +252,7 @@ def test_two_fields_with_one_name_in_the_table():
         @payload
         class Twice:
             target_amount: Amount
-            targetAmount: Amount  # noqa: N815
+            targetAmount: Amount
 
 
 def test_defaults_that_do_not_fit():

@@ -266,9 +266,7 @@ def test_the_deepest_item(table, user, kind):
 # --- keys -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "user_id", ["", None, 5, b"u", HALF, "u" * 2049, "é" * 1025, "🚕" * 513]
-)
+@pytest.mark.parametrize("user_id", ["", None, 5, b"u", HALF, "u" * 2049, "é" * 1025, "🚕" * 513])
 def test_user_ids_that_cannot_be(table, user_id):
     """An empty, over-long (in bytes) or untyped user id is refused, and never shown."""
     store = simulated_store(table)

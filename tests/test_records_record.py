@@ -235,8 +235,9 @@ def every_bad_thing(table, user):
     yield lambda: SavingsGoalData(name="x", target_amount="31337 Canary"), ThriveCalcError
     yield lambda: SavingsGoalData(name=("Canary", 31337), target_amount=1), ThriveCalcError
     yield lambda: TransactionData(date="31337 canary@", amount=1), ThriveCalcError
-    yield lambda: user.add("savings-goal", {"name": "Canary", "targetAmount": "31337"}), (
-        ThriveCalcError
+    yield (
+        lambda: user.add("savings-goal", {"name": "Canary", "targetAmount": "31337"}),
+        (ThriveCalcError),
     )
     yield lambda: user.add(("x-note", {"Canary" * 1: {31337}})) and None, None
     yield lambda: SavingsGoalData(name="Canary" + "\ud83d", target_amount=1), ThriveCalcError

@@ -105,13 +105,11 @@ def test_odd_items_are_of_every_sort():
         "is NULL, but required",
         "disagrees with recordKey",
         "has no # between type and record id",
-        "is no map but NULL",
-        "is no map but S",
-        "is no map but L",
-        "is not a number but S",
+        "is no map but",
+        "is not a number but",
         "is no text",
     ]:
-        assert wanted in reasons
+        assert any(reason.startswith(wanted) for reason in reasons), wanted
 
 
 @given(own.amounts())

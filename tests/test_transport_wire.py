@@ -1,4 +1,4 @@
-"""The botocore transport against servers on this machine that do what networks do."""
+"""Both transports against servers on this machine that do what networks do."""
 
 from __future__ import annotations
 
@@ -20,12 +20,30 @@ from hypothesis import strategies as st
 
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport import BotocoreTransport
+from thrivecalc_models.transport import make_transport
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 QUICKLY = 0.3  # seconds until a request is given up
 LOST = (Kind.UNAVAILABLE, True, True)
+
+
+class Chosen:
+    transport = "botocore"
+
+
+@pytest.fixture(scope="module", params=["botocore", "direct"], autouse=True)
+def chosen(request):
+    """Every test of this module runs on each transport."""
+    Chosen.transport = request.param
+    yield request.param
+    Chosen.transport = "botocore"
+
+
+@pytest.fixture
+def botocore_only(chosen):
+    if chosen != "botocore":
+        pytest.skip("what is patched here is part of botocore's way only")
 
 
 def http(status=200, body=b"{}", **headers):
@@ -112,7 +130,7 @@ class Server:
 def transport_to(endpoint, **options):
     options = {"timeout": QUICKLY, "max_concurrency": 2} | options
     settings = Settings(table_name="t", region="us-east-1", endpoint=endpoint)
-    return closing(BotocoreTransport(settings, **options))
+    return closing(make_transport(Chosen.transport, settings, **options))
 
 
 @contextmanager
@@ -151,7 +169,7 @@ def test_nobody_there():
     assert meaning(failure) == (Kind.UNAVAILABLE, True, False)
 
 
-def test_a_name_that_does_not_resolve():
+def test_a_name_that_does_not_resolve(botocore_only):
     """A host that has no address means that nothing was sent."""
     unknown = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror("no such host"))
     with unknown, transport_to("http://nowhere") as transport:
@@ -403,7 +421,7 @@ def test_connections_are_kept():
         assert len(set(server.peers)) == 2
 
 
-def test_a_patched_botocore_is_used():
+def test_a_patched_botocore_is_used(botocore_only):
     """Who patches botocore's `_make_api_call`, as test tools do, answers our requests too."""
     reply = {"Item": {"b": {"B": b"\x00"}}, "ResponseMetadata": {"RequestId": "r-2"}}
     with (
@@ -414,7 +432,7 @@ def test_a_patched_botocore_is_used():
         assert transport.send("GetItem", GET) == expected
 
 
-def test_an_interrupt_passes_through():
+def test_an_interrupt_passes_through(botocore_only):
     """KeyboardInterrupt is not a failure of the service: it passes through."""
     with (
         mock.patch.object(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import own_types
 import pytest
-from test_json_schema import RECORDS, importing, without_extras
+from test_json_schema import RECORDS, printed, without_extras
 
 from thrivecalc_models import typescript
 
@@ -90,7 +87,8 @@ def compiled(peer, folder, **modules):
 @pytest.fixture
 def compiles(peer, tmp_path):
     """Compile some modules beside the generated one; gives back what the compiler complains of."""
-    return lambda **modules: compiled(peer, tmp_path, records=typescript.module(), **modules)
+    records = printed("typescript", "--import", "own_types")
+    return lambda **modules: compiled(peer, tmp_path, records=records, **modules)
 
 
 def test_the_module_compiles(compiles):
@@ -101,7 +99,8 @@ def test_the_module_compiles(compiles):
 def test_real_records_have_these_types(compiles):
     """Every real record, its extras aside, is of its interface, and `UserRecord` holds them all."""
     literal = json.dumps([without_extras(item) for item in KNOWN], indent=1)
-    use = f'import type {{ UserRecord }} from "./records.js";\nexport const a: UserRecord[] = {literal};'
+    use = 'import type * as t from "./records.js";\n'
+    use += f"export const all: t.UserRecord[] = {literal};\n"
     assert compiles(samples=use) == ""
 
 
@@ -159,23 +158,14 @@ def test_no_name_breaks_the_module(peer, tmp_path):
         "export const two: t.SavingsGoalData = { name: 'x', targetAmount: 1 };\n"
         "export const is: (r: t.RecordEnvelope) => boolean = t.isRecordEnvelope2;\n"
     )
-    printed = subprocess.run(
-        [sys.executable, "-m", "thrivecalc_models.typescript", "--import", "odd_types"],
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-        env=importing(tmp_path),
-    )
-    assert compiled(peer, tmp_path, records=printed.stdout, odd=use) == ""
+    records = printed("typescript", "--import", "odd_types", folder=tmp_path)
+    assert compiled(peer, tmp_path, records=records, odd=use) == ""
 
 
 def test_the_command_prints_types_of_your_own():
     """`--import` names a module whose types are printed, too; nothing else changes."""
-    command = [sys.executable, "-m", "thrivecalc_models.typescript"]
-    environment = importing(Path(own_types.__file__).parent)
-    run = {"capture_output": True, "text": True, "check": True, "env": environment}
-    without = subprocess.run(command, **run).stdout
-    with_own = subprocess.run([*command, "--import", "own_types"], **run).stdout
+    without = printed("typescript")
+    with_own = printed("typescript", "--import", "own_types")
     assert "HouseholdData" not in without
     assert "export interface Household extends RecordEnvelope" in with_own
     assert lines_of(without) <= lines_of(with_own)

@@ -85,9 +85,7 @@ class InvalidKeyError(InvalidRecordError):
 class RecordExistsError(ThriveCalcError):
     """Creating a record whose key is taken; `record_key` says which, `stored` what is there."""
 
-    def __init__(
-        self, message: str, *, record_key: str, stored: UserRecord | None = None
-    ) -> None:
+    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored
@@ -107,9 +105,7 @@ class ConflictError(ThriveCalcError):
     `stored` is the record as it is stored now, or None if it is gone.
     """
 
-    def __init__(
-        self, message: str, *, record_key: str, stored: UserRecord | None = None
-    ) -> None:
+    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored
@@ -121,9 +117,7 @@ class OutcomeUnknownError(ThriveCalcError):
     `stored` is the record as it was seen afterwards, where it was seen.
     """
 
-    def __init__(
-        self, message: str, *, record_key: str, stored: UserRecord | None = None
-    ) -> None:
+    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
@@ -18,17 +17,16 @@ from thrivecalc_models.errors import (
     ConflictError,
     InvalidRecordError,
     RecordExistsError,
-    RecordNotFoundError,
     ThriveCalcError,
 )
 from thrivecalc_models.local import EmbeddedEngine
+from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
 from thrivecalc_models.records import Binding, UserRecord, edits
 from thrivecalc_models.records.access import Access, DataTypeLike
-from thrivecalc_models.operations import Query
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import BotocoreTransport, Driver
+from thrivecalc_models.transport import Driver, explain, make_transport
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
 
 R = TypeVar("R", bound=UserRecord)
@@ -81,9 +79,13 @@ class DataStore:
         settings = resolve_settings(
             table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
         )
-        _check_options(transport, max_concurrency, timeout)
-        way = BotocoreTransport(
-            settings, timeout=timeout, max_concurrency=max_concurrency, allow_http=allow_http
+        _check_options(max_concurrency, timeout)
+        way = make_transport(
+            transport,
+            settings,
+            timeout=timeout,
+            max_concurrency=max_concurrency,
+            allow_http=allow_http,
         )
         driver = Driver(
             way, settings.table_name, max_concurrency=max_concurrency, observer=observer
@@ -141,6 +143,15 @@ class DataStore:
         """The endpoint in use; None is the real service."""
         return self.settings.endpoint
 
+    @property
+    def transport(self) -> str:
+        """How requests travel, and why: "direct: ..." or "botocore: ...".
+
+        With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
+        botocore.
+        """
+        return explain(self._binding.driver.transport)
+
     def user(self, user_id: str) -> UserData:
         """The data of one user. Raises InvalidKeyError for an id that no user can have."""
         return UserData(Access(self._binding, user_id))
@@ -183,11 +194,7 @@ class DataStore:
         raise TypeError("a DataStore has connections and cannot be pickled; make one per process")
 
 
-def _check_options(transport: str, max_concurrency: int, timeout: float) -> None:
-    if transport not in ("auto", "botocore"):
-        raise ConfigurationError(
-            f"transport={transport!r} is not known; use 'auto' or 'botocore'"
-        )
+def _check_options(max_concurrency: int, timeout: float) -> None:
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
         raise ConfigurationError("max_concurrency takes a whole number of requests")
     if max_concurrency < 1:
@@ -257,9 +264,7 @@ class UserData:
         """
         wanted = [self._access.key(*pair) for pair in keys]
         items = self._access.fetch_many(list(dict.fromkeys(wanted)), consistent=consistent)
-        found = {
-            item[table.RECORD_KEY]["S"]: self._seen(item, include_expired) for item in items
-        }
+        found = {item[table.RECORD_KEY]["S"]: self._seen(item, include_expired) for item in items}
         return [found.get(key.record_key) for key in wanted]
 
     @overload
@@ -454,9 +459,7 @@ class UserData:
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
 
-    def set_fields(
-        self, data_type: DataTypeLike, record_id: str, payload: Any
-    ) -> UserRecord:
+    def set_fields(self, data_type: DataTypeLike, record_id: str, payload: Any) -> UserRecord:
         """Write the declared fields of a payload over a stored record; its extras stay.
 
         RecordNotFoundError if there is no record.
@@ -537,9 +540,7 @@ def _only_conflicts(error: CommitError) -> bool:
 
 def _check_order(order_by: str | None) -> None:
     if order_by is not None and order_by not in _ORDERS:
-        raise InvalidRecordError(
-            f"order_by takes one of {', '.join(_ORDERS)}, not {order_by!r}"
-        )
+        raise InvalidRecordError(f"order_by takes one of {', '.join(_ORDERS)}, not {order_by!r}")
 
 
 def _ordered(records: list[UserRecord], order_by: str | None) -> list[UserRecord]:

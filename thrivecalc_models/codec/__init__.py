@@ -11,7 +11,7 @@ from thrivecalc_models.codec.data import (
     undeclared,
     undeclared_names,
 )
-from thrivecalc_models.codec.values import Unfit, decode_plain, encode_plain
+from thrivecalc_models.codec.values import Unfit, decode_plain, encode_plain, kind_name
 
 __all__ = [
     "Origins",
@@ -24,6 +24,7 @@ __all__ = [
     "encode_data",
     "encode_plain",
     "encode_plain_map",
+    "kind_name",
     "undeclared",
     "undeclared_names",
 ]

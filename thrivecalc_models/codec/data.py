@@ -21,8 +21,8 @@ from thrivecalc_models.codec.values import (
 )
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class
-from thrivecalc_models.payloads.kinds import SetOfText
 from thrivecalc_models.payloads.kinds import Optional as OptionalKind
+from thrivecalc_models.payloads.kinds import SetOfText
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -43,12 +43,14 @@ class Origins(NestedCodec):
         return payload
 
     def encode(
-        self, value: Any, path: str, stored: Item, encoding: Encoding, depth: int
+        self, value: Any, path: str, stored: Item | None, encoding: Encoding, depth: int
     ) -> Item:
         origin = self._origin(value)
         base = stored if origin is None else origin
-        kept = {name: base[name] for name in undeclared_names(type(value), base)}
-        return _encode_fields(value, base or None, self, encoding, path, depth) | kept
+        encoded = _encode_fields(value, base, self, encoding, path, depth)
+        if base is None:
+            return encoded
+        return encoded | {name: base[name] for name in undeclared_names(type(value), base)}
 
     def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
         """The stored counterparts of a list's payloads, in the order of the values.
@@ -62,7 +64,9 @@ class Origins(NestedCodec):
             origin is None or origin is form.get("M")
             for origin, form in zip(origins, stored, strict=True)
         )
-        return base if in_place else {"L": [{"M": origin or {}} for origin in origins]}
+        if in_place:
+            return base
+        return {"L": [None if origin is None else {"M": origin} for origin in origins]}
 
     def named_bases(
         self, values: dict[Any, Any], base: AttributeValue | None
@@ -75,9 +79,7 @@ class Origins(NestedCodec):
         own = {name: {"M": origin} for name, origin in origins.items() if origin is not None}
         return {"M": free | own}
 
-    def learn(
-        self, payload: Any, content: Item, edited: frozenset[str] = frozenset()
-    ) -> None:
+    def learn(self, payload: Any, content: Item, edited: frozenset[str] = frozenset()) -> None:
         """Take a stored map as the origin of what a payload holds now, by place.
 
         In the `edited` fields, by wire name, places may have changed: there objects keep the
@@ -91,7 +93,8 @@ class Origins(NestedCodec):
         if form is None:
             return
         if is_payload_class(type(value)) and "M" in form:
-            self._stored[id(value)] = (value, form["M"])
+            if not edited_fields(value, form["M"], self):
+                self._stored[id(value)] = (value, form["M"])
             self.learn(value, form["M"])
         elif isinstance(value, list) and "L" in form:
             for inner, inner_form in zip(value, form["L"], strict=False):
@@ -110,7 +113,7 @@ def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DA
     plan = plan_of(cls)
     if not plan.plain_init:
         return _decoded_by_init(cls, plan, content, nested, path)
-    payload = object.__new__(cls)
+    payload: Any = object.__new__(cls)
     for step in plan.steps:
         step.put(payload, _read_field(step, content, nested, path))
     return payload
@@ -119,9 +122,7 @@ def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DA
 def _decoded_by_init(
     cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str
 ) -> Any:
-    values = {
-        step.field.name: _read_field(step, content, nested, path) for step in plan.steps
-    }
+    values = {step.field.name: _read_field(step, content, nested, path) for step in plan.steps}
     try:
         return cls(**values)
     except (TypeError, ValueError):  # what a service's own validators raise
@@ -168,7 +169,8 @@ def encode_data(
     """The map to be stored: declared fields and extras, each in its form of `base` if unchanged.
 
     Without a base every default is written; with one, what was absent and still reads as the
-    default stays absent. Raises InvalidRecordError (UnsafeNumberError for numbers that JavaScript cannot hold).
+    default stays absent. Raises InvalidRecordError, UnsafeNumberError for a number that JavaScript
+    cannot hold.
     """
     encoding = Encoding(js_safe=js_safe)
     encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)

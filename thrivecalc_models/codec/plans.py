@@ -96,7 +96,5 @@ _SCALARS: dict[type, Scalar] = {
     kinds.AmountKind: Scalar("N", Decimal, _number),
     kinds.Integer: Scalar("N", _whole, _number),
     kinds.Boolean: Scalar("BOOL", _same, lambda value, path, encoding: {"BOOL": value}),
-    kinds.Date: Scalar(
-        "S", parse_date, lambda value, path, encoding: {"S": value.isoformat()}
-    ),
+    kinds.Date: Scalar("S", parse_date, lambda value, path, encoding: {"S": value.isoformat()}),
 }

@@ -299,7 +299,7 @@ def encode(
             return {"B": b64encode(value).decode()}
         case kinds.Nested():
             _check_depth(depth, path)
-            stored = base.get("M", {}) if base else {}
+            stored = base.get("M") if base else None
             return {"M": nested.encode(value, path, stored, encoding, depth)}
         case kinds.Anything():
             return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
@@ -312,7 +312,7 @@ class NestedCodec:
         raise NotImplementedError
 
     def encode(
-        self, value: Any, path: str, stored: Item, encoding: Encoding, depth: int
+        self, value: Any, path: str, stored: Item | None, encoding: Encoding, depth: int
     ) -> Item:
         raise NotImplementedError
 
@@ -368,9 +368,14 @@ _WORDS = {
 }
 
 
+def kind_name(value: AttributeValue) -> str:
+    """What a stored value is, in words."""
+    return _WORDS.get(next(iter(value), ""), "nothing")
+
+
 def _content(value: AttributeValue, tag: str, wanted: str, path: str) -> Any:
     if tag not in value:
-        raise Unfit(path, f"is not {wanted} but {_WORDS.get(next(iter(value), ''), 'nothing')}")
+        raise Unfit(path, f"is not {wanted} but {kind_name(value)}")
     return value[tag]
 
 

@@ -57,9 +57,7 @@ class Expressions:
         self.operators = 0
 
     def path(self, path: Path) -> str:
-        return ".".join(
-            self._names.setdefault(name, f"#{len(self._names)}") for name in path
-        )
+        return ".".join(self._names.setdefault(name, f"#{len(self._names)}") for name in path)
 
     def value(self, value: AttributeValue) -> str:
         self._values.append(value)
@@ -86,7 +84,9 @@ class Expressions:
         text = self.condition(condition)
         return f"({text})" if isinstance(condition, AllOf | AnyOf) else text
 
-    def update(self, sets: tuple[tuple[Path, AttributeValue], ...], removes: tuple[Path, ...]) -> str:
+    def update(
+        self, sets: tuple[tuple[Path, AttributeValue], ...], removes: tuple[Path, ...]
+    ) -> str:
         self.operators += len(sets) + len(removes)
         clauses = []
         if sets:

@@ -8,7 +8,13 @@ from thrivecalc_models.payloads.classes import (
     SavingsGoalData,
     TransactionData,
 )
-from thrivecalc_models.payloads.define import Field, fields_of, has_plain_init, is_payload_class, payload
+from thrivecalc_models.payloads.define import (
+    Field,
+    fields_of,
+    has_plain_init,
+    is_payload_class,
+    payload,
+)
 from thrivecalc_models.payloads.kinds import Amount, Kind, OptionalAmount
 
 __all__ = [

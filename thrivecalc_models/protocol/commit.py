@@ -242,9 +242,9 @@ def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
     if write.intent in (Intent.ADD, Intent.ADD_FRESH) and write.after is not None:
         return same_item(stored, write.after)
     if isinstance(write.write, UpdateItem):
-        return all(
-            same_value(_at(stored, path), form) for path, form in write.write.sets
-        ) and all(_at(stored, path) is None for path in write.write.removes)
+        return all(same_value(_at(stored, path), form) for path, form in write.write.sets) and all(
+            _at(stored, path) is None for path in write.write.removes
+        )
     return False
 
 

@@ -79,9 +79,7 @@ def _no_table(what: str, settings: Settings) -> str:
     )
 
 
-def _denied(
-    what: str, operation: str, failure: Failure, settings: Settings
-) -> AccessDeniedError:
+def _denied(what: str, operation: str, failure: Failure, settings: Settings) -> AccessDeniedError:
     actions = _actions(operation)
     extra = [name for name in actions if name.removeprefix("dynamodb:") not in GUIDE_ACTIONS]
     hint = (

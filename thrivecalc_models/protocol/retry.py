@@ -8,7 +8,16 @@ from typing import Any
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Failure, Kind, Operation, Protocol, Reply, Result, Send, Wait
+from thrivecalc_models.operations import (
+    Failure,
+    Kind,
+    Operation,
+    Protocol,
+    Reply,
+    Result,
+    Send,
+    Wait,
+)
 
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -97,9 +97,7 @@ class _Steps:
     def create(self) -> Protocol[None]:
         result = yield from self._call(
             "CreateTable",
-            AttributeDefinitions=_text_attributes(
-                table.USER_ID, table.RECORD_KEY, table.DATA_TYPE
-            ),
+            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
             KeySchema=_KEYS,
             GlobalSecondaryIndexes=[_INDEX],
             BillingMode="PAY_PER_REQUEST",
@@ -117,9 +115,7 @@ class _Steps:
             }
         yield from self._must(
             "UpdateTable",
-            AttributeDefinitions=_text_attributes(
-                table.USER_ID, table.RECORD_KEY, table.DATA_TYPE
-            ),
+            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
             GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 

@@ -71,9 +71,10 @@ class Access:
                     path=table.DATA_TYPE,
                 )
             return own
-        if isinstance(data_type, type):
+        given: object = data_type
+        if isinstance(given, type):
             raise InvalidKeyError(
-                f"{data_type.__name__} is no record class; give one, such as SavingsGoal, or the"
+                f"{given.__name__} is no record class; give one, such as SavingsGoal, or the"
                 " data type as text",
                 path=table.DATA_TYPE,
             )
@@ -129,9 +130,7 @@ class Access:
         """The items of distinct keys, in no order."""
         wanted = {key.record_key: key for key in keys}
         items = self.run(
-            get_many(
-                keys, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng
-            )
+            get_many(keys, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
         )
         for item in items:
             self.check_item(item)
@@ -140,9 +139,7 @@ class Access:
         return items
 
     def pages(self, query: Query) -> Iterator[ItemPage]:
-        pages = self.binding.driver.stream(
-            read_pages(query, self.binding.retry, self.binding.rng)
-        )
+        pages = self.binding.driver.stream(read_pages(query, self.binding.retry, self.binding.rng))
         while True:
             try:
                 page: ItemPage = next(pages)

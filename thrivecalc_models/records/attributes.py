@@ -100,7 +100,8 @@ class DataTypeAttribute(DiscriminatorAttribute):
         data_type = self.get_discriminator(value)
         if data_type is None:
             raise InvalidKeyError(
-                f"{getattr(value, '__name__', value)!r} has no data type of its own", path="dataType"
+                f"{getattr(value, '__name__', value)!r} has no data type of its own",
+                path="dataType",
             )
         return cast("str", data_type)
 
@@ -234,9 +235,7 @@ class MapAttribute(Attribute[T]):
     def check(self, value: Any) -> Any:
         """The value, if it can be this attribute's."""
         if not isinstance(value, dict):
-            raise InvalidRecordError(
-                f"{DATA} takes a dict, not {type(value).__name__}", path=DATA
-            )
+            raise InvalidRecordError(f"{DATA} takes a dict, not {type(value).__name__}", path=DATA)
         return value
 
 

@@ -27,9 +27,7 @@ class Edit:
 
 def replacement(access: Access, key: Key, data: Any) -> Edit:
     """All of `data` from a camelCase mapping, once it fits the type's payload class."""
-    content = codec.check_mapping(
-        _payload_class(key), data, js_safe=access.binding.js_safe_numbers
-    )
+    content = codec.check_mapping(_payload_class(key), data, js_safe=access.binding.js_safe_numbers)
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
     stamp = _stamp(access)
     sets = (((table.DATA,), {"M": content}), stamp)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, NoReturn
 
 from pynamodb.models import MetaModel, Model
 
@@ -132,7 +132,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
                 f"{type(self).__name__} has no data type; define the class with discriminator=..."
             )
         if data_type not in (None, own):
-            raise InvalidKeyError(f"a {type(self).__name__} is of the type {own!r}", path="dataType")
+            raise InvalidKeyError(
+                f"a {type(self).__name__} is of the type {own!r}", path="dataType"
+            )
 
     def _id_of(self, range_key: str | None) -> str:
         if range_key is None:
@@ -221,7 +223,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         self._check_changeable(table.DATA)
         checked = type(self).data.check(value)
         if self._state.extra_data is None and self._state.data_map() is not None:
-            self.extra_data  # read before the payload is replaced: the extras stay
+            self._state.extra_data = self.extra_data  # read now, so that the extras stay
         self._state.payload = checked
 
     def _set_stamp(self, name: str, value: datetime | None) -> None:
@@ -367,8 +369,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """Take an item as the snapshot of what the record says already."""
         state = self._state
         state.stored = state.base = item
-        for name in (table.CREATED_AT, table.UPDATED_AT, table.TTL):
-            self.attribute_values.pop(name, None)
+        self.attribute_values.pop(table.CREATED_AT, None)
+        self.attribute_values.pop(table.UPDATED_AT, None)
+        if self.attribute_values.get(table.TTL, UNREAD) is None:
+            del self.attribute_values[table.TTL]  # the type's keep_for may have given one
         payload_class = type(self).payload_class()
         if payload_class is not None and state.payload is not UNREAD:
             state.origins.learn(state.payload, item[table.DATA]["M"])

@@ -54,7 +54,9 @@ def payload_from(state: State, payload_class: type | None) -> Any:
     content = state.data_map()
     if content is None:
         form = (state.base or {}).get(table.DATA)
-        raise Unfit(table.DATA, "is missing" if form is None else f"is no map but {next(iter(form))}")
+        raise Unfit(
+            table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
+        )
     if payload_class is None:
         return codec.decode_plain({"M": content}, table.DATA)
     return codec.decode_payload(payload_class, content, state.origins)

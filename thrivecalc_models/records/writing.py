@@ -81,9 +81,7 @@ def may_have_changed(record: UserRecord) -> bool:
     """Whether anything was touched; if not, there is nothing to compare."""
     state = record._state
     return (
-        state.touched
-        or state.extra_attributes is not None
-        or table.TTL in record.attribute_values
+        state.touched or state.extra_attributes is not None or table.TTL in record.attribute_values
     )
 
 
@@ -166,7 +164,7 @@ def _parent(item: Item, path: Path) -> Item:
 def update_of(
     record: UserRecord, changed: Changes, *, now: datetime, lock: bool, whole: bool = False
 ) -> tuple[UpdateItem, Item]:
-    """The UpdateItem of the changed fields (the whole `data` where that does not fit), and the item after it.
+    """The UpdateItem of the changed fields, or of all `data`, and the item after it.
 
     With `whole` the lock is on all of `data`, not only on the changed fields.
     Raises InvalidRecordError, and CorruptItemError for a malformed record.
@@ -322,19 +320,16 @@ def _created_form(record: UserRecord, now: datetime) -> AttributeValue | None:
 # --- after a write --------------------------------------------------------------------------------
 
 
-def absorb(
-    record: UserRecord, item: Item, written: Item, *, edited_since: bool = True
-) -> None:
+def absorb(record: UserRecord, item: Item, written: Item) -> None:
     """Make `item` the snapshot; what was edited since `written` was encoded stays edited.
 
     `written` is the item as the write meant it to be. Fields that still say what it says take on
-    what is stored; the others keep their value, as a further change. Without `edited_since` there
-    was no time for edits.
+    what is stored; the others keep their value, as a further change.
     """
-    if not edited_since and item is written:
+    if item is written:
         record._keep_as_stored(item)
         return
-    edited = _edits_since(record, written) if edited_since else _Edits()
+    edited = _edits_since(record, written)
     keep = record._state
     record._remember(type(keep).of_stored(item))
     state = record._state

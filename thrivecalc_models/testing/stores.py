@@ -44,7 +44,7 @@ def simulated_store(
         retry=retry or RetryPolicy(),
         js_safe_numbers=js_safe_numbers,
         observer=observer,
-        rng=random.Random(seed),  # noqa: S311  # jitter, not a secret
+        rng=random.Random(seed),  # jitter, not a secret
         **({"clock": table.clock} | options),
     )
     return DataStore._of(binding)

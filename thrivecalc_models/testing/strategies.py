@@ -409,11 +409,7 @@ def _stored_map(payload_class: type, levels: int, odd: bool) -> SearchStrategy[I
     fields = _fields(payload_class)
     null = st.just({"NULL": True}) if odd else st.nothing()
     required = {f.wire_name: _forms(f.kind, levels, odd) for f in fields if f.required}
-    optional = {
-        f.wire_name: _forms(f.kind, levels, odd) | null
-        for f in fields
-        if not f.required
-    }
+    optional = {f.wire_name: _forms(f.kind, levels, odd) | null for f in fields if not f.required}
     declared = st.fixed_dictionaries(required, optional=optional)
     if not odd:
         return declared

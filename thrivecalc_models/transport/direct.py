@@ -6,7 +6,7 @@ botocore still says where requests go and with which credentials; see `direct_ro
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -67,7 +67,7 @@ class DirectTransport:
         try:
             handle = lane.handle()
             handle.begin(0, operation, request)
-            result = lanes.start(lane, handle)
+            result: Result | None = lanes.start(lane, handle)
             while result is None:
                 for ended in lane.wait():
                     result = lanes.result(lane, *ended)
@@ -77,21 +77,24 @@ class DirectTransport:
         lanes.give_back(lane)
         return result
 
-    def send_many(self, requests: Iterable[Request], limit: int) -> Iterator[tuple[int, Result]]:
-        """Keep up to `limit` requests in flight; each one's number with its result, as they end."""
+    def send_many(
+        self, requests: Iterable[Request], limit: Callable[[], int]
+    ) -> Iterator[tuple[int, Result]]:
+        """Keep up to `limit()` requests in flight; each one's number with its result."""
         source = iter(requests)
         try:
             lanes = self._lanes.get()
             lane = lanes.take()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             failure: Failure | None = _nothing_sent(error)
+            unsent = _nothing_sent(error)
             for number, _, _ in source:
-                yield number, failure
+                yield number, unsent
             return
         flying = 0
         try:
             while True:
-                while flying < limit and (wanted := next(source, None)) is not None:
+                while flying < limit() and (wanted := next(source, None)) is not None:
                     handle = lane.handle()
                     handle.begin(*wanted)
                     failure = lanes.start(lane, handle)
@@ -165,9 +168,7 @@ class _Lanes:
             lane.put_back(handle)
             return failure
         fields = fields_of(handle.lines)
-        result = result_of(
-            handle.operation, handle.request, handle.status, fields, handle.body()
-        )
+        result = result_of(handle.operation, handle.request, handle.status, fields, handle.body())
         if self._clock_was_wrong(handle, server_time(result, fields)):
             return self.start(lane, handle)
         lane.put_back(handle)

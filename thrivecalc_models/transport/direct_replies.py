@@ -1,4 +1,4 @@
-"""What a transfer by libcurl amounts to: a reply, or a failure classified as botocore's would be."""
+"""What a transfer by libcurl comes to: a reply, or a failure that means what botocore's would."""
 
 from __future__ import annotations
 

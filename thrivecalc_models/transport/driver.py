@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 import attrs
 
@@ -22,7 +23,7 @@ from thrivecalc_models.operations.replies import (
 from thrivecalc_models.operations.requests import Operation
 from thrivecalc_models.signals import LOGGER, Observer, RequestEvent, RetryEvent, notify
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Transport
+from thrivecalc_models.transport.seam import Request, SendMany, Transport
 from thrivecalc_models.transport.shield import Shield
 
 R = TypeVar("R")
@@ -56,6 +57,7 @@ class Driver:
         self._helpers = PerProcess(
             lambda: ThreadPoolExecutor(max_concurrency, thread_name_prefix="thrivecalc")
         )
+        self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
     def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
         """What the protocol returns.
@@ -93,6 +95,10 @@ class Driver:
                     received = self._perform(effect, None)
         finally:
             protocol.close()
+
+    @property
+    def transport(self) -> Transport:
+        return self._exchange.transport
 
     def monotonic(self) -> float:
         """The clock of this driver's protocols, in seconds."""
@@ -137,12 +143,26 @@ class Driver:
         return tuple(flight.results)
 
     def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
+        """By helpers, even where one of them does it all: signals do not interrupt a helper."""
+        send_many = getattr(self.transport, "send_many", None)
+        flights = self._flights.get()
+        flights.add(flight)
         try:
-            for _ in range(workers):
-                self._helpers.get().submit(flight.work)
+            helpers = self._helpers.get()
+            if send_many is None:
+                for _ in range(workers):
+                    helpers.submit(flight.work)
+            else:
+                # Flights of several threads share what may be in flight.
+                helpers.submit(
+                    flight.work_alone,
+                    send_many,
+                    lambda: max(1, self._max_concurrency // len(flights)),
+                )
         except BaseException as error:  # noqa: BLE001 - kept by the flight
             flight.stop(error)
         flight.wait()
+        flights.discard(flight)
 
     def _tell_retry(self, wait: Wait) -> None:
         LOGGER.info(
@@ -229,6 +249,33 @@ class _Flight:
             finally:
                 self._leave()
 
+    def work_alone(self, send_many: SendMany, limit: Callable[[], int]) -> None:
+        """The same with one worker, over a transport that keeps several requests in flight."""
+        started = [0.0] * len(self._operations)
+        try:
+            for index, result in send_many(self._requests(started), limit):
+                self.results[index] = result
+                self._note(index, result, started[index])
+                self._leave()
+        except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
+            doubt = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
+            self.results = [doubt if one is _IN_DOUBT else one for one in self.results]
+            self.stop(error)
+        finally:
+            self._leave(all_of_them=True)
+
+    def _requests(self, started: list[float]) -> Iterator[Request]:
+        while (index := self._take()) is not None:
+            operation = self._operations[index]
+            try:
+                request = operation.request(self._exchange.table_name)
+            except BaseException as error:  # noqa: BLE001 - what is in flight goes on
+                self.stop(error)
+                return
+            started[index] = self._exchange.monotonic() if self._exchange.observer else 0.0
+            self.results[index] = _IN_DOUBT  # until we know better
+            yield index, operation.name, request
+
     def stop(self, error: BaseException) -> None:
         """Start nothing more because of `error`; the first one counts."""
         with self._changed:
@@ -267,11 +314,14 @@ class _Flight:
         started = self._exchange.monotonic() if self._exchange.observer else 0.0
         self.results[index] = _IN_DOUBT  # until we know better
         result = self.results[index] = self._exchange.transport.send(operation.name, request)
+        self._note(index, result, started)
+
+    def _note(self, index: int, result: Result, started: float) -> None:
         if isinstance(result, Failure) and result.kind in FATAL:
             self._stopped = True
-        self._exchange.report(operation.name, result, started, self._attempt)
+        self._exchange.report(self._operations[index].name, result, started, self._attempt)
 
-    def _leave(self) -> None:
+    def _leave(self, *, all_of_them: bool = False) -> None:
         with self._changed:
-            self._running -= 1
+            self._running = 0 if all_of_them else self._running - 1
             self._changed.notify_all()

@@ -16,8 +16,8 @@ from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.replies import Failure, Kind, Reason
-from thrivecalc_models.wire.binary import with_text
 from thrivecalc_models.wire import Item
+from thrivecalc_models.wire.binary import with_text
 
 
 class GarbledReplyError(Exception):
@@ -171,9 +171,7 @@ def classify_exception(error: Exception) -> Failure:
 def failure_of(verdict: Verdict, code: str, message: str) -> Failure:
     """The failure of a request to which the service gave no answer."""
     kind, again, applied_maybe = verdict
-    return Failure(
-        kind=kind, code=code, again=again, applied_maybe=applied_maybe, message=message
-    )
+    return Failure(kind=kind, code=code, again=again, applied_maybe=applied_maybe, message=message)
 
 
 def _verdict_of_code(code: str, status: int | None, reasons: Sequence[Reason]) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from thrivecalc_models.operations import Result
@@ -29,10 +29,10 @@ class Transport(Protocol):
 class SendMany(Protocol):
     """What a transport may offer as `send_many`: several requests in flight by one thread.
 
-    `requests` is asked for the next one whenever fewer than `limit` are in flight; once it has
-    ended, the generator does when all that was started has. Results come as requests end.
+    `requests` is asked for the next one whenever fewer than `limit()` are in flight; after its end
+    the results of what was started still come. They come as requests end, by their numbers.
     """
 
     def __call__(
-        self, requests: Iterable[Request], limit: int
+        self, requests: Iterable[Request], limit: Callable[[], int]
     ) -> Iterator[tuple[int, Result]]: ...

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from thrivecalc_models.wire.binary import with_bytes, with_text
-from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.compare import same_item, same_value
+from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.keys import (
     check_data_type,
     check_record_id,

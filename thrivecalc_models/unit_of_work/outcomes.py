@@ -1,0 +1,160 @@
+"""How a commit ended, in public terms: results, errors, log lines and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from thrivecalc_models.errors import (
+    CommitError,
+    ConflictError,
+    OutcomeUnknownError,
+    RecordExistsError,
+    ThriveCalcError,
+)
+from thrivecalc_models.operations import Kind
+from thrivecalc_models.protocol import Account, Outcome, State, service_error
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.access import Access
+from thrivecalc_models.signals import LOGGER, CommitEvent, notify
+from thrivecalc_models.wire import describe, masked_user
+
+
+@attrs.frozen
+class Capacity:
+    """Capacity units that the service says a commit consumed."""
+
+    read_units: float = 0.0
+    write_units: float = 0.0
+
+
+@attrs.frozen
+class CommitResult:
+    """A commit that applied completely: record keys, requests sent, capacity consumed."""
+
+    applied: list[str] = attrs.field(factory=list)
+    existing: list[str] = attrs.field(factory=list)
+    requests: int = 0
+    capacity: Capacity = attrs.field(factory=Capacity)
+
+
+def result(account: Account, known_existing: Sequence[str] = ()) -> CommitResult:
+    return CommitResult(
+        applied=account.keys(State.APPLIED),
+        existing=[*account.keys(State.EXISTING), *known_existing],
+        requests=account.requests,
+        capacity=Capacity(account.read_units, account.write_units),
+    )
+
+
+def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> CommitError | None:
+    not_applied, unknown = account.keys(State.NOT_APPLIED), account.keys(State.UNKNOWN)
+    if not not_applied and not unknown:
+        return None
+    first = next(iter(causes.values()), None)
+    return CommitError(
+        f"the commit is not complete: {len(account.outcomes)} writes,"
+        f" {len(not_applied)} not applied, {len(unknown)} unknown"
+        + (f"; the first: {first}" if first is not None else "")
+        + ". .causes has them all; commit again to finish, or refresh, expunge or roll back",
+        applied=account.keys(State.APPLIED),
+        existing=account.keys(State.EXISTING),
+        not_applied=not_applied,
+        unknown=unknown,
+        causes=causes,
+    )
+
+
+def write_error(
+    access: Access,
+    key: str,
+    outcome: Outcome,
+    *,
+    record: UserRecord | None = None,
+    adding: bool = False,
+) -> ThriveCalcError | None:
+    """The public error of one write; None where it went well or was not the culprit."""
+    if outcome.state is State.UNKNOWN:
+        error = _unknown(access, key, outcome)
+        error.outcome = "unknown"
+    elif (
+        outcome.state is not State.NOT_APPLIED
+        or outcome.failure is None
+        or outcome.failure.kind is Kind.NOT_STARTED
+    ):
+        return None
+    else:
+        error = _refusal(access, key, outcome, adding=adding)
+        error.outcome = "not applied"
+    error.record = record
+    return error
+
+
+def _stored(access: Access, outcome: Outcome) -> UserRecord | None:
+    return None if outcome.item is None else access.record(outcome.item)
+
+
+def _unknown(access: Access, key: str, outcome: Outcome) -> ThriveCalcError:
+    code = outcome.failure.code if outcome.failure is not None else "no reply"
+    return OutcomeUnknownError(
+        f"nobody can say whether the write of {describe(key)} was applied ({code}); commit again"
+        " to find out, or refresh it",
+        record_key=key,
+        stored=_stored(access, outcome),
+    )
+
+
+def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
+    assert outcome.failure is not None
+    if outcome.failure.kind is not Kind.CONDITION_FAILED:
+        return service_error(outcome.operation, outcome.failure, access.binding.settings)
+    stored = _stored(access, outcome)
+    if adding:
+        return RecordExistsError(
+            f"{describe(key)} exists already; use another record id, exist_ok=True, or put",
+            record_key=key,
+            stored=stored,
+        )
+    changed = "is gone" if stored is None else "was changed"
+    return ConflictError(
+        f"{describe(key)} {changed} since it was read; refresh it and try again",
+        record_key=key,
+        stored=stored,
+    )
+
+
+def tell(access: Access, account: Account, duration: float) -> None:
+    """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
+    counts = {state: len(account.keys(state)) for state in State}
+    if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
+        LOGGER.warning(
+            "a commit of user %s ended with %d writes not applied and %d unknown",
+            masked_user(access.user_id),
+            counts[State.NOT_APPLIED],
+            counts[State.UNKNOWN],
+        )
+    if access.binding.observer is None or not account.outcomes:
+        return
+    event = CommitEvent(
+        user=masked_user(access.user_id),
+        applied=counts[State.APPLIED],
+        existing=counts[State.EXISTING],
+        not_applied=counts[State.NOT_APPLIED],
+        unknown=counts[State.UNKNOWN],
+        requests=account.requests,
+        read_units=account.read_units,
+        write_units=account.write_units,
+        duration=duration,
+    )
+    notify(access.binding.observer, event)
+
+
+def _given_up(outcome: Outcome) -> bool:
+    """Whether a write failed for more than a condition that did not hold."""
+    failure = outcome.failure
+    return (
+        outcome.state is State.NOT_APPLIED
+        and failure is not None
+        and failure.kind is not Kind.CONDITION_FAILED
+    )

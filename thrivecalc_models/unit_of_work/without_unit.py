@@ -1,0 +1,112 @@
+"""Writes of one user that need no unit: an update of what was not read, and deleting everything."""
+
+from __future__ import annotations
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import (
+    CommitError,
+    ConflictError,
+    RecordNotFoundError,
+    ThriveCalcError,
+)
+from thrivecalc_models.operations import DeleteItem, Key, Query
+from thrivecalc_models.protocol import Account, Intent, PendingWrite, State, commit
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.access import Access
+from thrivecalc_models.records.edits import Edit
+from thrivecalc_models.transport import Shield
+from thrivecalc_models.unit_of_work.outcomes import (
+    CommitResult,
+    commit_error,
+    result,
+    tell,
+    write_error,
+)
+from thrivecalc_models.wire import Item, describe
+
+
+def perform_edit(access: Access, edit: Edit) -> UserRecord:
+    """Send one update of a record that was not read; returns the record as it is afterwards.
+
+    Raises RecordNotFoundError if there is none, ConflictError where its data is no map.
+    """
+    key = edit.key.record_key
+    write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
+    binding = access.binding
+    began = binding.driver.monotonic()
+    with binding.driver.shield() as shield:
+        account = binding.driver.run(commit([write], binding.retry, binding.rng), shield=shield)
+    tell(access, account, binding.driver.monotonic() - began)
+    outcome = account.outcomes[key]
+    error = write_error(access, key, outcome)
+    if isinstance(error, ConflictError) and error.stored is None:
+        error = RecordNotFoundError(
+            f"there is no {describe(key)} to be updated; add it instead", record_key=key
+        )
+        error.outcome = "not applied"
+    if shield.interrupt is not None:
+        raise shield.interrupt from commit_error(account, {key: error} if error else {})
+    if error is not None:
+        raise error
+    assert outcome.item is not None
+    return access.record(access.check_item(outcome.item, edit.key))
+
+
+def delete_everything(access: Access) -> CommitResult:
+    """Delete all items of the user until a whole reading finds none."""
+    account = Account()
+    binding = access.binding
+    began = binding.driver.monotonic()
+    problem: ThriveCalcError | None = None
+    with binding.driver.shield() as shield:
+        try:
+            while _delete_pass(access, account, shield):
+                pass
+        except ThriveCalcError as error:
+            problem = error.with_traceback(None)
+        except BaseException as error:  # noqa: BLE001 - raised below, with the account
+            shield.keep(error)
+    tell(access, account, binding.driver.monotonic() - began)
+    causes = {
+        key: cause
+        for key, outcome in account.outcomes.items()
+        if (cause := write_error(access, key, outcome)) is not None
+    }
+    failed = commit_error(account, causes)
+    if failed is None and (problem is not None or shield.interrupt is not None):
+        failed = CommitError(
+            f"{len(account.outcomes)} records were deleted, then it ended before nothing was left"
+            + (f": {problem}" if problem is not None else ""),
+            applied=account.keys(State.APPLIED),
+        )
+    if shield.interrupt is not None:
+        raise shield.interrupt from failed
+    if problem is not None and not account.outcomes:
+        raise problem  # it did not even begin
+    if failed is not None:
+        raise failed from problem
+    return result(account)
+
+
+def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
+    """Read all keys and delete them; whether another pass is needed."""
+    binding = access.binding
+    found = False
+    for page in access.pages(Query(user_id=access.user_id, consistent=True, keys_only=True)):
+        if shield.interrupt is not None:
+            return False
+        account.requests += 1
+        account.read_units += page.units
+        writes = [_deletion(access, item) for item in page.items]
+        if not writes:
+            continue
+        found = True
+        account.merge(binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield))
+        if account.halted or account.keys(State.NOT_APPLIED) or account.keys(State.UNKNOWN):
+            return False
+    return found
+
+
+def _deletion(access: Access, item: Item) -> PendingWrite:
+    key = Key(access.user_id, item[table.RECORD_KEY]["S"])
+    return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=DeleteItem(key=key))
