@@ -1,7 +1,7 @@
 """Python and TypeScript on one table, and the rules that neither may break.
 
-What JavaScript should see of a Python value is said here once more, by other means than the codec's,
-so that a change there is found here. Every complaint begins with the name of its rule:
+What JavaScript should see of a Python value is said here once more, by other means than the
+codec's: a change there is found here. Every complaint begins with the name of its rule:
 
     key format        dataType#recordId, split at the first #
     field spelling    snake_case in Python, camelCase in the table

@@ -455,7 +455,10 @@ class UserData:
     def replace_data(
         self, data_type: DataTypeLike, record_id: str, data: dict[str, Any]
     ) -> UserRecord:
-        """Replace all of `data` by a camelCase mapping. RecordNotFoundError if there is no record."""
+        """Replace all of `data` by a camelCase mapping.
+
+        Raises RecordNotFoundError if there is no record.
+        """
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
 

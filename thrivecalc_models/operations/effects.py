@@ -35,7 +35,7 @@ class Send:
 class Wait:
     """Do nothing for so many seconds; resumed with `Received` without results.
 
-    Before a retry, `operation`, `attempt` (the one that failed, from 1) and `code` say what and why.
+    Before a retry, `operation`, `attempt` (which failed, from 1) and `code` say what and why.
     """
 
     seconds: float

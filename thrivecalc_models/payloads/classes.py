@@ -37,7 +37,7 @@ class PortfolioHoldingData:
 
 @payload
 class RetirementPlanData:
-    """Assumptions of a retirement plan; ages in years, the rates as the web application has them."""
+    """Assumptions of a retirement plan: ages in years, rates as the web application has them."""
 
     name: str
     current_age: int

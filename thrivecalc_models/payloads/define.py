@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import typing
@@ -43,10 +44,9 @@ def payload(cls: type[T]) -> type[T]:
     made: type[T] = attrs.define(
         cls, kw_only=True, slots=True, repr=False, field_transformer=_with_conversion
     )
-    try:
+    # An annotation may name a class that is defined further down: resolved at first use.
+    with contextlib.suppress(NameError):
         fields_of(made)
-    except NameError:
-        pass  # an annotation names a class that is defined further down: resolved at first use
     return made
 
 

@@ -33,7 +33,7 @@ if pycurl.version_info()[2] < _MIN_LIBCURL:
 class Handle:
     """One request at a time, and what came back."""
 
-    __slots__ = ("curl", "lines", "operation", "parts", "request", "skew", "tag", "tried")
+    __slots__ = ("curl", "lines", "operation", "parts", "request", "skew", "source", "tag", "tried")
 
     def __init__(self, route: Route, timeout: float) -> None:
         self.lines: list[bytes] = []
@@ -54,7 +54,8 @@ class Handle:
         curl = self.curl
         curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
-        curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
+        self.source = BytesIO(body)
+        curl.setopt(pycurl.READFUNCTION, self.source.read)
 
     @property
     def status(self) -> int:
@@ -68,8 +69,8 @@ class Handle:
 
     @property
     def begun(self) -> bool:
-        """Whether the request was begun to be sent. On no connection, nothing was."""
-        return bool(self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
+        """Whether libcurl asked for any of the body; before that nobody can act on the request."""
+        return self.source.tell() > 0
 
 
 Ended = list[tuple[Handle, int, str]]
