@@ -96,7 +96,7 @@ def to_javascript(value: Any) -> Any:
         case BigInt():
             return ["bigint", str(value)]
         case int() | float() | Decimal():
-            return ["number", str(value)]
+            return ["number", str(Decimal(str(value)))]  # Infinity, as JavaScript has it
         case bytes():
             return ["bytes", b64encode(value).decode()]
         case list():

@@ -215,7 +215,7 @@ def test_extras_move_with_their_payload(count, edits, field):
     people = getattr(record.data, field)
     owner = {id(each): each.name for each in people}
     made = list(people)  # kept alive, so that no id is used twice
-    replaced = False
+    replaced = False  # from then on a new one may stand in the place of one removed
     for edit in [*edits, ("commit",)]:
         match edit:
             case ("insert", at):
@@ -241,7 +241,6 @@ def test_extras_move_with_their_payload(count, edits, field):
                     elif not replaced:
                         assert form == {"M": {"name": {"S": each.name}}}
                     assert in_step(form)
-                replaced = False
 
 
 def but_name(form):

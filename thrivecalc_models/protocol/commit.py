@@ -76,6 +76,12 @@ class Account:
     halted: bool = False
     interrupt: BaseException | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether every write is applied, or left a taken key as it is."""
+        done = (State.APPLIED, State.EXISTING)
+        return all(outcome.state in done for outcome in self.outcomes.values())
+
     def keys(self, state: State) -> list[str]:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 

@@ -243,11 +243,7 @@ def _check_user(value: Any) -> None:
 
 
 def _class_of_payload(payload_class: type) -> type[UserRecord]:
-    classes = [
-        record_class
-        for record_class in UserRecord.data_type.get_registered_subclasses(UserRecord)
-        if record_class.payload_class() is payload_class
-    ]
+    classes = UserRecord.data_type.classes_of_payload(payload_class)
     if len(classes) != 1:
         found = "no record class has" if not classes else "several record classes have"
         raise InvalidRecordError(

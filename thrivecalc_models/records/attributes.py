@@ -68,6 +68,7 @@ class DataTypeAttribute(DiscriminatorAttribute):
 
     def __init__(self, attr_name: str | None = None) -> None:
         super().__init__(attr_name=attr_name)
+        self._by_payload_class: dict[Any, type | None] = {}
 
     def register_class(self, cls: type, discriminator: Any) -> None:
         data_type = check_data_type(discriminator)
@@ -78,6 +79,15 @@ class DataTypeAttribute(DiscriminatorAttribute):
                 path="dataType",
             )
         super().register_class(cls, data_type)
+
+    def classes_of_payload(self, payload_class: type) -> list[type[UserRecord]]:
+        """The record classes whose `data` is of a payload class."""
+        if len(self._by_payload_class) != len(self._class_map):
+            self._by_payload_class = {
+                cls: cls.payload_class()  # type: ignore[attr-defined]  # all are record classes
+                for cls in self._class_map
+            }
+        return [cls for cls, found in self._by_payload_class.items() if found is payload_class]
 
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
         """The record class of a data type, or None for an unregistered one."""

@@ -67,6 +67,11 @@ class RecordMeta(MetaModel):
         ):
             raise TypeError(f"{name}.keep_for takes a positive timedelta")
         super().__init__(name, bases, namespace, discriminator)
+        attribute = cls._attributes["data"]
+        cls._own_data_type: str | None = discriminator
+        cls._payload_class: type | None = (
+            attribute.payload_class if isinstance(attribute, PayloadAttribute) else None
+        )
 
 
 class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
@@ -150,8 +155,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     @classmethod
     def own_data_type(cls) -> str | None:
         """The `dataType` of this class; None for UserRecord itself and for UnknownRecord."""
-        data_type: str | None = UserRecord.data_type.get_discriminator(cls)
-        return data_type
+        return cls._own_data_type
 
     @classmethod
     def key(cls, record_id: str) -> str:
@@ -167,8 +171,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     @classmethod
     def payload_class(cls) -> type | None:
         """The payload class of this type, None where `data` is a plain dict."""
-        attribute = cls.get_attributes()["data"]
-        return attribute.payload_class if isinstance(attribute, PayloadAttribute) else None
+        return cls._payload_class
 
     # --- identity ---------------------------------------------------------------------------------
 
@@ -200,8 +203,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _payload(self) -> Any:
         state = self._state
+        if state.payload is not UNREAD:
+            return state.payload
+        self._refuse_malformed("read")  # which reads the payload of a whole stored item
         if state.payload is UNREAD:
-            self._refuse_malformed("read")
             if state.base is None or table.DATA not in state.base:
                 return None
             state.payload = self._read_payload()
@@ -307,7 +312,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return state.unfit
         try:
             if state.payload is UNREAD:
-                payload_from(state, type(self).payload_class())
+                state.payload = payload_from(state, type(self).payload_class())
         except Unfit as unfit:
             state.unfit = unfit.with_traceback(None)
         return state.unfit

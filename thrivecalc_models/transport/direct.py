@@ -183,7 +183,7 @@ class _Lanes:
         handle.load(body, self._headers + signed, skew)
 
     def _clock_was_wrong(self, handle: Handle, server: float | None) -> bool:
-        """Adopt the service's clock, once a request: what it refused for its time was not applied."""
+        """Adopt the service's clock, once a request; what was refused for it was not applied."""
         if server is None or handle.tried:
             return False
         skew = server - time.time()

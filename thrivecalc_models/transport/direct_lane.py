@@ -101,7 +101,7 @@ class Lane:
         multi = self._multi
         while True:
             multi.perform()
-            left, good, bad = multi.info_read()
+            _, good, bad = multi.info_read()
             if good or bad:
                 break
             milliseconds = multi.timeout()

@@ -49,9 +49,9 @@ def result(account: Account, known_existing: Sequence[str] = ()) -> CommitResult
 
 
 def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> CommitError | None:
-    not_applied, unknown = account.keys(State.NOT_APPLIED), account.keys(State.UNKNOWN)
-    if not not_applied and not unknown:
+    if account.complete:
         return None
+    not_applied, unknown = account.keys(State.NOT_APPLIED), account.keys(State.UNKNOWN)
     first = next(iter(causes.values()), None)
     return CommitError(
         f"the commit is not complete: {len(account.outcomes)} writes,"
@@ -126,6 +126,8 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
 
 def tell(access: Access, account: Account, duration: float) -> None:
     """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
+    if access.binding.observer is None and account.complete:
+        return
     counts = {state: len(account.keys(state)) for state in State}
     if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
         LOGGER.warning(

@@ -535,6 +535,8 @@ class UnitOfWork:
         return result(account, known)
 
     def _commit_error(self, account: Account) -> CommitError | None:
+        if account.complete:
+            return None
         causes = {}
         for key, outcome in account.outcomes.items():
             entry = self._entries.get(key)

@@ -42,10 +42,11 @@ def value_size(value: AttributeValue) -> int:
 def _size(values: list[AttributeValue]) -> int:
     total = 0
     for value in values:  # grows as containers are met: no recursion, however deep
+        if len(value) == 1 and "S" in value and isinstance(text := value["S"], str):
+            total += len(text) if text.isascii() else _text_size(text)
+            continue
         kind, content = _kind_and_content(value)
-        if kind == "S":
-            total += len(content) if content.isascii() else _text_size(content)
-        elif kind == "M":
+        if kind == "M":
             total += 3 + len(content) + sum(map(_text_size, content))
             values.extend(content.values())
         elif kind == "L":
