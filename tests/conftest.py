@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["engines", "pytester"]
+pytest_plugins = ["engines", "leaks", "pytester"]
 
 settings.register_profile("dev", max_examples=50, deadline=1000)
 settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)

@@ -23,7 +23,7 @@ from thrivecalc_models.transport.direct_replies import (
     transfer_failure,
 )
 from thrivecalc_models.transport.direct_route import Route, find_route
-from thrivecalc_models.transport.failures import classify_exception
+from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request
 
@@ -140,7 +140,11 @@ class _Lanes:
             return Lane(self._route, self._timeout, self._max_concurrency)
 
     def give_back(self, lane: Lane) -> None:
-        if self._closed or len(self._free) >= self._max_concurrency + SPARE_CONNECTIONS:
+        if (
+            self._closed
+            or not lane.trusted
+            or len(self._free) >= self._max_concurrency + SPARE_CONNECTIONS
+        ):
             lane.close()
         else:
             self._free.append(lane)
@@ -169,6 +173,8 @@ class _Lanes:
             return failure
         fields = fields_of(handle.lines)
         result = result_of(handle.operation, handle.request, handle.status, fields, handle.body())
+        if isinstance(result, Failure) and result.code == GarbledReplyError.__name__:
+            lane.distrust()
         if self._clock_was_wrong(handle, server_time(result, fields)):
             return self.start(lane, handle)
         lane.put_back(handle)

@@ -85,6 +85,7 @@ class Lane:
         self._timeout = timeout
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self.trusted = True
         self._spare: list[Handle] = []
         self._flying: dict[pycurl.Curl, Handle] = {}
         _LANES.add(self)
@@ -92,7 +93,13 @@ class Lane:
     def handle(self) -> Handle:
         return self._spare.pop() if self._spare else Handle(self._route, self._timeout)
 
+    def distrust(self) -> None:
+        """Use no connection again: one of them brought rubbish, and may be closed any moment."""
+        self.trusted = False
+
     def start(self, handle: Handle) -> None:
+        if not self.trusted:
+            handle.curl.setopt(pycurl.FRESH_CONNECT, 1)
         self._multi.add_handle(handle.curl)
         self._flying[handle.curl] = handle
 

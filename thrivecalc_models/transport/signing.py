@@ -34,17 +34,17 @@ class Credentials(Protocol):
     def token(self) -> str | None: ...
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class _Day:
     """What all signatures of a day have in common, with the same credentials."""
 
     credentials: Credentials
     date: str
-    key: bytes = attrs.field(repr=False)
+    key: bytes
     scope: str
     authorization: str
     token_line: str
-    token_headers: tuple[str, ...] = attrs.field(repr=False)
+    token_headers: tuple[str, ...]
 
 
 class Signer:
