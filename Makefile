@@ -2,15 +2,17 @@
 # make test     run all tests; ARGS="..." goes to pytest
 # make lint     check style, types and layers
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
+# make bench    measure against other clients, and write the tables of docs/performance.md
 # make golden   write the golden files anew, after a change of what is stored
 
 PYTHON ?= python3
 VENV := .venv
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 ENGINES := .engines
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint engines golden clean
+.PHONY: demo test lint engines bench golden clean
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -27,11 +29,16 @@ lint: $(VENV)/.test
 
 engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched
 
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks.operations --write
+	$(BENCH)/bin/python -m benchmarks.latency --write
+	$(BENCH)/bin/python -m benchmarks.memory --write
+
 golden: $(VENV)/.test engines
 	$(BIN)/python -m tests.golden
 
 clean:
-	rm -rf $(VENV) $(ENGINES) build *.egg-info
+	rm -rf $(VENV) $(BENCH) $(ENGINES) build *.egg-info
 
 # The environment with the extra of that name, for which the file is the mark.
 $(VENV)/.%: setup.cfg pyproject.toml
@@ -39,6 +46,13 @@ $(VENV)/.%: setup.cfg pyproject.toml
 	@echo "Installing the library with its extra '$*' into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+$(BENCH)/.installed: setup.cfg pyproject.toml benchmarks/requirements.txt
+	@echo "Installing what is measured into $(BENCH) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--editable ".[fast]" --requirement benchmarks/requirements.txt
 	@touch $@
 
 $(ENGINES)/dynamodb-local/.fetched: tests/engines/pom.xml

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
+from leaks import AMOUNT, NAME, USER
 
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 
-USER = "google-oauth2|108113341234567890123"
 STAMP = "2025-01-02T03:04:05.678Z"
 LATER = "2025-01-05T00:00:00.000Z"
 EXPIRED = {"N": "1735689600"}  # 2025-01-01; the simulated table begins on 2025-01-07
@@ -49,8 +49,8 @@ def item(data_type: str, record_id: str, data: dict[str, Any], **attributes: Any
 def goal_item(record_id: str = "g", current: str = "100", **attributes: Any) -> dict[str, Any]:
     """A savings goal with a field that its class does not declare."""
     data = {
-        "name": {"S": "Emergency Fund"},
-        "targetAmount": {"N": "20000"},
+        "name": {"S": NAME},
+        "targetAmount": {"N": AMOUNT},
         "currentAmount": {"N": current},
         "colour": {"S": "green"},
     }

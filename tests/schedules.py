@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
+from leaks import AMOUNT, EMAIL, NAME, USER
 
 from thrivecalc_models import (
     CommitError,
@@ -45,7 +46,6 @@ from thrivecalc_models.testing.faults import (
     concerns,
 )
 
-USER = "google-oauth2|schedules"
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 TOKEN_SECONDS = 600.0
 
@@ -232,8 +232,8 @@ def stored_goal(number: int, *, amount: int = 0, updated: str = "2025-01-07T12:0
         "updatedAt": {"S": updated},
         "data": {
             "M": {
-                "name": {"S": "Car"},
-                "targetAmount": {"N": "20000"},
+                "name": {"S": EMAIL},
+                "targetAmount": {"N": AMOUNT},
                 "currentAmount": {"N": str(amount)},
                 "note": {"M": {"colour": {"S": "red"}}},
             }
@@ -249,7 +249,11 @@ class World:
         self.table = Table()
         ids = itertools.count(1)
         self.store = simulated_store(
-            self.table, retry=policy, seed=seed, new_id=lambda: f"fresh-{next(ids)}"
+            self.table,
+            retry=policy,
+            seed=seed,
+            new_id=lambda: f"fresh-{next(ids)}",
+            observer=None if seed % 2 else lambda event: None,
         )
         self.user = self.store.user(USER)
         self.policy = policy
@@ -424,7 +428,7 @@ def _queue(world: World, work: Any, task: Task, *, locked: bool) -> Pending:
             work.check(record)
         case _:
             content = _data(task.amount)
-            given = SavingsGoalData(name="New", target_amount=100, current_amount=task.amount)
+            given = SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=task.amount)
             record = _queue_new(work, task, given)
             key = record.record_key
     return Pending(key, task.kind, base, record, content, locked)
@@ -441,8 +445,8 @@ def _queue_new(work: Any, task: Task, given: SavingsGoalData) -> Any:
 
 def _data(amount: int) -> Item:
     return {
-        "name": {"S": "New"},
-        "targetAmount": {"N": "100"},
+        "name": {"S": NAME},
+        "targetAmount": {"N": AMOUNT},
         "currentAmount": {"N": str(amount)},
     }
 

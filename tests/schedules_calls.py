@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
+from leaks import AMOUNT, NAME, USER
 from schedules import (
-    USER,
     WRITES,
     Item,
     Tally,
@@ -173,7 +173,7 @@ class _Single(_Player):
             return None
         if self.schedule.kind == "update":
             return stored_goal(0)["data"]["M"] | {"currentAmount": amount}
-        return {"name": {"S": "New"}, "targetAmount": {"N": "100"}, "currentAmount": amount}
+        return {"name": {"S": NAME}, "targetAmount": {"N": AMOUNT}, "currentAmount": amount}
 
     @property
     def key(self) -> str:
@@ -191,12 +191,12 @@ class _Single(_Player):
         if kind == "delete":
             return user.delete(SavingsGoal, "id-0")
         if kind == "replace_data":
-            content = {"name": "New", "targetAmount": 100, "currentAmount": amount}
+            content = {"name": NAME, "targetAmount": Decimal(AMOUNT), "currentAmount": amount}
             return user.replace_data(SavingsGoal, "id-0", content)
         write = user.put if kind == "put" else user.add
         if self.record is not None:
             return write(self.record)
-        given = SavingsGoalData(name="New", target_amount=100, current_amount=amount)
+        given = SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
         return write(given, record_id=None if kind == "add" else "id-0")
 
     def alone(self) -> bool:
@@ -332,7 +332,7 @@ class _Run(_Player):
         goal = work.get(SavingsGoal, "id-0")
         if goal is not None:
             goal.data.current_amount += self.schedule.amount
-        work.add(SavingsGoalData(name="Receipt", target_amount=1), record_id=None)
+        work.add(SavingsGoalData(name=NAME, target_amount=AMOUNT), record_id=None)
         return f"call {self.calls}"
 
     def receipts(self) -> int:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from leaks import AMOUNT, NAME, USER
 
 from thrivecalc_models import (
     CommitError,
@@ -32,7 +33,6 @@ from thrivecalc_models.testing.faults import (
     TransactionConflict,
 )
 
-USER = "google-oauth2|faults"
 LOST = LoseReply(applied=True)
 
 
@@ -54,7 +54,7 @@ def goal(user: UserData) -> SavingsGoal:
 
 
 def goal_data(amount: int = 10) -> SavingsGoalData:
-    return SavingsGoalData(name="Car", target_amount=1000, current_amount=amount)
+    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
 
 
 def amount(table: SimulatedTable, key: str = "savings-goal#car") -> str | None:

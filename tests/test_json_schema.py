@@ -24,6 +24,12 @@ OWN = Path(own_types.__file__).parent
 RECORDS = [json.loads(line)["Item"] for line in (DATA / "records.jsonl").read_text().splitlines()]
 ODD = [json.loads(line) for line in (DATA / "odd-items.jsonl").read_text().splitlines()]
 
+some = settings(
+    max_examples=max(50, settings.default.max_examples // 4),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    deadline=None,
+)
+
 # Where the schema finds each odd item wrong. m09, whose recordKey and recordId disagree, is beyond
 # what a schema can compare.
 WRONG_AT = {
@@ -143,14 +149,14 @@ def test_odd_items_fail_for_ajv(peer, schema):
 
 
 @given(item=strategies.stored_items(odd=False))
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@some
 def test_whatever_python_writes_is_valid(python_says, item):
     """Any item as the library writes it validates, of a service's own types, too."""
     assert python_says(plain(item)) == set()
 
 
 @given(item=strategies.odd_items())
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@some
 def test_payloads_that_do_not_fit_are_invalid(schema, python_says, item):
     """An item whose data does not fit its class is invalid, unless only JSON makes it fit."""
     record = read_item(item)

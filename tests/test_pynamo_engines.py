@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from leaks import USER
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactGet, TransactWrite
@@ -22,7 +23,6 @@ from thrivecalc_models import (
     data_store,
 )
 
-USER = "google-oauth2|123456789"
 OTHER = "google-oauth2|987654321"
 
 numbers = itertools.count()

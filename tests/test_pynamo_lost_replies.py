@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 import pytest
+from leaks import EMAIL, NAME, USER
 from pynamodb.exceptions import (
     DeleteError,
     GetError,
@@ -20,7 +21,6 @@ from thrivecalc_models.records import default_binding
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
-USER = "google-oauth2|123456789"
 KEY = "savings-goal#g1"
 
 
@@ -36,7 +36,7 @@ def service():
 @pytest.fixture
 def loaded(service):
     """A goal that was saved and read."""
-    goal = SavingsGoal(USER, data=SavingsGoalData(name="House", target_amount=100), record_id="g1")
+    goal = SavingsGoal(USER, data=SavingsGoalData(name=NAME, target_amount=100), record_id="g1")
     goal.save()
     service.log.clear()
     return SavingsGoal.get(USER, KEY)
@@ -53,11 +53,11 @@ def other_writer(table):
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_save_meets_itself(service, loaded, applied):
     """A save whose reply was lost is sent again, and found applied where it was."""
-    loaded.data.name = "Boat"
+    loaded.data.name = EMAIL
     service.fail_next(faults.LoseReply(applied=applied), "PutItem")
     loaded.save()
     assert service.sent("PutItem") == 2
-    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": "Boat"}
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": EMAIL}
     loaded.data.name = "Car"
     loaded.save()
 
@@ -130,7 +130,7 @@ def test_what_counts_twice_is_sent_once(service, loaded, action):
 def test_setting_without_the_lock_is_sent_again(service, loaded):
     """Setting a value is the same twice."""
     service.fail_next(faults.LoseReply(applied=True), "UpdateItem")
-    loaded.update([SavingsGoal.data["name"].set("Boat")], add_version_condition=False)
+    loaded.update([SavingsGoal.data["name"].set(EMAIL)], add_version_condition=False)
     assert service.sent("UpdateItem") == 2
 
 
@@ -138,11 +138,11 @@ def test_a_condition_that_our_own_try_made_false(service, loaded):
     """A condition that fails because the first try was applied is no failure."""
     service.fail_next(faults.LoseReply(applied=True), "UpdateItem")
     loaded.update(
-        [SavingsGoal.data["name"].set("Boat")],
-        condition=SavingsGoal.data["name"] == "House",
+        [SavingsGoal.data["name"].set(EMAIL)],
+        condition=SavingsGoal.data["name"] == NAME,
         add_version_condition=False,
     )
-    assert loaded.data.name == "Boat"
+    assert loaded.data.name == EMAIL
 
 
 def lose(service, call, *, applied, error):
@@ -164,18 +164,18 @@ def edit(goal, **fields):
 @pytest.mark.parametrize(
     ("error", "write", "left"),
     [
-        (PutError, lambda goal: goal.save(), ("Boat", 100)),
+        (PutError, lambda goal: goal.save(), (EMAIL, 100)),
         (
             UpdateError,
             lambda goal: goal.update([SavingsGoal.data["targetAmount"].add(5)]),
-            ("House", 105),
+            (NAME, 105),
         ),
         (DeleteError, lambda goal: goal.delete(), None),
     ],
 )
 def test_a_call_repeated_is_the_same_write(service, loaded, applied, error, write, left):
     """After an unknown outcome the same call sends the same request, and counts once."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, lambda: write(loaded), applied=applied, error=error)
     before = service.get(USER, KEY)
     write(loaded)
@@ -189,7 +189,7 @@ def test_a_call_repeated_is_the_same_write(service, loaded, applied, error, writ
 @pytest.mark.parametrize("applied", [True, False])
 def test_edits_after_an_unknown_save_are_a_further_write(service, loaded, applied):
     """What is unknown goes first, exactly as before, then what was edited since."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=applied, error=PutError)
     edit(loaded, target_amount=7)
     loaded.save()
@@ -205,10 +205,10 @@ def test_a_save_after_an_unknown_update_keeps_it(service, loaded, applied):
     """A save does not undo an update whose reply was lost."""
     add = [SavingsGoal.data["targetAmount"].add(5)]
     lose(service, lambda: loaded.update(add), applied=applied, error=UpdateError)
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     loaded.save()
     stored = service.get(USER, KEY)["data"]["M"]
-    assert (stored["name"], stored["targetAmount"]) == ({"S": "Boat"}, {"N": "105"})
+    assert (stored["name"], stored["targetAmount"]) == ({"S": EMAIL}, {"N": "105"})
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_save_after_an_unknown_update_keeps_it(service, loaded, applied):
         SavingsGoal.data["targetAmount"].set(SavingsGoal.data["targetAmount"] - 1),
         SavingsGoal.data["tags"].set((SavingsGoal.data["tags"] | ["a"]).append(["b"])),
         SavingsGoal.data["photo"].set(b"\x00"),
-        SavingsGoal.data["name"].set("Boat"),
+        SavingsGoal.data["name"].set(EMAIL),
         SavingsGoal.ttl.remove(),
     ],
 )
@@ -237,14 +237,14 @@ def test_a_create_repeated_is_no_conflict(service, applied):
     goal.save(free)
     created = service.get(USER, "savings-goal#1")["createdAt"]
     lose(service, goal.save, applied=applied, error=PutError)
-    edit(goal, name="Boat")
+    edit(goal, name=EMAIL)
     goal.save()
     assert service.get(USER, "savings-goal#1")["createdAt"] == created
 
 
 def test_what_stays_unknown_is_never_a_conflict(service, loaded):
     """Somebody else's item leaves an unknown write unknown, until the record is refreshed."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=True, error=PutError)
     other_writer(service)
     for write in (loaded.save, loaded.save):
@@ -253,14 +253,14 @@ def test_what_stays_unknown_is_never_a_conflict(service, loaded):
         assert caught.value.outcome == "unknown"
         edit(loaded, target_amount=8)
     loaded.refresh()
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     loaded.save()
-    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": "Boat"}
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": EMAIL}
 
 
 def test_without_the_lock_nothing_is_asked(service, loaded):
     """`add_version_condition=False` writes over what is unknown, which ends the doubt."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=True, error=PutError)
     other_writer(service)
     loaded.save(add_version_condition=False)
@@ -270,7 +270,7 @@ def test_without_the_lock_nothing_is_asked(service, loaded):
 
 def test_a_doubt_ends_with_its_snapshot(service, loaded):
     """An unknown write is forgotten once the record has another snapshot, or another key."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=False, error=PutError)
     simulated_store(service).user(USER).update(loaded)
     loaded.save()
@@ -296,7 +296,7 @@ def test_what_a_unit_left_unknown_goes_first(service, loaded, applied, error, wr
     """A method is no conflict with a write that a unit of work left unknown."""
     user = simulated_store(service).user(USER)
     goal = _goal(1) if unit_write == "add" else loaded
-    edit(goal, name="Boat")
+    edit(goal, name=EMAIL)
     lose(service, lambda: getattr(user, unit_write)(goal), applied=applied, error=Exception)
     if unit_write == "delete" and error is UpdateError:
         with pytest.raises(error):
@@ -307,7 +307,7 @@ def test_what_a_unit_left_unknown_goes_first(service, loaded, applied, error, wr
     stored = service.get(USER, goal.record_key)
     assert (stored is None) == (error is DeleteError)
     if stored is not None:
-        assert stored["data"]["M"]["name"] == {"S": "Boat"}
+        assert stored["data"]["M"]["name"] == {"S": EMAIL}
         user.update(goal)
         goal.save()
 
@@ -315,18 +315,18 @@ def test_what_a_unit_left_unknown_goes_first(service, loaded, applied, error, wr
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_transaction_comes_after_what_is_unknown(service, loaded, applied):
     """An entry of TransactWrite is made over what came of an unknown save."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=applied, error=PutError)
     with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
         transaction.update(loaded, [SavingsGoal.data["targetAmount"].add(1)])
     stored = service.get(USER, KEY)["data"]["M"]
-    assert (stored["name"], stored["targetAmount"]) == ({"S": "Boat"}, {"N": "101"})
+    assert (stored["name"], stored["targetAmount"]) == ({"S": EMAIL}, {"N": "101"})
 
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_an_interrupted_save_is_in_doubt(service, loaded, applied):
     """After KeyboardInterrupt out of a save the next one is that save."""
-    edit(loaded, name="Boat")
+    edit(loaded, name=EMAIL)
     service.log.clear()
     service.fail_next(faults.Interrupt(applied=applied), "PutItem")
     with pytest.raises(KeyboardInterrupt):
@@ -439,7 +439,7 @@ def test_a_failing_batch_names_what_was_not_sent(service):
 
 
 def _goal(number):
-    data = SavingsGoalData(name="House", target_amount=number)
+    data = SavingsGoalData(name=NAME, target_amount=number)
     return SavingsGoal(USER, data=data, record_id=str(number))
 
 

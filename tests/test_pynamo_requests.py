@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from leaks import USER
 from pynamodb.exceptions import DeleteError, GetError, QueryError, UpdateError
 
 from thrivecalc_models import (
@@ -22,8 +23,6 @@ from thrivecalc_models import (
     data_store,
 )
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
-
-USER = "google-oauth2|123456789"
 
 
 @pytest.fixture

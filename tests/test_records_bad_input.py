@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from leaks import AMOUNT, EMAIL, HUGE_AMOUNT, NAME, UNSAFE_AMOUNT, USER
 from own_types import Household, HouseholdData, Person
 
 from thrivecalc_models import (
@@ -36,7 +37,6 @@ from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 from thrivecalc_models.wire import item_size
 
-USER = "google-oauth2|998877665544332211"
 HALF = "\ud83d"
 DEEP = 31
 
@@ -62,7 +62,7 @@ def user(table):
 
 
 def goal(**fields: Any) -> SavingsGoalData:
-    return SavingsGoalData(**({"name": "x", "target_amount": 1} | fields))
+    return SavingsGoalData(**({"name": NAME, "target_amount": AMOUNT} | fields))
 
 
 def nested(levels, kind):
@@ -97,15 +97,15 @@ def every_way_to_write(user, payload):
 BAD_CONTENTS = [
     (goal(target_amount=2**53), UnsafeNumberError, "data.targetAmount"),
     (goal(target_amount=-(2**53)), UnsafeNumberError, "data.targetAmount"),
-    (goal(target_amount=1e21), UnsafeNumberError, "data.targetAmount"),
-    (goal(current_amount="0.12345678901234567890"), UnsafeNumberError, "data.currentAmount"),
+    (goal(target_amount=float(HUGE_AMOUNT)), UnsafeNumberError, "data.targetAmount"),
+    (goal(current_amount=UNSAFE_AMOUNT), UnsafeNumberError, "data.currentAmount"),
     (goal(target_amount="9007199254740990.5"), UnsafeNumberError, "data.targetAmount"),
-    (goal(target_amount="1" * 39), InvalidRecordError, "data.targetAmount"),
+    (goal(target_amount=AMOUNT + "1" * 39), InvalidRecordError, "data.targetAmount"),
     (goal(target_amount="0." + "1" * 39), InvalidRecordError, "data.targetAmount"),
     (goal(target_amount="1E126"), InvalidRecordError, "data.targetAmount"),
     (goal(target_amount="1E-131"), InvalidRecordError, "data.targetAmount"),
-    (goal(target_amount=10**200), InvalidRecordError, "data.targetAmount"),
-    (BudgetData(name="b", period="p", limits={"food": "soon"}), InvalidRecordError, "limits.food"),
+    (goal(target_amount=int(HUGE_AMOUNT) * 10**150), InvalidRecordError, "data.targetAmount"),
+    (BudgetData(name="b", period="p", limits={"food": NAME}), InvalidRecordError, "limits.food"),
     (BudgetData(name="b", period="p", limits={"food": True}), InvalidRecordError, "limits.food"),
     (
         BudgetData(name="b", period="p", limits={"food": float("nan")}),
@@ -117,7 +117,7 @@ BAD_CONTENTS = [
     (BudgetData(name="b", period="p", limits={5: 1}), InvalidRecordError, "limits"),
     (BudgetData(name="b", period="p", limits={"": 1}), InvalidRecordError, "limits"),
     (BudgetData(name="b", period="p", limits={HALF: 1}), InvalidRecordError, "limits"),
-    (TransactionData(date="2025-01-07", amount=1, tags=["a", 5]), InvalidRecordError, "tags[1]"),
+    (TransactionData(date="2025-01-07", amount=1, tags=[NAME, 5]), InvalidRecordError, "tags[1]"),
     (TransactionData(date="2025-01-07", amount=1, tags=[HALF]), InvalidRecordError, "tags[0]"),
     (BagData(anything=[float("inf")]), InvalidRecordError, "anything[0]"),
     (BagData(anything={"a": HALF}), InvalidRecordError, "anything.a"),
@@ -544,7 +544,7 @@ def test_one_bad_record_stops_the_unit(table, user, bad, atomic):
     records = []
     work = user.unit_of_work(atomic=atomic)
     for number in range(60):
-        amount = "1" * 39 if number in bad else number
+        amount = AMOUNT + "1" * 39 if number in bad else number
         records.append(
             work.add(TransactionData(date="2025-01-07", amount=amount), record_id=f"r{number}")
         )
@@ -570,7 +570,7 @@ def test_one_bad_record_stops_the_unit(table, user, bad, atomic):
 def test_a_bad_edit_stops_the_unit(table, user):
     """A bad edit of a stored record stops a unit of good ones, and can be mended."""
     with user.unit_of_work() as work:
-        profile = work.add(ProfileData(email="canary@example.com"))
+        profile = work.add(ProfileData(email=EMAIL))
     work = user.unit_of_work()
     loaded = work.get(Profile, profile.record_id)
     loaded.data.annual_income = 2**60

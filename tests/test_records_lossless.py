@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from leaks import USER
 from own_types import Branch, Household, HouseholdData, Person
 
 from thrivecalc_models import (
@@ -28,7 +29,6 @@ from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 
 HUGE = "12345678901234567890.123456789012345678"
-USER = "google-oauth2|123456789"
 
 
 def stored(table, item):
@@ -149,6 +149,7 @@ def test_an_optional_field_set_to_none_is_removed(item):
     assert after == (before if before == {"NULL": True} else None)
 
 
+@settings(max_examples=min(200, settings.default.max_examples))
 @given(st.data())
 def test_every_edit_is_what_the_next_reader_finds(data):
     """After any edit of any field the next reader finds the edited payload and the same extras."""
@@ -315,6 +316,17 @@ def test_a_stored_payload_without_any_attribute_stays_so():
     user.update(record)
     expected = {"M": {**item["data"]["M"], "note": {"S": "changed"}}}
     assert stored(table, item)["data"] == expected
+
+
+def test_extras_move_with_their_payload_between_fields():
+    """A payload that goes from a list to a field of its own takes its extras along."""
+    item = household("ab", owner=person("c"))
+    table, user, record = loaded(item)
+    record.data.owner = record.data.people.pop(0)
+    user.update(record)
+    after = stored(table, item)["data"]["M"]
+    assert after["owner"] == person("a")
+    assert after["people"] == {"L": [person("b")]}
 
 
 def test_equal_payloads_with_different_extras_can_change_places():

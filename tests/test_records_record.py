@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from leaks import USER
 
 from thrivecalc_models import (
     BudgetData,
@@ -27,8 +28,11 @@ from thrivecalc_models import (
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 from thrivecalc_models.testing import strategies as own
 
-USER = "google-oauth2|998877665544332211"
 CANARIES = ("998877665544332211", "Canary", "canary@", "31337", "cánary")
+
+
+# Here the variety counts, not the number.
+FEWER = settings(max_examples=min(100, settings.default.max_examples))
 
 
 @pytest.fixture
@@ -73,6 +77,7 @@ def assert_discreet(text):
 # --- version, item --------------------------------------------------------------------------------
 
 
+@FEWER
 @given(own.stored_items(user_id=USER))
 def test_the_version_changes_with_every_write(item):
     """A version is opaque text: equal for readers of one state, another after each write."""
@@ -101,6 +106,7 @@ def test_a_record_never_stored_has_no_version_and_no_item():
     assert not record.malformed
 
 
+@FEWER
 @given(own.stored_items())
 def test_the_item_is_a_copy(item):
     """Changing record.item changes nothing about the record."""
@@ -112,6 +118,7 @@ def test_the_item_is_a_copy(item):
     assert record.version == version
 
 
+@FEWER
 @given(own.stored_items())
 def test_reading_values_does_not_touch_the_item(item):
     """Values that are read and edited are the caller's; the stored item stays what was read."""
@@ -157,6 +164,7 @@ def test_the_key_of_a_type():
 # --- what is shown --------------------------------------------------------------------------------
 
 
+@FEWER
 @given(own.stored_items())
 def test_the_repr_is_type_and_record_id(item):
     """A record's repr shows its type and record id, and nothing else."""
@@ -164,6 +172,7 @@ def test_the_repr_is_type_and_record_id(item):
     assert repr(record) == f"<{type(record).__name__} {item['recordId']['S']}>"
 
 
+@FEWER
 @given(own.odd_items(user_id=USER))
 def test_problems_and_errors_show_no_values(item):
     """What is told about a malformed item shows paths and reasons, not what is stored."""

@@ -27,6 +27,11 @@ from thrivecalc_models.testing import strategies as own
 from thrivecalc_models.wire import check_item
 
 
+# Here the variety counts, not the number.
+FEWER = settings(max_examples=min(100, settings.default.max_examples))
+
+
+@FEWER
 @given(own.any_payload())
 def test_every_registered_type_has_payloads(payload):
     """A payload of any registered type can be stored as it is generated."""
@@ -34,6 +39,7 @@ def test_every_registered_type_has_payloads(payload):
     assert user.add(payload).data is payload
 
 
+@FEWER
 @given(own.records())
 def test_records_can_be_stored(record):
     """A generated record, with its extras, ttl and id, is accepted and read back the same."""
@@ -47,6 +53,7 @@ def test_records_can_be_stored(record):
     assert again.ttl == record.ttl or record.ttl is None
 
 
+@FEWER
 @given(st.data())
 def test_a_record_is_of_the_class_and_user_asked_for(data):
     """A class and a user id that are given are those of the record."""
@@ -60,6 +67,7 @@ def test_a_record_is_of_the_class_and_user_asked_for(data):
     assert malformed.user_id == "u-2"
 
 
+@FEWER
 @given(own.stored_items())
 def test_stored_items_are_readable_and_storable(item):
     """A stored item reads as a record that is not malformed, and DynamoDB would take it."""
@@ -70,6 +78,7 @@ def test_stored_items_are_readable_and_storable(item):
     assert record.data is not None
 
 
+@FEWER
 @given(own.stored_items(odd=False))
 def test_items_without_oddities_have_no_problems(item):
     """With odd=False there are only items such as this library writes."""
@@ -79,6 +88,7 @@ def test_items_without_oddities_have_no_problems(item):
     assert record.extra_data == {}
 
 
+@FEWER
 @given(own.odd_items())
 def test_odd_items_are_malformed(item):
     """An odd item is in the table and reads as a malformed record."""
@@ -112,6 +122,7 @@ def test_odd_items_are_of_every_sort():
         assert any(reason.startswith(wanted) for reason in reasons), wanted
 
 
+@FEWER
 @given(own.amounts())
 def test_amounts_are_safe_for_javascript(amount):
     """A generated amount is what JavaScript's Number makes of its text."""
@@ -119,6 +130,7 @@ def test_amounts_are_safe_for_javascript(amount):
     assert Decimal(repr(float(str(amount)))) == amount
 
 
+@FEWER
 @given(own.timestamps())
 def test_timestamps_are_aware(moment):
     """A generated timestamp names a moment of the years 1 to 9999."""
@@ -126,6 +138,7 @@ def test_timestamps_are_aware(moment):
     assert moment.utcoffset() is not None
 
 
+@FEWER
 @given(own.payloads(SavingsGoalData, name=st.just("fixed")))
 def test_a_field_can_be_given(goal):
     """A field given by name is drawn from that strategy."""
@@ -153,12 +166,14 @@ class EvenData:
             raise ValueError("even only")
 
 
+@FEWER
 @given(own.payloads(EvenData))
 def test_a_class_with_rules_of_its_own(even):
     """What the class refuses with a ValueError is not generated."""
     assert even.count % 2 == 0
 
 
+@FEWER
 @given(own.payloads(Branch))
 def test_a_class_that_contains_itself(branch):
     """A payload class that contains itself has payloads that end."""
@@ -168,6 +183,7 @@ def test_a_class_that_contains_itself(branch):
     assert depth <= 5
 
 
+@FEWER
 @given(own.payloads(EverythingData), own.payloads(HouseholdData))
 def test_every_kind_of_field(everything, household):
     """Every field has a value of its kind."""

@@ -57,7 +57,7 @@ TYPES = [
 
 # Each example is a handful of requests: fewer of them than where nothing is sent.
 on_the_wire = settings(
-    max_examples=max(20, settings.default.max_examples // 5),
+    max_examples=max(20, settings.default.max_examples // 10),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     deadline=None,
 )
@@ -71,6 +71,9 @@ def sides(engine, peer):
         yield Sides(peer, store, client)
         client.close()
 
+
+# Each example is a list of values in one call of the peer.
+in_batches = settings(max_examples=max(20, settings.default.max_examples // 5), deadline=None)
 
 on_engines = pytest.mark.parametrize("engine", ENGINES, indirect=True, scope="session")
 
@@ -230,7 +233,7 @@ def _mapped(value, by_tag):
 
 
 @given(numbers=st.lists(strategies.stored_numbers(), min_size=1, max_size=50))
-@settings(deadline=None)
+@in_batches
 def test_numbers_keep_their_value(peer, numbers):
     """A number that Python writes is the same through JavaScript's Number, and Python refuses one
     exactly where it would not be, or would have to be a bigint."""
@@ -288,7 +291,7 @@ def test_a_bigint_survives(sides):
 
 
 @given(moments=st.lists(strategies.timestamps(), min_size=1, max_size=50))
-@settings(deadline=None)
+@in_batches
 def test_timestamps_are_spelled_alike(peer, moments):
     """Python spells a moment as `toISOString()` does, so that text sorts as time does."""
     written = [stamped(moment) for moment in moments]

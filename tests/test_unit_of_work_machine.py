@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from leaks import AMOUNT, EMAIL, NAME
 from machines import (
     DEFAULTS,
     EXPIRED,
@@ -60,8 +61,8 @@ from thrivecalc_models.testing import SimulatedTable
 IDS = ["a", "é#1"]
 CLASSES = {"budget": Budget, "transaction": Transaction, "note": UnknownRecord}
 KEYS = [f"{data_type}#{record_id}" for data_type in CLASSES for record_id in IDS]
-AMOUNTS = st.sampled_from([Decimal(0), Decimal("1.5"), Decimal(-20), Decimal("12345.67")])
-TEXTS = st.sampled_from(["", "food", "Müller"])
+AMOUNTS = st.sampled_from([Decimal(0), Decimal("1.5"), Decimal(-20), Decimal(AMOUNT)])
+TEXTS = st.sampled_from(["", "food", "Müller", EMAIL])
 NAMES = st.sampled_from(["food", "rent"])
 FIELDS = {
     "budget": {
@@ -80,9 +81,9 @@ FIELDS = {
     "note": {"text": TEXTS, "size": AMOUNTS, "tags": st.lists(TEXTS, max_size=2)},
 }
 CONTENT = {
-    "budget": {"name": "Home", "period": "monthly", "limits": {"food": Decimal(400)}},
+    "budget": {"name": NAME, "period": "monthly", "limits": {"food": Decimal(400)}},
     "transaction": {"date": "2025-01-07", "amount": Decimal(-5), "tags": ["x"]},
-    "note": {"text": "hello", "tags": []},
+    "note": {"text": EMAIL, "tags": []},
 }
 ODD = [
     item("budget", "a", {"name": {"S": "n"}, "period": {"S": "p"}}, updatedAt={"S": "yesterday"}),

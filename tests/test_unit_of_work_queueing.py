@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from leaks import NAME
 from machines import EXPIRED, USER, changed, goal_item, item, planned, requests, user_of
 
 from thrivecalc_models import (
@@ -283,7 +284,7 @@ def test_exist_ok_leaves_a_taken_key_as_it_is(work, table):
     assert (result.applied, result.existing) == (["transaction#p"], [KEY])
     assert table.get(USER, KEY) == goal_item()
     assert work.get(SavingsGoal, "g") is not taken
-    assert work.get(SavingsGoal, "g").data.name == "Emergency Fund"
+    assert work.get(SavingsGoal, "g").data.name == NAME
 
 
 def test_exist_ok_has_no_place_in_an_atomic_unit(user, table):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leaks import AMOUNT, EMAIL, NAME, USER
 from proxy import FaultyProxy, Slow, Truncated, WrongChecksum, always, in_turn
 
 from thrivecalc_models import (
@@ -121,11 +122,11 @@ def nothing_wrong(proxy: FaultyProxy) -> Iterator[None]:
 
 
 def new_user_id() -> str:
-    return f"wire|{next(COUNTER)}"
+    return f"{USER}{next(COUNTER)}"
 
 
 def goal(number: int = 0) -> SavingsGoalData:
-    return SavingsGoalData(name=f"Goal {number}", target_amount=1000 + number)
+    return SavingsGoalData(name=f"{NAME} {number}", target_amount=1000 + number)
 
 
 def stored(store: DataStore, user_id: str) -> dict[str, Any]:
@@ -145,7 +146,9 @@ class Work:
         with straight.user(self.user_id).unit_of_work() as first:
             for number in range(6):
                 first.put(goal(number), record_id=f"old-{number}")
-            first.put(BudgetData(name="Food", period="monthly"), record_id="food")
+            first.put(
+                BudgetData(name=EMAIL, period="monthly", limits={"food": AMOUNT}), record_id="food"
+            )
         self.before = stored(straight, self.user_id)
         self.unit = store.user(self.user_id).unit_of_work(atomic=atomic, lock=lock)
         goals = self.unit.list(SavingsGoal)
@@ -561,7 +564,9 @@ def test_closing_an_account_in_a_storm(
     user_id = new_user_id()
     with straight.user(user_id).unit_of_work() as work:
         keys = {work.add(goal(number)).record_key for number in range(60)}
-        keys.add(work.add(BudgetData(name="Food", period="monthly")).record_key)
+        keys.add(
+            work.add(BudgetData(name=EMAIL, period="monthly", limits={"food": AMOUNT})).record_key
+        )
     proxy.schedule = lambda number, operation, request: (
         faults.LoseReply(applied=number % 2 == 0) if operation != "Query" else None
     )

@@ -5,8 +5,9 @@
 
 It describes a record as JSON: sets are arrays, bytes are base64 text. The whole document takes any
 record, and holds those of registered types to their definitions under `$defs`. What is undeclared
-is allowed everywhere, as in the table. Validators check `date` and `date-time` where they are told to
-assert formats. That `recordKey` is `dataType#recordId` is checked as far as a schema can compare.
+is allowed everywhere, as in the table. Validators check `date` and `date-time` where they are told
+to assert formats. That `recordKey` is `dataType#recordId` is checked as far as a schema can
+compare.
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ def _encode_map(
             raise InvalidRecordError(
                 f"{path} has a key that is no text but {type(name).__name__}", path=path
             )
-        _check_name(name, path)
+        if name not in stored:
+            _check_name(name, path)
         encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
     return encoded
 
@@ -150,6 +151,11 @@ def _check_name(name: str, path: str) -> None:
         raise InvalidRecordError(
             f"{path} has a key that is empty or over {MAX_NAME_SIZE:,} bytes, which DynamoDB"
             " refuses",
+            path=path,
+        )
+    if name == "__proto__":
+        raise InvalidRecordError(
+            f"{path} has the key __proto__, which JavaScript takes for something else; rename it",
             path=path,
         )
 

@@ -28,7 +28,7 @@ class IsMap:
 @attrs.frozen
 class Equal:
     path: Path
-    value: AttributeValue
+    value: AttributeValue = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -1,4 +1,7 @@
-"""Requests to DynamoDB as frozen values, turned into its JSON at the last moment."""
+"""Requests to DynamoDB as frozen values, turned into its JSON at the last moment.
+
+Their reprs, like all of the library, show no user id and no content: error trackers collect them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Operation(Protocol):
 class Key:
     """The primary key of an item."""
 
-    user_id: str
+    user_id: str = attrs.field(repr=False)
     record_key: str
 
     def item(self) -> Item:
@@ -79,7 +82,7 @@ class Query:
     """
 
     name: ClassVar[str] = "Query"
-    user_id: str
+    user_id: str = attrs.field(repr=False)
     data_type: str | None = None
     by_index: bool = False
     consistent: bool = False
@@ -133,7 +136,7 @@ class PutItem:
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     key: Key
-    item: Item
+    item: Item = attrs.field(repr=False)
     condition: Condition | None = None
 
     def request(self, table_name: str) -> Json:
@@ -155,7 +158,7 @@ class UpdateItem:
     name: ClassVar[str] = "UpdateItem"
     member: ClassVar[str] = "Update"
     key: Key
-    sets: tuple[tuple[Path, AttributeValue], ...]
+    sets: tuple[tuple[Path, AttributeValue], ...] = attrs.field(repr=False)
     removes: tuple[Path, ...] = ()
     condition: Condition | None = None
 
@@ -257,7 +260,7 @@ class Call:
     """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
 
     name: str
-    parameters: Json
+    parameters: Json = attrs.field(repr=False)
 
     def request(self, table_name: str) -> Json:
         return self.parameters

@@ -56,7 +56,7 @@ class Outcome:
     """
 
     state: State
-    item: Item | None = None
+    item: Item | None = attrs.field(default=None, repr=False)
     failure: Failure | None = None
     operation: str = ""
 

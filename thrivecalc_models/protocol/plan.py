@@ -50,7 +50,7 @@ class PendingWrite:
     write: Write
     exist_ok: bool = False
     maybe: bool = False
-    after: dict[str, dict[str, object]] | None = None
+    after: dict[str, dict[str, object]] | None = attrs.field(default=None, repr=False)
 
     @property
     def batchable(self) -> bool:

@@ -38,7 +38,7 @@ class ItemPage:
     `units` are the read units that it cost.
     """
 
-    items: list[Item]
+    items: list[Item] = attrs.field(repr=False)
     after: str | None
     units: float
 

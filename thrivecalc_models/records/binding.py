@@ -12,7 +12,7 @@ import attrs
 from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import BotocoreTransport, Driver
+from thrivecalc_models.transport import Driver, make_transport
 
 
 def _now() -> datetime:
@@ -56,6 +56,6 @@ def set_default_binding(binding: Binding | None) -> None:
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
-    transport = BotocoreTransport(settings, timeout=timeout, max_concurrency=max_concurrency)
+    transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)
     driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
     return Binding(settings=settings, driver=driver)

@@ -23,11 +23,11 @@ class State:
     `projected` marks a record read in part, which must not be written.
     """
 
-    stored: Item | None = None
-    base: Item | None = None
-    payload: Any = UNREAD
-    extra_data: dict[str, Any] | None = None
-    extra_attributes: dict[str, Any] | None = None
+    stored: Item | None = attrs.field(default=None, repr=False)
+    base: Item | None = attrs.field(default=None, repr=False)
+    payload: Any = attrs.field(default=UNREAD, repr=False)
+    extra_data: dict[str, Any] | None = attrs.field(default=None, repr=False)
+    extra_attributes: dict[str, Any] | None = attrs.field(default=None, repr=False)
     origins: Origins = attrs.field(factory=Origins)
     projected: bool = False
     unfit: Unfit | None = None

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 class Changes:
     """The attributes that differ from the snapshot: their paths, and their new forms."""
 
-    sets: tuple[tuple[Path, AttributeValue], ...]
+    sets: tuple[tuple[Path, AttributeValue], ...] = attrs.field(repr=False)
     removes: tuple[Path, ...]
 
     @property

@@ -38,12 +38,12 @@ class Write:
     """
 
     operation: str
-    request: Json
+    request: Json = attrs.field(repr=False)
     is_ours: IsOurs
     applied: Callable[[Json], None]
     repeatable: bool = True
     at: datetime | None = None
-    item: Item | None = None
+    item: Item | None = attrs.field(default=None, repr=False)
 
 
 Make = Callable[[datetime], Write]
@@ -56,7 +56,7 @@ class Doubt:
 
     write: Write
     key: Key
-    over: Item | None
+    over: Item | None = attrs.field(repr=False)
     failure: Failure
 
     def is_of(self, make: Make) -> bool:

@@ -1,0 +1,162 @@
+"""A canned DynamoDB on loopback that answers at once, from bodies it has made before.
+
+    python -m benchmarks.endpoint [--latency 0.005]
+
+It checks nothing, keeps nothing, and sends right checksums. It prints its URL, and ends with its
+standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from benchmarks import goal
+
+PAGE = 2000  # items of about 430 bytes: just under DynamoDB's 1 MB
+_TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+_KEY = re.compile(rb'"recordKey"\s*:\s*\{\s*"S"\s*:\s*"([^"]*)"')
+
+
+@contextmanager
+def running(latency: float = 0.0) -> Iterator[str]:
+    """The URL of an endpoint in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.endpoint", "--latency", str(latency)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def respond(operation: str, body: bytes) -> bytes:
+    match operation:
+        case "GetItem":
+            return _one(goal.user_id(1))
+        case "Query":
+            return _page(body)
+        case "BatchGetItem":
+            return _some(body)
+        case "BatchWriteItem":
+            return _reply(_json({"UnprocessedItems": {}}))
+        case _:
+            return _reply(b"{}")
+
+
+@cache
+def _one(user: str) -> bytes:
+    return _reply(_json({"Item": goal.item(user, 0)}))
+
+
+def _page(body: bytes) -> bytes:
+    request = json.loads(body)
+    values = request.get("ExpressionAttributeValues", {}).values()
+    user = next(value["S"] for value in values if "|" in value.get("S", ""))
+    after = request.get("ExclusiveStartKey")
+    start = goal.number_of(after["recordKey"]["S"]) + 1 if after else 0
+    return _items_from(user, start)
+
+
+@cache
+def _items_from(user: str, start: int) -> bytes:
+    end = min(goal.records_of(user), start + PAGE)
+    items = [goal.item(user, number) for number in range(start, end)]
+    content: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    if end < goal.records_of(user):
+        last = items[-1]
+        content["LastEvaluatedKey"] = {
+            name: last[name] for name in ("userId", "recordKey", "dataType")
+        }
+    return _reply(_json(content))
+
+
+def _some(body: bytes) -> bytes:
+    user = re.search(rb'"(google-oauth2\|\d+)"', body)
+    assert user is not None
+    items = b",".join(_item(user[1], key) for key in _KEY.findall(body))
+    table = json.dumps(goal.TABLE).encode()
+    return _reply(b'{"Responses":{' + table + b":[" + items + b']},"UnprocessedKeys":{}}')
+
+
+@cache
+def _item(user: bytes, key: bytes) -> bytes:
+    return _json(goal.item(user.decode(), goal.number_of(key.decode())))
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _reply(body: bytes) -> bytes:
+    head = (
+        "HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 07 Jan 2025 12:30:00 GMT\r\n"
+        f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(body)}\r\n"
+        f"Connection: keep-alive\r\nx-amzn-RequestId: {'A' * 52}\r\nx-amz-crc32: {crc32(body)}\r\n"
+    )
+    return head.encode() + b"\r\n" + body
+
+
+def _serve(connection: socket.socket, latency: float) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    data = b""
+    while True:
+        while b"\r\n\r\n" not in data:
+            more = connection.recv(262_144)
+            if not more:
+                return
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        wanted = _LENGTH.search(head)
+        length = int(wanted[1]) if wanted else 0
+        while len(body) < length:
+            body += connection.recv(262_144)
+        body, data = body[:length], body[length:]
+        target = _TARGET.search(head)
+        reply = respond(target[1].decode() if target else "", body)
+        if latency:
+            time.sleep(latency)
+        connection.sendall(reply)
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A canned DynamoDB on loopback.")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
+    latency = parser.parse_args().latency
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=_serve, args=(connection, latency), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

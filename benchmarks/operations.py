@@ -1,0 +1,112 @@
+"""CPU and wall time of five operations, for the library and its peers, in one run.
+
+    python -m benchmarks.operations [--write]
+
+Every client takes its turn in every round, so that a slow minute of the machine is everybody's.
+`--write` puts the tables into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from benchmarks import report
+from benchmarks.clients import Client, open_clients
+from benchmarks.endpoint import running
+
+ROUNDS = 5
+RECORDS = 1000
+SINGLE = 400  # single requests in a round
+COLUMNS = ("get", "list", "put", "batch write", "batch get")
+HEADER = ("", "get", "list, an item", "put", "batch write, an item", "batch get, an item")
+
+Times = dict[str, dict[str, list[tuple[float, float]]]]
+"""By client and operation: CPU and wall, in microseconds."""
+
+
+def operations(client: Client) -> dict[str, tuple[Callable[[], Any], int, int]]:
+    """What is called, how often in a round, and how many items each call handles."""
+    return {
+        "get": (client.get, SINGLE, 1),
+        "list": (partial(client.list, RECORDS), 3, RECORDS),
+        "put": (client.put, SINGLE, 1),
+        "batch write": (partial(client.write, RECORDS), 2, RECORDS),
+        "batch get": (partial(client.read, RECORDS), 2, RECORDS),
+    }
+
+
+def measure(clients: list[Client]) -> Times:
+    times: Times = {client.name: {column: [] for column in COLUMNS} for client in clients}
+    for column in COLUMNS:
+        for client in clients:
+            operations(client)[column][0]()  # connections, caches
+        for _ in range(ROUNDS):
+            for client in clients:
+                call, calls, items = operations(client)[column]
+                times[client.name][column].append(_timed(call, calls, calls * items))
+    return times
+
+
+def _timed(call: Callable[[], Any], calls: int, units: int) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(calls):
+        call()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return cpu / units * 1e6, wall / units * 1e6
+
+
+def rows(times: Times, which: int) -> list[list[str]]:
+    return [
+        [name, *(report.number(_median(columns[column], which)) for column in COLUMNS)]
+        for name, columns in times.items()
+    ]
+
+
+def ratios(times: Times) -> list[list[str]]:
+    """The CPU of the direct transport as a part of everybody else's."""
+    ours, *others = times
+    return [
+        [
+            f"against {name}",
+            *(
+                f"{_median(times[ours][column], 0) / _median(times[name][column], 0):.2f}"
+                for column in COLUMNS
+            ),
+        ]
+        for name in others
+    ]
+
+
+def _median(samples: list[tuple[float, float]], which: int) -> float:
+    return statistics.median(sample[which] for sample in samples)
+
+
+def main() -> None:
+    with running() as endpoint:
+        clients = open_clients(endpoint)
+        try:
+            times = measure(clients)
+        finally:
+            for client in clients:
+                client.close()
+    report.publish(
+        "operations",
+        "\n\n".join(
+            [
+                f"{report.machine()}; median of {ROUNDS}, microseconds of CPU:",
+                report.table(HEADER, rows(times, 0)),
+                "The same in wall time:",
+                report.table(HEADER, rows(times, 1)),
+                f"The CPU of {next(iter(times))}, as a multiple:",
+                report.table(HEADER, ratios(times)),
+            ]
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

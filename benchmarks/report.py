@@ -1,0 +1,39 @@
+"""Tables, and the places of docs/performance.md that they are written to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown: text to the left in the first column, numbers to the right."""
+    lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def machine() -> str:
+    return (
+        f"{platform.python_implementation()} {platform.python_version()},"
+        f" {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+    )
+
+
+def publish(name: str, text: str) -> None:
+    """Print a text; with `--write` put it between the markers of that name, too."""
+    print(text)
+    if "--write" in sys.argv[1:]:
+        page = PAGE.read_text()
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        PAGE.write_text(f"{before}{begin}\n{text}\n\n{end}{after}")

@@ -1,0 +1,181 @@
+"""Which transport a store takes, and what it says about it."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+from unittest import mock
+
+import botocore.client
+import botocore.handlers
+import pytest
+
+from thrivecalc_models import ConfigurationError, DataStore
+from thrivecalc_models.operations import Reply
+from thrivecalc_models.table import Settings
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.transport import make_transport
+
+pytest.importorskip("pycurl")
+pytest.importorskip("orjson")
+
+
+@pytest.fixture(autouse=True)
+def _undisturbed(pytestconfig):
+    if pytestconfig.getoption("--transport") != "auto":
+        pytest.skip("the tests are told which transport to run on")
+
+
+REPLY = {"Item": {"k": {"S": "1"}}, "ResponseMetadata": {"RequestId": "r-1"}}
+GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
+
+
+@pytest.fixture
+def store():
+    with DataStore(endpoint="http://127.0.0.1:9") as store:
+        yield store
+
+
+def without_the_extra():
+    return mock.patch.dict(sys.modules, {"thrivecalc_models.transport.direct": None})
+
+
+def test_with_the_extra(store):
+    """With the extra, and nothing that hooks botocore, a store takes the direct way."""
+    assert store.transport.startswith("direct: ")
+
+
+def test_without_the_extra(store):
+    """Without the extra a store takes botocore's way, and says what to install."""
+    with without_the_extra():
+        assert store.transport.startswith("botocore: ")
+        assert 'pip install "thrivecalc-models[fast]"' in store.transport
+
+
+def test_insisting():
+    """ "botocore" and "direct" are taken as asked for."""
+    for choice in ("botocore", "direct"):
+        with DataStore(endpoint="http://127.0.0.1:9", transport=choice) as store:
+            assert store.transport == f"{choice}: as asked for"
+
+
+def test_insisting_without_the_extra():
+    """Who insists on the direct way without the extra is told what to install."""
+    with (
+        without_the_extra(),
+        pytest.raises(ConfigurationError, match=r'pip install "thrivecalc-models\[fast\]"'),
+    ):
+        DataStore(transport="direct")
+
+
+def test_a_transport_that_is_not_known():
+    """Any other name is refused with the names there are."""
+    with pytest.raises(ConfigurationError, match="'auto', 'botocore' or 'direct'"):
+        DataStore(transport="carrier pigeon")
+
+
+def test_a_simulated_store():
+    """A simulated store says so."""
+    assert simulated_store(SimulatedTable()).transport.startswith("simulat")
+
+
+def wrapped():
+    original = botocore.client.BaseClient._make_api_call
+
+    @functools.wraps(original)
+    def traced(*args, **kwargs):
+        return original(*args, **kwargs)
+
+    return traced
+
+
+@pytest.mark.parametrize("patch", [mock.Mock(return_value=REPLY), wrapped()])
+def test_a_patched_botocore(store, patch):
+    """Who patches botocore, as test and tracing tools do, is not passed by, even if late."""
+    assert store.transport.startswith("direct: ")
+    with mock.patch.object(botocore.client.BaseClient, "_make_api_call", patch):
+        assert store.transport.startswith("botocore: botocore is patched")
+    assert store.transport.startswith("direct: ")
+
+
+def test_a_patched_botocore_answers():
+    """The patch is what answers the very next request."""
+    settings = Settings(table_name="t", region="us-east-1", endpoint="http://127.0.0.1:9")
+    with closing(make_transport("auto", settings, timeout=1, max_concurrency=1)) as transport:
+        assert not isinstance(transport.send("GetItem", GET), Reply)
+        with mock.patch.object(
+            botocore.client.BaseClient, "_make_api_call", return_value=dict(REPLY)
+        ):
+            assert transport.send("GetItem", GET).body == {"Item": {"k": {"S": "1"}}}
+        assert not isinstance(transport.send("GetItem", GET), Reply)
+
+
+def test_patched_sockets(store):
+    """Where sockets are replaced, as gevent does, libcurl would pass them by."""
+
+    class Green(socket.socket):
+        pass
+
+    with mock.patch.object(socket, "socket", Green):
+        assert store.transport.startswith("botocore: sockets are patched")
+
+
+def test_a_handler(store):
+    """A handler that somebody gave all sessions of botocore counts, unless it is switched off."""
+
+    class Handler:
+        enabled = False
+
+        def __call__(self, **_):
+            pass
+
+    handler = Handler()
+    with mock.patch.object(
+        botocore.handlers,
+        "BUILTIN_HANDLERS",
+        [*botocore.handlers.BUILTIN_HANDLERS, ("before-send", handler)],
+    ):
+        assert store.transport.startswith("direct: ")
+        handler.enabled = True
+        assert store.transport.startswith("botocore: botocore has a handler")
+        handler.enabled = False
+        assert store.transport.startswith("direct: ")
+
+
+UNDER_MOTO = """
+    from moto import mock_aws
+    from thrivecalc_models import DataStore, SavingsGoalData
+
+    store = DataStore()
+    print(store.transport.partition(":")[0])
+    with mock_aws():
+        print(store.transport.partition(":")[0])
+        store.create_table()
+        print(store.user("u").add(SavingsGoalData(name="x", target_amount=1)).data.target_amount)
+    print(store.transport.partition(":")[0])
+"""
+
+
+def test_motos_mock():
+    """Under moto's `mock_aws`, begun before or after the first use, moto answers."""
+    # In a process of its own: entering the mock empties every moto engine of this one.
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(UNDER_MOTO)],
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.stdout.split() == ["direct", "botocore", "1", "direct"], ran.stderr
+
+
+def test_the_direct_way_is_loaded_when_it_is_needed():
+    """Importing the library loads neither pycurl nor orjson."""
+    code = "import sys, thrivecalc_models; sys.exit(bool({'pycurl', 'orjson'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
