@@ -24,7 +24,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
+	$(BIN)/pyright --pythonpath $(BIN)/python -p tests/typing
 	$(BIN)/lint-imports
 
 engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched

@@ -26,7 +26,6 @@ from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 from thrivecalc_models.wire import check_item
 
-
 # Here the variety counts, not the number.
 FEWER = settings(max_examples=min(100, settings.default.max_examples))
 
