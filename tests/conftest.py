@@ -12,7 +12,7 @@ from thrivecalc_models.transport import choice
 pytest_plugins = ["engines", "leaks", "pytester"]
 
 settings.register_profile("dev", max_examples=50, deadline=1000)
-settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 SETTINGS = ("AWS_", "DYNAMODB_", "PYNAMODB_", "THRIVECALC_")
