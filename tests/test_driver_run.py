@@ -11,6 +11,7 @@ import time
 import attrs
 import pytest
 
+from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Emit, Failure, Kind, Received, Reply, Send, Wait
 from thrivecalc_models.signals import RequestEvent, RetryEvent
 from thrivecalc_models.transport import Driver
@@ -493,14 +494,15 @@ def test_an_interrupted_observer_does_not_change_the_result(driver_for):
 
 
 def test_a_closed_driver_leaves_no_threads(driver_for):
-    """Closing a driver ends its threads; used again, it starts others."""
+    """Closing a driver ends its threads; used again, it says that it is closed."""
     before = threading.active_count()
     driver = driver_for()
     driver.run(sending(ops("a", "b")))
     assert threading.active_count() > before
     driver.close()
     assert threading.active_count() == before
-    driver.run(sending(ops("a", "b")))
+    with pytest.raises(ConfigurationError, match="closed"):
+        driver.run(sending(ops("a", "b")))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import attrs
 
+from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
     FATAL,
@@ -52,6 +53,7 @@ class Driver:
     ) -> None:
         self._exchange = _Exchange(transport, table_name, monotonic, observer)
         self._observer = observer
+        self._closed = False
         self._max_concurrency = max_concurrency
         self._sleep = sleep
         self._helpers = PerProcess(
@@ -66,6 +68,7 @@ class Driver:
         With one it becomes a failure of the kind INTERRUPTED, nothing more is started, and the
         protocol is told, so that it can end with its account.
         """
+        self._check_open()
         received: Received | None = None
         try:
             while True:
@@ -81,6 +84,7 @@ class Driver:
 
     def stream(self, protocol: Protocol[Any]) -> Iterator[Any]:
         """The values that the protocol emits, each as soon as it is there and wanted."""
+        self._check_open()
         received: Received | None = None
         try:
             while True:
@@ -109,10 +113,16 @@ class Driver:
         return Shield()
 
     def close(self) -> None:
-        """Let the helpers finish and end; a later `run` would start new ones."""
+        """Let the helpers finish and end, and close the transport. Nothing runs afterwards."""
+        self._closed = True
         helpers = self._helpers.take()
         if helpers is not None:
             helpers.shutdown()
+        self._exchange.transport.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigurationError("this store is closed; make another one")
 
     def _perform(self, effect: Send | Wait, shield: Shield | None) -> Received:
         results: tuple[Result, ...] = ()
