@@ -8,6 +8,7 @@ Every client takes its turn in every round, so that a slow minute of the machine
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def measure(clients: list[Client]) -> Times:
     for column in COLUMNS:
         for client in clients:
             operations(client)[column][0]()  # connections, caches
+        gc.collect()
+        gc.freeze()  # what one client keeps is no work for another's garbage collection
         for _ in range(ROUNDS):
             for client in clients:
                 call, calls, items = operations(client)[column]
@@ -52,6 +55,7 @@ def measure(clients: list[Client]) -> Times:
 
 
 def _timed(call: Callable[[], Any], calls: int, units: int) -> tuple[float, float]:
+    gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(calls):
         call()

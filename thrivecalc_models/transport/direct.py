@@ -17,7 +17,7 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
 from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
 from thrivecalc_models.transport.direct_replies import (
-    fields_of,
+    head_of,
     result_of,
     server_time,
     transfer_failure,
@@ -65,8 +65,7 @@ class DirectTransport:
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             return _nothing_sent(error)
         try:
-            handle = lane.handle()
-            handle.begin(0, operation, request)
+            handle = lane.handle(0, operation, request)
             result: Result | None = lanes.start(lane, handle)
             while result is None:
                 for ended in lane.wait():
@@ -95,8 +94,7 @@ class DirectTransport:
         try:
             while True:
                 while flying < limit() and (wanted := next(source, None)) is not None:
-                    handle = lane.handle()
-                    handle.begin(*wanted)
+                    handle = lane.handle(*wanted)
                     failure = lanes.start(lane, handle)
                     if failure is None:
                         flying += 1
@@ -171,11 +169,11 @@ class _Lanes:
             failure = transfer_failure(code, text, begun=handle.begun)
             lane.put_back(handle)
             return failure
-        fields = fields_of(handle.lines)
-        result = result_of(handle.operation, handle.request, handle.status, fields, handle.body())
+        head = head_of(handle.lines)
+        result = result_of(handle.operation, handle.request, handle.status, head, handle.body())
         if isinstance(result, Failure) and result.code == GarbledReplyError.__name__:
             lane.distrust()
-        if self._clock_was_wrong(handle, server_time(result, fields)):
+        if self._clock_was_wrong(handle, server_time(result, head)):
             return self.start(lane, handle)
         lane.put_back(handle)
         return result

@@ -35,16 +35,19 @@ class Handle:
 
     __slots__ = ("curl", "lines", "operation", "parts", "request", "skew", "source", "tag", "tried")
 
+    tag: int
+    operation: str
+    request: dict[str, Any]
+    tried: bool
+    skew: float
+    source: BytesIO
+
     def __init__(self, route: Route, timeout: float) -> None:
         self.lines: list[bytes] = []
         self.parts: list[bytes] = []
         self.curl = _make_curl(route, timeout)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.parts.append)
-
-    def begin(self, tag: int, operation: str, request: dict[str, Any]) -> None:
-        self.tag, self.operation, self.request = tag, operation, request
-        self.tried = False
 
     def load(self, body: bytes, headers: list[str], skew: float) -> None:
         """Get ready to send these; `skew` is what their signature added to our clock."""
@@ -90,8 +93,12 @@ class Lane:
         self._flying: dict[pycurl.Curl, Handle] = {}
         _LANES.add(self)
 
-    def handle(self) -> Handle:
-        return self._spare.pop() if self._spare else Handle(self._route, self._timeout)
+    def handle(self, tag: int, operation: str, request: dict[str, Any]) -> Handle:
+        """A handle for a request, which has a number to tell it by."""
+        spare = self._spare
+        handle = spare.pop() if spare else Handle(self._route, self._timeout)
+        handle.tag, handle.operation, handle.request, handle.tried = tag, operation, request, False
+        return handle
 
     def distrust(self) -> None:
         """Use no connection again: one of them brought rubbish, and may be closed any moment."""
@@ -115,8 +122,11 @@ class Lane:
             seconds = _LONGEST_WAIT if milliseconds < 0 else milliseconds / 1000
             if seconds and multi.select(min(seconds, _LONGEST_WAIT)) == 0:
                 time.sleep(_NAP)
-        ended: Ended = [(self._landed(curl), 0, "") for curl in good]
-        ended += [(self._landed(curl), code, text) for curl, code, text in bad]
+        ended: Ended = []
+        for curl in good:
+            ended.append((self._landed(curl), 0, ""))
+        for curl, code, text in bad:
+            ended.append((self._landed(curl), code, text))
         return ended
 
     def put_back(self, handle: Handle) -> None:

@@ -21,8 +21,6 @@ from thrivecalc_models.transport.failures import (
     failure_of,
 )
 
-Fields = dict[bytes, bytes]
-
 _UNTRUSTED: Final = {
     pycurl.E_PEER_FAILED_VERIFICATION,
     pycurl.E_SSL_CACERT_BADFILE,
@@ -45,31 +43,34 @@ _AFTER = {
 }
 
 
-def fields_of(lines: Sequence[bytes]) -> Fields:
-    """The header fields, by lower-case name, of the last of the responses to one request.
+def head_of(lines: Sequence[bytes]) -> bytes:
+    """The header of the last of the responses to one request.
 
     Earlier ones are a proxy's, and those that only say "continue".
     """
-    fields: Fields = {}
-    for line in lines:
-        if line.startswith(b"HTTP/"):
-            fields.clear()
-        else:
-            name, _, value = line.partition(b":")
-            fields[name.lower()] = value.strip()
-    return fields
+    head = b"".join(lines)
+    last = head.rfind(b"\r\n\r\nHTTP/")
+    return head if last < 0 else head[last + 4 :]
+
+
+def field_of(head: bytes, lowered: bytes, name: bytes) -> str | None:
+    """The value of a header field; `name` begins with a line break and ends with a colon."""
+    start = lowered.find(name)
+    if start < 0:
+        return None
+    return head[start + len(name) : head.find(b"\r", start + 1)].strip().decode("latin-1")
 
 
 def result_of(
-    operation: str, request: dict[str, Any], status: int, fields: Fields, body: bytes
+    operation: str, request: dict[str, Any], status: int, head: bytes, body: bytes
 ) -> Result:
     """What a whole HTTP response means."""
     try:
-        if b"x-amz-crc32" in fields:
-            encoding = fields.get(b"content-encoding", b"identity")
-            check_sum(fields[b"x-amz-crc32"].decode(), encoding.decode(), body)
-        identity = fields.get(b"x-amzn-requestid")
-        request_id = None if identity is None else identity.decode()
+        lowered = head.lower()
+        expected = field_of(head, lowered, b"\nx-amz-crc32:")
+        if expected is not None:
+            check_sum(expected, field_of(head, lowered, b"\ncontent-encoding:"), body)
+        request_id = field_of(head, lowered, b"\nx-amzn-requestid:")
         content = _json_object(body)
         if status >= 300:
             return _refusal(content, status, request_id)
@@ -92,13 +93,14 @@ def transfer_failure(code: int, message: str, *, begun: bool) -> Failure:
     return failure_of(NEVER_SENT, _BEFORE.get(code, "EndpointConnectionError"), message)
 
 
-def server_time(failure: Result, fields: Fields) -> float | None:
+def server_time(failure: Result, head: bytes) -> float | None:
     """The service's clock in Unix seconds, where it may have refused a request for its time."""
     if not (isinstance(failure, Failure) and failure.kind is Kind.CREDENTIALS):
         return None
     try:
-        return parsedate_to_datetime(fields[b"date"].decode()).timestamp()
-    except (KeyError, ValueError):
+        date = field_of(head, head.lower(), b"\ndate:")
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except ValueError:
         return None
 
 

@@ -34,13 +34,28 @@ class Credentials(Protocol):
     def token(self) -> str | None: ...
 
 
+class _Keyed:
+    """HMAC-SHA256 (RFC 2104) with a key that is used all day: half the cost of `hmac.digest`."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(64, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def sign(self, text: bytes) -> str:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
 @attrs.frozen(repr=False)
 class _Day:
     """What all signatures of a day have in common, with the same credentials."""
 
     credentials: Credentials
     date: str
-    key: bytes
+    keyed: _Keyed
     scope: str
     authorization: str
     token_line: str
@@ -74,7 +89,7 @@ class Signer:
             f"{_names(day.token_line)}\n{sha256(body).hexdigest()}"
         )
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{day.scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = digest(day.key, text.encode(), "sha256").hex()
+        signature = day.keyed.sign(text.encode())
         return [
             f"X-Amz-Date: {stamp}",
             f"X-Amz-Target: {target}",
@@ -100,7 +115,7 @@ class Signer:
         return _Day(
             credentials,
             date,
-            key,
+            _Keyed(key),
             scope,
             f"Authorization: AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope},"
             f" SignedHeaders={_names(token_line)}, Signature=",
