@@ -24,6 +24,7 @@ from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
 from thrivecalc_models.records import Binding, UserRecord, edits
 from thrivecalc_models.records.access import Access, DataTypeLike
+from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, explain, make_transport
@@ -399,6 +400,7 @@ class UserData:
 
     # --- writing ----------------------------------------------------------------------------------
 
+    @makes_record
     def add(
         self,
         given: Any,
@@ -417,6 +419,7 @@ class UserData:
         _commit_one(work, record)
         return record
 
+    @makes_record
     def put(
         self,
         given: Any,

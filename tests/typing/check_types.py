@@ -27,6 +27,7 @@ from thrivecalc_models import (
     TransactionData,
     UnitOfWork,
     UnknownRecord,
+    UserData,
     UserRecord,
     payload,
     read_item,
@@ -141,6 +142,19 @@ def units(store: DataStore, record_id: str) -> None:
     goal = user.get(SavingsGoal, record_id)
     if goal is not None:
         assert_type(user.update(goal), SavingsGoal)
+
+
+def adding(user: UserData) -> None:
+    goal = user.add(SavingsGoalData(name="House", target_amount=1), record_id="a")
+    assert_type(goal, SavingsGoal)
+    assert_type(goal.data, SavingsGoalData)
+    assert_type(user.put(goal), SavingsGoal)
+    assert_type(user.add(Budget, {"name": "Home", "period": "monthly"}), Budget)
+    assert_type(user.add("budget", {"name": "Home", "period": "monthly"}), Any)
+    with user.unit_of_work() as work:
+        payment = TransactionData(date=date(2025, 1, 7), amount=-500)
+        assert_type(work.add(payment, record_id="pay-1", exist_ok=True), Transaction)
+        assert_type(work.put(("budget", {"name": "Home"})), Any)
 
 
 def generated() -> None:

@@ -40,6 +40,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.access import Access, DataTypeLike, Given
+from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.entries import (
     Action,
@@ -251,6 +252,7 @@ class UnitOfWork:
 
     # --- queueing ---------------------------------------------------------------------------------
 
+    @makes_record
     @_exclusive
     def add(
         self,
@@ -303,6 +305,7 @@ class UnitOfWork:
             record_key=record.record_key,
         )
 
+    @makes_record
     @_exclusive
     def put(
         self,
