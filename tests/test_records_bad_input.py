@@ -583,3 +583,32 @@ def test_a_bad_edit_stops_the_unit(table, user):
     loaded.data.annual_income = 2**50
     work.commit()
     assert user.get(Profile, profile.record_id).data.annual_income == 2**50
+
+
+@pytest.mark.parametrize("name", ["__proto__", "", "x" * 65_536, "\ud800"])
+def test_new_names_that_would_not_last_are_refused(table, user, name):
+    """A new name that DynamoDB or JavaScript would not keep is refused at both levels, unsent."""
+    for place in ("extra_data", "extra_attributes"):
+        made = SavingsGoal(USER, data=goal())
+        getattr(made, place)[name] = 1
+        with pytest.raises(InvalidRecordError):
+            user.add(made)
+    with pytest.raises(InvalidRecordError):
+        user.add("x-note", {"inner": {name: 1}})
+    assert table.sent() == 0
+
+
+def test_a_stored_name_that_javascript_misreads_is_kept(table, user):
+    """What another program stored under __proto__ survives a change beside it."""
+    added = user.add("x-note", {"inner": {"a": 1}})
+    stored = added.item
+    stored["data"]["M"]["inner"]["M"]["__proto__"] = {"S": "odd"}
+    stored["__proto__"] = {"S": "odd"}
+    table.put(stored)
+    found = user.get("x-note", added.record_id)
+    found.data["inner"]["a"] = 2
+    found.extra_attributes["b"] = 1
+    user.update(found)
+    kept = table.get(USER, found.record_key)
+    assert kept["data"]["M"]["inner"]["M"] == {"a": {"N": "2"}, "__proto__": {"S": "odd"}}
+    assert kept["__proto__"] == {"S": "odd"}

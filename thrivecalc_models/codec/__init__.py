@@ -11,12 +11,13 @@ from thrivecalc_models.codec.data import (
     undeclared,
     undeclared_names,
 )
-from thrivecalc_models.codec.values import Unfit, decode_plain, encode_plain, kind_name
+from thrivecalc_models.codec.values import Unfit, check_name, decode_plain, encode_plain, kind_name
 
 __all__ = [
     "Origins",
     "Unfit",
     "check_mapping",
+    "check_name",
     "decode_payload",
     "decode_plain",
     "edited_fields",

@@ -15,10 +15,10 @@ import attrs
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.wire import (
-    MAX_NAME_SIZE,
     AttributeValue,
     Item,
     format_timestamp,
+    name_fault,
     number_text,
     parse_date,
     parse_number,
@@ -140,19 +140,16 @@ def _encode_map(
                 f"{path} has a key that is no text but {type(name).__name__}", path=path
             )
         if name not in stored:
-            _check_name(name, path)
+            check_name(name, path)
         encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
     return encoded
 
 
-def _check_name(name: str, path: str) -> None:
-    kinds.check_encodable(name, path)
-    if not name or len(name.encode()) > MAX_NAME_SIZE:
-        raise InvalidRecordError(
-            f"{path} has a key that is empty or over {MAX_NAME_SIZE:,} bytes, which DynamoDB"
-            " refuses",
-            path=path,
-        )
+def check_name(name: str, path: str) -> None:
+    """Refuse a new name that DynamoDB or JavaScript would not keep. Raises InvalidRecordError."""
+    fault = name_fault(name)
+    if fault is not None:
+        raise InvalidRecordError(f"{path}: a key {fault}", path=path)
     if name == "__proto__":
         raise InvalidRecordError(
             f"{path} has the key __proto__, which JavaScript takes for something else; rename it",

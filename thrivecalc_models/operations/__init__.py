@@ -13,6 +13,7 @@ from thrivecalc_models.operations.conditions import (
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
     FATAL,
+    READS,
     Failure,
     Kind,
     Reason,
@@ -38,6 +39,7 @@ from thrivecalc_models.operations.requests import (
 
 __all__ = [
     "FATAL",
+    "READS",
     "Absent",
     "AllOf",
     "AnyOf",

@@ -72,12 +72,11 @@ class Failure:
 Result = Reply | Failure
 
 
-_READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
+READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 
 
-def consumed_units(operation: str, body: dict[str, Any]) -> tuple[float, float]:
-    """Read and write capacity units that a reply reports; 0 where it reports none."""
+def consumed_units(body: dict[str, Any]) -> float:
+    """Capacity units that a reply reports, of whichever sort it consumes; 0 where none."""
     consumed = body.get("ConsumedCapacity") or []
     entries = consumed if isinstance(consumed, list) else [consumed]
-    units = sum(entry.get("CapacityUnits", 0.0) for entry in entries)
-    return (units, 0.0) if operation in _READS else (0.0, units)
+    return float(sum(entry.get("CapacityUnits", 0.0) for entry in entries))

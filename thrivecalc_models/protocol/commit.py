@@ -90,7 +90,7 @@ class Account:
             return
         self.requests += 1
         if isinstance(result, Reply):
-            self.write_units += consumed_units("", result.body)[1]
+            self.write_units += consumed_units(result.body)
 
     def merge(self, later: Account) -> None:
         """Add what came after: a key counts by its last write."""

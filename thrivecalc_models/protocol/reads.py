@@ -75,8 +75,7 @@ def read_page(
         raise PageError(query.name, result, number)
     last: Item | None = result.body.get("LastEvaluatedKey")
     after = None if last is None else last[table.RECORD_KEY]["S"]
-    units, _ = consumed_units(query.name, result.body)
-    return ItemPage(result.body["Items"], after, units)
+    return ItemPage(result.body["Items"], after, consumed_units(result.body))
 
 
 def get_many(

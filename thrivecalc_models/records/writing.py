@@ -289,6 +289,8 @@ def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
                 f"{name} is a declared attribute and cannot be among the extra attributes",
                 path=name,
             )
+        if name not in base:
+            codec.check_name(name, name)
         encoded[name] = keep_form(
             base.get(name),
             decode=lambda form, at=name: codec.decode_plain(form, at),  # type: ignore[misc]

@@ -18,13 +18,11 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.seam import SendMany, Transport
 
-CHOICES = ("auto", "botocore", "direct")
-
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
 
 
 def make_transport(choice: str, settings: Settings, **options: Any) -> Transport:
-    """The transport of one of CHOICES; options as of BotocoreTransport.
+    """The transport of "auto", "botocore" or "direct"; options as of BotocoreTransport.
 
     Raises ConfigurationError for any other, and for "direct" without the extra `fast`.
     """

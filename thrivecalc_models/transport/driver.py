@@ -15,6 +15,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
     FATAL,
+    READS,
     Failure,
     Kind,
     Reply,
@@ -216,17 +217,15 @@ class _Exchange:
     def report(self, name: str, result: Result, started: float, attempt: int) -> None:
         if self.observer is None:
             return
-        read_units, write_units = (
-            consumed_units(name, result.body) if isinstance(result, Reply) else (0.0, 0.0)
-        )
+        units = consumed_units(result.body) if isinstance(result, Reply) else 0.0
         event = RequestEvent(
             operation=name,
             duration=self.monotonic() - started,
             attempt=attempt,
             outcome="ok" if isinstance(result, Reply) else result.code,
             applied_maybe=isinstance(result, Failure) and result.applied_maybe,
-            read_units=read_units,
-            write_units=write_units,
+            read_units=units if name in READS else 0.0,
+            write_units=0.0 if name in READS else units,
             request_id=result.request_id,
         )
         notify(self.observer, event)

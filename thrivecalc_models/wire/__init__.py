@@ -17,10 +17,10 @@ from thrivecalc_models.wire.keys import (
 from thrivecalc_models.wire.numbers import number_text, parse_number, to_decimal
 from thrivecalc_models.wire.sizes import (
     MAX_ITEM_SIZE,
-    MAX_NAME_SIZE,
     check_item,
     check_size,
     item_size,
+    name_fault,
     nesting_depth,
     read_units,
     value_size,
@@ -38,7 +38,6 @@ from thrivecalc_models.wire.timestamps import (
 
 __all__ = [
     "MAX_ITEM_SIZE",
-    "MAX_NAME_SIZE",
     "AttributeValue",
     "Item",
     "check_data_type",
@@ -52,6 +51,7 @@ __all__ = [
     "format_ttl",
     "item_size",
     "masked_user",
+    "name_fault",
     "nesting_depth",
     "next_stamp",
     "number_text",

@@ -215,7 +215,7 @@ def _first_fault(item: Item) -> tuple[_Trail, str] | None:
     found: list[tuple[_Trail, AttributeValue, int]]
     found = [((None, name), value, 0) for name, value in item.items()]
     for trail, value, depth in found:  # grows as containers are met
-        reason = _name_fault(trail[1]) or _value_fault(value)
+        reason = name_fault(trail[1]) or _value_fault(value)
         if reason is not None:
             return trail, reason
         ((kind, content),) = value.items()
@@ -228,7 +228,8 @@ def _first_fault(item: Item) -> tuple[_Trail, str] | None:
     return None
 
 
-def _name_fault(name: str | int) -> str | None:
+def name_fault(name: str | int) -> str | None:
+    """Why DynamoDB would refuse an attribute of this name, or None; a place in a list is fine."""
     if isinstance(name, int):
         return None
     if not name:
