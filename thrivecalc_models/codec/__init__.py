@@ -8,6 +8,7 @@ from thrivecalc_models.codec.data import (
     edited_names,
     encode_data,
     encode_plain_map,
+    simple_values,
     undeclared,
     undeclared_names,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "encode_plain",
     "encode_plain_map",
     "kind_name",
+    "simple_values",
     "undeclared",
     "undeclared_names",
 ]

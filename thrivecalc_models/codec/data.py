@@ -85,7 +85,10 @@ class Origins(NestedCodec):
         In the `edited` fields, by wire name, places may have changed: there objects keep the
         origins they have.
         """
-        for field in fields_of(type(payload)):
+        plan = plan_of(type(payload))
+        if plan.all_scalar:
+            return
+        for field in (step.field for step in plan.steps):
             if field.wire_name not in edited:
                 self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
 
@@ -130,6 +133,17 @@ def _decoded_by_init(
     raise Unfit(path, f"is refused by {cls.__name__}")
 
 
+def simple_values(payload: Any) -> tuple[Any, ...] | None:
+    """The values of a payload whose fields are all of simple kinds, None of any other.
+
+    They cannot change in place: while each is the very same object, nothing was edited.
+    """
+    plan = plan_of(type(payload))
+    if not plan.all_scalar:
+        return None
+    return tuple([step.get(payload) for step in plan.steps])
+
+
 def _read_field(step: FieldPlan, content: Item, nested: NestedCodec, path: str) -> Any:
     form = content.get(step.wire_name)
     if form is None or "NULL" in form:
@@ -172,11 +186,15 @@ def encode_data(
     default stays absent. Raises InvalidRecordError, UnsafeNumberError for a number that JavaScript
     cannot hold.
     """
+    plan = plan_of(type(payload))
     encoding = Encoding(js_safe=js_safe)
-    encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
+    if base is None and plan.all_scalar:
+        encoded = _encode_scalars(plan, payload, encoding)
+    else:
+        encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
     if not extras:
         return encoded
-    declared = plan_of(type(payload)).wire_names
+    declared = plan.wire_names
     for name in extras:
         if name in declared:
             raise InvalidRecordError(
@@ -225,6 +243,15 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
             if form != content.get(name):
                 edited.add(name)
     return frozenset(edited)
+
+
+def _encode_scalars(plan: ClassPlan, payload: Any, encoding: Encoding) -> Item:
+    """What `_encode_fields` gives for a new payload of simple fields, in half the time."""
+    return {
+        step.wire_name: step.scalar.form(value, step.path, encoding)  # type: ignore[union-attr]
+        for step in plan.steps
+        if (value := step.get(payload)) is not None
+    }
 
 
 def _encode_fields(

@@ -14,6 +14,7 @@ import attrs
 
 from thrivecalc_models.codec.values import Encoding
 from thrivecalc_models.payloads import Field, fields_of, has_plain_init, kinds
+from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, number_text, parse_date
 
 
@@ -31,8 +32,11 @@ class Scalar:
 
 @attrs.frozen(eq=False)
 class FieldPlan:
+    """How one field of a class is read and written; `path` is where it is at the top of `data`."""
+
     field: Field
     wire_name: str
+    path: str
     scalar: Scalar | None
     get: Callable[[Any], Any]
     put: Callable[[Any, Any], None]
@@ -40,11 +44,15 @@ class FieldPlan:
 
 @attrs.frozen(eq=False)
 class ClassPlan:
-    """The fields of a class in order, and whether instances can be made without `__init__`."""
+    """The fields of a class in order, and whether instances can be made without `__init__`.
+
+    `all_scalar` says that no field is of another than a simple kind.
+    """
 
     steps: tuple[FieldPlan, ...]
     wire_names: frozenset[str]
     plain_init: bool
+    all_scalar: bool
 
 
 def plan_of(cls: type) -> ClassPlan:
@@ -58,11 +66,12 @@ _PLANS: dict[type, ClassPlan] = {}
 
 
 def _plan(cls: type) -> ClassPlan:
-    fields = fields_of(cls)
+    steps = tuple(_field_plan(cls, field) for field in fields_of(cls))
     return ClassPlan(
-        steps=tuple(_field_plan(cls, field) for field in fields),
-        wire_names=frozenset(field.wire_name for field in fields),
+        steps=steps,
+        wire_names=frozenset(step.wire_name for step in steps),
         plain_init=has_plain_init(cls),
+        all_scalar=all(step.scalar is not None for step in steps),
     )
 
 
@@ -72,6 +81,7 @@ def _field_plan(cls: type, field: Field) -> FieldPlan:
     return FieldPlan(
         field=field,
         wire_name=field.wire_name,
+        path=f"{DATA}.{field.wire_name}",
         scalar=_SCALARS.get(type(kind)),
         get=slot.__get__,
         put=slot.__set__,

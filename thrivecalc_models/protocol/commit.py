@@ -8,8 +8,9 @@ a condition that then fails is judged by the stored item that comes back with th
 from __future__ import annotations
 
 import enum
+import functools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -104,10 +105,16 @@ class Account:
 
 @attrs.define(eq=False)
 class _Job:
+    """A write on its way; its backoff begins with its first failure."""
+
     write: PendingWrite
-    backoff: Backoff
     maybe: bool
+    backoff: Backoff | None = None
     last: Failure | None = None
+
+    def pending(self) -> PendingWrite:
+        write = self.write
+        return write if write.maybe == self.maybe else attrs.evolve(write, maybe=self.maybe)
 
 
 def commit(
@@ -115,12 +122,12 @@ def commit(
 ) -> Protocol[Account]:
     """Send writes of distinct keys, those that can together, all at the same time."""
     account = Account()
-    jobs = [_Job(write, Backoff(policy, rng), write.maybe) for write in writes]
+    jobs = [_Job(write, write.maybe) for write in writes]
     at = (yield Wait(0.0)).at
     attempt = 1
     while jobs and not account.halted:
         by_key = {job.write.key: job for job in jobs}
-        groups = groups_of([attrs.evolve(job.write, maybe=job.maybe) for job in jobs])
+        groups = groups_of([job.pending() for job in jobs])
         received = yield Send(tuple(group.operation() for group in groups), attempt)
         _note_interrupt(account, received)
         waits: list[Wait] = []
@@ -130,7 +137,8 @@ def commit(
             members = [by_key[write.key] for write in group.writes]
             left = _settle(account, group, members, result)
             if left:
-                seconds = _wait_for(account, left, len(members), at, received.at)
+                begun = functools.partial(Backoff, policy, rng, since=at)
+                seconds = _wait_for(account, left, len(members), begun, received.at)
                 waits.append(_retry(group, seconds, attempt, left[0].last))
             remaining += left
         jobs = [job for job in remaining if job.write.key not in account.outcomes]
@@ -159,10 +167,10 @@ def _settle(account: Account, group: Group, members: list[_Job], result: Result)
     """Note what a result settles; returns the jobs that are still to be done."""
     if isinstance(result, Reply):
         left = _unprocessed(members, result) if len(members) > 1 else []
+        done = Outcome(state=State.APPLIED, item=result.body.get("Attributes"))
         for job in members:
             if job not in left:
-                item = result.body.get("Attributes")
-                account.outcomes[job.write.key] = Outcome(state=State.APPLIED, item=item)
+                account.outcomes[job.write.key] = done
         for job in left:
             job.last = _LEFT
         return left
@@ -196,15 +204,15 @@ def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
 
 
 def _wait_for(
-    account: Account, left: list[_Job], sent: int, round_began: float, at: float
+    account: Account, left: list[_Job], sent: int, begun: Callable[[], Backoff], at: float
 ) -> float:
     """The wait before the next try of what is left of a request; ends what has spent its budget."""
     longest = 0.0
     for job in left:
         if job.last is None or job.last.kind in (Kind.NOT_STARTED, Kind.INTERRUPTED):
             continue
-        if job.backoff.since is None:
-            job.backoff.since = round_began
+        if job.backoff is None:
+            job.backoff = begun()
         if len(left) < sent:
             job.backoff.progress(at)
         wait = job.backoff.next_wait(job.last, at)

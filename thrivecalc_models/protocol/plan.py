@@ -79,12 +79,15 @@ class Group:
 
 
 def _batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
+    """The write, whose condition a batch leaves out."""
     assert isinstance(pending.write, PutItem | DeleteItem)
-    return attrs.evolve(pending.write, condition=None)
+    return pending.write
 
 
 def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
     """Batches first, then single puts, updates and deletes, each as first queued."""
+    if len(writes) == 1:
+        return [Group(tuple(writes))] if writes[0].intent is not Intent.CHECK else []
     batchable = [write for write in writes if write.batchable]
     chunks = [
         batchable[start : start + BATCH_WRITES] for start in range(0, len(batchable), BATCH_WRITES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
@@ -54,7 +55,7 @@ class DerivedKeyAttribute(UnicodeAttribute):
     @overload
     def __get__(self, instance: Any, owner: Any) -> str: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else instance._record_key()
+        return self if instance is None else instance._key
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise InvalidKeyError(
@@ -68,7 +69,8 @@ class DataTypeAttribute(DiscriminatorAttribute):
 
     def __init__(self, attr_name: str | None = None) -> None:
         super().__init__(attr_name=attr_name)
-        self._by_payload_class: dict[Any, type | None] = {}
+        self._by_payload_class: dict[Any, list[type]] = {}
+        self._classes_known = 0
 
     def register_class(self, cls: type, discriminator: Any) -> None:
         data_type = check_data_type(discriminator)
@@ -82,12 +84,12 @@ class DataTypeAttribute(DiscriminatorAttribute):
 
     def classes_of_payload(self, payload_class: type) -> list[type[UserRecord]]:
         """The record classes whose `data` is of a payload class."""
-        if len(self._by_payload_class) != len(self._class_map):
-            self._by_payload_class = {
-                cls: cls.payload_class()  # type: ignore[attr-defined]  # all are record classes
-                for cls in self._class_map
-            }
-        return [cls for cls, found in self._by_payload_class.items() if found is payload_class]
+        if self._classes_known != len(self._class_map):
+            found = defaultdict(list)
+            for cls in self._class_map:
+                found[cls.payload_class()].append(cls)  # type: ignore[attr-defined]  # all are record classes
+            self._by_payload_class, self._classes_known = found, len(self._class_map)
+        return self._by_payload_class.get(payload_class, [])
 
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
         """The record class of a data type, or None for an unregistered one."""

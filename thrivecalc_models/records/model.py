@@ -30,7 +30,7 @@ from thrivecalc_models.records.state import (
     UNREAD,
     State,
     identity_problems,
-    payload_from,
+    read_payload,
     stamp_problems,
 )
 from thrivecalc_models.wire import (
@@ -104,6 +104,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     _binding: Binding | None = None
     _attempt: Any = None
     _has_fresh_id = False
+    _key = ""
 
     # --- construction -----------------------------------------------------------------------------
 
@@ -118,7 +119,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         self._state = State()
         if not _user_instantiated:
             return
-        unknown = set(attributes) - set(self.get_attributes())
+        known = self.get_attributes()
+        unknown = [name for name in attributes if name not in known]
         if unknown:
             raise TypeError(f"{type(self).__name__} has no attribute {min(unknown)!r}")
         self._set_type(attributes.pop("data_type", None))
@@ -183,15 +185,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if name == table.USER_ID:
             check_user_id(value)
         else:
-            check_record_id(value, self.data_type)
+            data_type = self.data_type
+            check_record_id(value, data_type)
             self._has_fresh_id = False
+            self._key = record_key(data_type, value)
         self.attribute_values[name] = value
-
-    def _record_key(self) -> str:
-        stored = self._state.stored
-        if stored is not None:
-            return str(stored[table.RECORD_KEY]["S"])
-        return record_key(self.data_type, self.attribute_values[table.RECORD_ID])
 
     def _data_type(self) -> str:
         return type(self).own_data_type() or ""
@@ -209,12 +207,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if state.payload is UNREAD:
             if state.base is None or table.DATA not in state.base:
                 return None
-            state.payload = self._read_payload()
+            self._read_payload()
         return state.payload
 
-    def _read_payload(self) -> Any:
+    def _read_payload(self) -> None:
         try:
-            return payload_from(self._state, type(self).payload_class())
+            return read_payload(self._state, type(self).payload_class())
         except Unfit as problem:
             unfit = problem
         # Only of a record read in part; a whole one was refused as malformed before.
@@ -312,7 +310,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return state.unfit
         try:
             if state.payload is UNREAD:
-                state.payload = payload_from(state, type(self).payload_class())
+                read_payload(state, type(self).payload_class())
         except Unfit as unfit:
             state.unfit = unfit.with_traceback(None)
         return state.unfit
@@ -365,7 +363,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     ) -> UserRecord:
         """The record of a stored item, in the class that its type says."""
         record_class = class_of_item(item)
-        record = record_class(_user_instantiated=False)
+        if record_class.__init__ is UserRecord.__init__:
+            record = record_class.__new__(record_class)  # what that would set is set below
+        else:
+            record = record_class(_user_instantiated=False)
         record._binding = binding
         record._remember(State.of_stored(item, projected=projected))
         return record
@@ -373,7 +374,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def _keep_as_stored(self, item: Item) -> None:
         """Take an item as the snapshot of what the record says already."""
         state = self._state
-        state.stored = state.base = item
+        state.keep(item)
         self.attribute_values.pop(table.CREATED_AT, None)
         self.attribute_values.pop(table.UPDATED_AT, None)
         if self.attribute_values.get(table.TTL, UNREAD) is None:
@@ -386,13 +387,15 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """Start over from a state, as if just read."""
         self._state = state
         stored = state.stored or {}
-        key = stored.get(table.RECORD_KEY, {}).get("S", "")
-        parts = split_key(key)
-        self.attribute_values.clear()
-        self.attribute_values[table.USER_ID] = stored.get(table.USER_ID, {}).get("S")
-        self.attribute_values[table.RECORD_ID] = stored.get(table.RECORD_ID, {}).get(
-            "S", parts[1] if parts else key
-        )
+        self._key = key = stored.get(table.RECORD_KEY, {}).get("S", "")
+        own_id = stored.get(table.RECORD_ID, {}).get("S")
+        if own_id is None:
+            parts = split_key(key)
+            own_id = parts[1] if parts else key
+        self.attribute_values = {
+            table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
+            table.RECORD_ID: own_id,
+        }
 
 
 class UnknownRecord(UserRecord):

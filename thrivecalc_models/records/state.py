@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Final
 
 import attrs
@@ -19,13 +20,15 @@ class State:
 
     `stored` is the item as the table is known to have it, None for a record never seen there.
     `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
-    `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched.
+    `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
+    `as_read` are the simple values that `base` gave the payload, if all of them are simple.
     `projected` marks a record read in part, which must not be written.
     """
 
     stored: Item | None = attrs.field(default=None, repr=False)
     base: Item | None = attrs.field(default=None, repr=False)
     payload: Any = attrs.field(default=UNREAD, repr=False)
+    as_read: tuple[Any, ...] | None = attrs.field(default=None, repr=False)
     extra_data: dict[str, Any] | None = attrs.field(default=None, repr=False)
     extra_attributes: dict[str, Any] | None = attrs.field(default=None, repr=False)
     origins: Origins = attrs.field(factory=Origins)
@@ -40,7 +43,21 @@ class State:
     @property
     def touched(self) -> bool:
         """Whether anything under `data` may differ from what was read."""
-        return self.payload is not UNREAD or self.extra_data is not None
+        if self.extra_data is not None:
+            return True
+        return self.payload is not UNREAD and not self._payload_is_as_read()
+
+    def _payload_is_as_read(self) -> bool:
+        then = self.as_read
+        if then is None:
+            return False
+        now = codec.simple_values(self.payload)
+        return now is not None and len(now) == len(then) and all(map(operator.is_, now, then))
+
+    def keep(self, item: Item) -> None:
+        """Take an item as what the table has, and as the forms to be kept."""
+        self.stored = self.base = item
+        self.as_read = None
 
     def data_map(self) -> Item | None:
         """The stored map under `data`, None where there is none."""
@@ -49,7 +66,7 @@ class State:
         return content
 
 
-def payload_from(state: State, payload_class: type | None) -> Any:
+def read_payload(state: State, payload_class: type | None) -> None:
     """Read the payload from the base. Raises Unfit where it does not fit its class."""
     content = state.data_map()
     if content is None:
@@ -58,13 +75,19 @@ def payload_from(state: State, payload_class: type | None) -> Any:
             table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
         )
     if payload_class is None:
-        return codec.decode_plain({"M": content}, table.DATA)
-    return codec.decode_payload(payload_class, content, state.origins)
+        state.payload = codec.decode_plain({"M": content}, table.DATA)
+    else:
+        state.payload = codec.decode_payload(payload_class, content, state.origins)
+        state.as_read = codec.simple_values(state.payload)
 
 
 def identity_problems(item: Item) -> list[tuple[str, str]]:
     """What is wrong with an item's key attributes, as (path, reason)."""
     key = item.get(table.RECORD_KEY, {}).get("S")
+    data_type = item.get(table.DATA_TYPE, {}).get("S")
+    record_id = item.get(table.RECORD_ID, {}).get("S")
+    if data_type and record_id and "#" not in data_type and key == f"{data_type}#{record_id}":
+        return []
     parts = split_key(key) if isinstance(key, str) else None
     if parts is None:
         return [(table.RECORD_KEY, "has no # between type and record id")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +75,21 @@ def snapshot_of(record: UserRecord) -> Item:
 
 def stamp_for(record: UserRecord, now: datetime) -> str:
     """The `updatedAt` of a write: never before, nor equal to, the one that was read."""
-    return format_timestamp(next_stamp(now, record.updated_at if is_stored(record) else None))
+    if is_stored(record):
+        return format_timestamp(next_stamp(now, record.updated_at))
+    return _first_stamp(now)
+
+
+@functools.lru_cache(maxsize=1)
+def _first_stamp(now: datetime) -> str:
+    """The stamp of new records: one text for all of a commit."""
+    return format_timestamp(next_stamp(now, None))
 
 
 def may_have_changed(record: UserRecord) -> bool:
     """Whether anything was touched; if not, there is nothing to compare."""
     state = record._state
-    return (
-        state.touched or state.extra_attributes is not None or table.TTL in record.attribute_values
-    )
+    return state.touched or state.extra_attributes is not None or _ttl_differs(record)
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
@@ -130,14 +137,14 @@ def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
         table.RECORD_ID: {"S": record.record_id},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
-    created = _created_form(record, now)
+    created = _created_form(record, stamp)
     if created is not None:
         item[table.CREATED_AT] = created
     item[table.UPDATED_AT] = {"S": stamp}
     item |= _outer_now(record, js_safe=js_safe)
     if not is_stored(record) and table.TTL not in item and record.keep_for is not None:
         item[table.TTL] = {"N": format_ttl(now + record.keep_for)}
-    check_size(item, describe=describe(record.record_key))
+    check_size(item, describe=lambda: describe(record.record_key))
     return item
 
 
@@ -152,7 +159,7 @@ def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
     for path in changed.removes:
         del _parent(item, path)[path[-1]]
     item[table.UPDATED_AT] = {"S": stamp}
-    check_size(item, describe=describe(record.record_key))
+    check_size(item, describe=lambda: describe(record.record_key))
     return item
 
 
@@ -265,14 +272,16 @@ def _form_at(item: Item, path: Path) -> AttributeValue | None:
 # --- the top level of the item --------------------------------------------------------------------
 
 
+_OURS = table.DECLARED - {table.TTL}
+
+
 def _outer(item: Item) -> Item:
     """The attributes that callers may change: `ttl` and the undeclared ones."""
-    own = table.DECLARED - {table.TTL}
-    return {name: form for name, form in item.items() if name not in own}
+    return {name: form for name, form in item.items() if name not in _OURS}
 
 
 def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
-    base = _outer(record._state.base or {})
+    base = {} if record._state.base is None else _outer(record._state.base)
     ttl = base.pop(table.TTL, None)
     extras = record._state.extra_attributes
     if extras is not None:
@@ -304,19 +313,28 @@ def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
 
 
 def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeValue | None:
-    if table.TTL not in record.attribute_values:
+    if not _ttl_differs(record):
         return stored
     value = record.attribute_values[table.TTL]
-    if value == type(record).ttl._read(stored):
-        return stored
     return None if value is None else {"N": format_ttl(value)}
 
 
-def _created_form(record: UserRecord, now: datetime) -> AttributeValue | None:
+def _ttl_differs(record: UserRecord) -> bool:
+    """Whether `ttl` was given another value than the one that its stored form reads as."""
+    if table.TTL not in record.attribute_values:
+        return False
+    value = record.attribute_values[table.TTL]
+    stored = (record._state.base or {}).get(table.TTL)
+    if stored is None:
+        return value is not None
+    return bool(value != type(record).ttl._read(stored))
+
+
+def _created_form(record: UserRecord, stamp: str) -> AttributeValue | None:
     if is_stored(record):
         return snapshot_of(record).get(table.CREATED_AT)
     given = record.attribute_values.get(table.CREATED_AT)
-    return {"S": format_timestamp(given or now)}
+    return {"S": stamp if given is None else format_timestamp(given)}
 
 
 # --- after a write --------------------------------------------------------------------------------

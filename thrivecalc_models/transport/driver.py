@@ -138,13 +138,12 @@ class Driver:
         )
 
     def _send(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
-        flight = _Flight(self._exchange, send, shield)
         workers = min(len(send.operations), self._max_concurrency)
+        if workers <= 1:
+            return self._send_in_turn(send, shield)
+        flight = _Flight(self._exchange, send, shield)
         try:
-            if workers <= 1:
-                flight.work()
-            else:
-                self._work_side_by_side(flight, workers)
+            self._work_side_by_side(flight, workers)
         except BaseException as error:  # noqa: BLE001 - raised below, or by the owner of the shield
             flight.stop(error)
         if flight.error is not None:
@@ -152,6 +151,22 @@ class Driver:
                 raise flight.error
             shield.keep(flight.error)
         return tuple(flight.results)
+
+    def _send_in_turn(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
+        """In this thread, one after the other."""
+        results: list[Result] = [_NOT_STARTED] * len(send.operations)
+        for index, operation in enumerate(send.operations):
+            if shield is not None and shield.interrupt is not None:
+                break
+            try:
+                self._exchange.send(operation, send.attempt, results, index)
+            except BaseException as error:
+                if shield is None:
+                    raise
+                shield.keep(error)
+            if _is_fatal(results[index]):
+                break
+        return tuple(results)
 
     def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
         """By helpers, even where one of them does it all: signals do not interrupt a helper."""
@@ -201,6 +216,11 @@ class Driver:
                 shield.keep(error)
 
 
+def _is_fatal(result: Result) -> bool:
+    """Whether nothing more should be started after this result."""
+    return isinstance(result, Failure) and result.kind in FATAL
+
+
 def _resume(protocol: Protocol[Any], received: Received | None) -> Send | Wait | Emit[Any]:
     return next(protocol) if received is None else protocol.send(received)
 
@@ -213,6 +233,18 @@ class _Exchange:
     table_name: str
     monotonic: Callable[[], float]
     observer: Observer | None
+
+    def send(self, operation: Operation, attempt: int, results: list[Result], index: int) -> None:
+        """Send an operation; what came of it, or that nobody knows, is then in its place."""
+        request = operation.request(self.table_name)
+        started = self.monotonic() if self.observer else 0.0
+        results[index] = _IN_DOUBT  # until we know better
+        try:
+            result = results[index] = self.transport.send(operation.name, request)
+        except BaseException as error:
+            results[index] = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
+            raise
+        self.report(operation.name, result, started, attempt)
 
     def report(self, name: str, result: Result, started: float, attempt: int) -> None:
         if self.observer is None:
@@ -249,13 +281,13 @@ class _Flight:
     def work(self) -> None:
         """Take and send operations until none is left or nothing more may be started."""
         while (index := self._take()) is not None:
+            operation = self._operations[index]
             try:
-                self._send(index, self._operations[index])
+                self._exchange.send(operation, self._attempt, self.results, index)
             except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-                if self.results[index] is _IN_DOUBT:
-                    self.results[index] = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
                 self.stop(error)
             finally:
+                self._stopped = self._stopped or _is_fatal(self.results[index])
                 self._leave()
 
     def work_alone(self, send_many: SendMany, limit: Callable[[], int]) -> None:
@@ -264,7 +296,9 @@ class _Flight:
         try:
             for index, result in send_many(self._requests(started), limit):
                 self.results[index] = result
-                self._note(index, result, started[index])
+                self._stopped = self._stopped or _is_fatal(result)
+                name = self._operations[index].name
+                self._exchange.report(name, result, started[index], self._attempt)
                 self._leave()
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             doubt = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
@@ -317,18 +351,6 @@ class _Flight:
             self._next += 1
             self._running += 1
             return index
-
-    def _send(self, index: int, operation: Operation) -> None:
-        request = operation.request(self._exchange.table_name)
-        started = self._exchange.monotonic() if self._exchange.observer else 0.0
-        self.results[index] = _IN_DOUBT  # until we know better
-        result = self.results[index] = self._exchange.transport.send(operation.name, request)
-        self._note(index, result, started)
-
-    def _note(self, index: int, result: Result, started: float) -> None:
-        if isinstance(result, Failure) and result.kind in FATAL:
-            self._stopped = True
-        self._exchange.report(self._operations[index].name, result, started, self._attempt)
 
     def _leave(self, *, all_of_them: bool = False) -> None:
         with self._changed:
