@@ -386,12 +386,12 @@ def test_a_shield_in_another_thread(driver_for):
     assert [kinds(received) for received in told] == [[], [Kind.INTERRUPTED]]
 
 
-def pages(closed):
+def pages(closed, names="abc", *, ahead=False):
     """A protocol that emits what it reads, and says when it is closed."""
     try:
-        for name in "abc":
+        for name in names:
             received = yield ops(name)
-            yield Emit(received.results[0].body["Op"])
+            yield Emit(received.results[0].body["Op"], ahead=ahead and name != names[-1])
     finally:
         closed.append(True)
 
@@ -422,6 +422,82 @@ def test_a_stream_that_fails_is_closed(driver_for):
     with pytest.raises(Boom):
         next(stream)
     assert closed == [True]
+
+
+def test_the_next_value_is_got_ahead(driver_for):
+    """While the caller works on one value, the next one is asked for."""
+    asked = threading.Event()
+    transport = Fake(lambda name: asked.set() if name == "b" else None)
+    stream = driver_for(transport).stream(pages([], ahead=True))
+    assert next(stream) == "a"
+    assert asked.wait(MOMENT)
+    assert list(stream) == ["b", "c"]
+    assert transport.sent == ["a", "b", "c"]
+
+
+def test_nothing_is_got_ahead_one_at_a_time(driver_for):
+    """Where only one request may be on its way, nothing is asked for before it is wanted."""
+    transport = Fake()
+    stream = driver_for(transport, max_concurrency=1).stream(pages([], ahead=True))
+    next(stream)
+    assert transport.sent == ["a"]
+    assert transport.threads == {threading.current_thread()}
+    stream.close()
+
+
+def test_independent_streams_go_side_by_side(driver_for):
+    """Two iterations that take turns have their next requests on their way at the same time."""
+    together = threading.Barrier(2)
+    driver = driver_for(lambda name: name in "by" and together.wait(MOMENT) and None)
+    one, other = (driver.stream(pages([], names, ahead=True)) for names in ("abc", "xyz"))
+    assert list(zip(one, other, strict=True)) == [("a", "x"), ("b", "y"), ("c", "z")]
+
+
+def test_what_fails_ahead_is_raised_in_its_place(driver_for):
+    """A value that could not be got ahead is an error where it is asked for, not before."""
+    closed = []
+    fails = raising(Boom())
+    transport = Fake(lambda name: fails("a") if name == "b" else None)
+    stream = driver_for(transport).stream(pages(closed, ahead=True))
+    assert next(stream) == "a"
+    with pytest.raises(Boom):
+        next(stream)
+    assert transport.sent == ["a", "b"]
+    assert closed == [True]
+
+
+def test_a_stream_left_early_starts_nothing_more(driver_for):
+    """A stream that is left while the next value is on its way does not wait for it, and ends."""
+    asked, go_on, closed = threading.Event(), threading.Event(), []
+
+    def answer(name):
+        if name == "b":
+            asked.set()
+            assert go_on.wait(MOMENT)
+
+    transport = Fake(answer)
+    driver = driver_for(transport)
+    stream = driver.stream(pages(closed, ahead=True))
+    next(stream)
+    assert asked.wait(MOMENT)
+    stream.close()
+    assert closed == []
+    go_on.set()
+    driver.close()
+    assert closed == [True]
+    assert transport.sent == ["a", "b"]
+
+
+def test_a_stream_of_a_closed_driver(driver_for):
+    """An iteration whose store was closed meanwhile is refused, and opens nothing again."""
+    transport = Fake()
+    driver = driver_for(transport)
+    stream = driver.stream(pages([]))
+    next(stream)
+    driver.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        next(stream)
+    assert transport.sent == ["a"]
 
 
 def test_running_what_should_be_streamed(driver_for):
@@ -503,6 +579,29 @@ def test_a_closed_driver_leaves_no_threads(driver_for):
     assert threading.active_count() == before
     with pytest.raises(ConfigurationError, match="closed"):
         driver.run(sending(ops("a", "b")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_the_parents_page(driver_for):
+    """A value on its way to the parent never comes to a child, which is told so."""
+    asked, go_on = threading.Event(), threading.Event()
+    driver = driver_for(lambda name: name == "b" and (asked.set() or go_on.wait(MOMENT)) and None)
+    stream = driver.stream(pages([], ahead=True))
+    next(stream)
+    assert asked.wait(MOMENT)
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(MOMENT)
+            with pytest.raises(ConfigurationError, match="forked"):
+                next(stream)
+            os._exit(0)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    go_on.set()
+    assert list(stream) == ["b", "c"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

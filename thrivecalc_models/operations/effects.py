@@ -46,9 +46,13 @@ class Wait:
 
 @attrs.frozen
 class Emit(Generic[T]):
-    """A result on the way; resumed with None when the next one is wanted."""
+    """A result on the way; resumed with None when the next one is wanted.
+
+    With `ahead` it may be resumed before that, to have the next one ready.
+    """
 
     value: T
+    ahead: bool = False
 
 
 @attrs.frozen

@@ -59,7 +59,7 @@ def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Protoco
     number = 1
     while True:
         page = yield from read_page(query, policy, rng, number=number)
-        yield Emit(page)
+        yield Emit(page, ahead=page.after is not None)
         if page.after is None:
             return
         query = attrs.evolve(query, after=page.after)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
@@ -84,22 +86,41 @@ class Driver:
             protocol.close()
 
     def stream(self, protocol: Protocol[Any]) -> Iterator[Any]:
-        """The values that the protocol emits, each as soon as it is there and wanted."""
+        """The values that the protocol emits, each as soon as it is there and wanted.
+
+        Where the protocol lets it, a helper gets the next one while the caller works on this one.
+        """
         self._check_open()
-        received: Received | None = None
+        ahead: _Ahead | None = None
         try:
-            while True:
-                try:
-                    effect = _resume(protocol, received)
-                except StopIteration:
-                    return
-                if isinstance(effect, Emit):
-                    yield effect.value
-                    received = None
-                else:
-                    received = self._perform(effect, None)
+            emitted = self._advance(protocol)
+            while emitted is not None:
+                if emitted.ahead and self._max_concurrency > 1:
+                    ahead = _Ahead(self._helpers.get(), partial(self._advance, protocol))
+                yield emitted.value
+                self._check_open()
+                emitted = self._advance(protocol) if ahead is None else ahead.result()
+                ahead = None
         finally:
-            protocol.close()
+            if ahead is None:
+                protocol.close()
+            else:
+                ahead.abandon(protocol)
+
+    def _advance(
+        self, protocol: Protocol[Any], wanted: Callable[[], bool] = lambda: True
+    ) -> Emit[Any] | None:
+        """What the protocol emits next; None at its end, or once nobody wants it any more."""
+        received: Received | None = None
+        while wanted():
+            try:
+                effect = _resume(protocol, received)
+            except StopIteration:
+                return None
+            if isinstance(effect, Emit):
+                return effect
+            received = self._perform(effect, None)
+        return None
 
     @property
     def transport(self) -> Transport:
@@ -261,6 +282,33 @@ class _Exchange:
             request_id=result.request_id,
         )
         notify(self.observer, event)
+
+
+class _Ahead:
+    """What a protocol emits next, got by a helper."""
+
+    def __init__(
+        self,
+        helpers: ThreadPoolExecutor,
+        advance: Callable[[Callable[[], bool]], Emit[Any] | None],
+    ) -> None:
+        self._wanted = True
+        self._pid = os.getpid()
+        self._future = helpers.submit(advance, lambda: self._wanted)
+
+    def result(self) -> Emit[Any] | None:
+        if os.getpid() != self._pid:
+            raise ConfigurationError(
+                "this iteration began before the process forked, and its next page is on its way to"
+                " the parent; begin another one"
+            )
+        return self._future.result()
+
+    def abandon(self, protocol: Protocol[Any]) -> None:
+        """Start nothing more; the protocol is closed as soon as nothing of it is in flight."""
+        self._wanted = False
+        if os.getpid() == self._pid:
+            self._future.add_done_callback(lambda _: protocol.close())
 
 
 class _Flight:
