@@ -1,5 +1,5 @@
 # make demo     see the library at work
-# make test     run all tests; ARGS="..." goes to pytest
+# make test     run all tests, those with requests on both transports; ARGS="..." goes to pytest
 # make lint     check style, types and layers
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
 # make bench    measure against other clients, and write the tables of docs/performance.md
@@ -19,6 +19,7 @@ demo: $(VENV)/.local
 
 test: $(VENV)/.test engines
 	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --transport botocore $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

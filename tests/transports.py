@@ -1,0 +1,101 @@
+"""Which transport the tests run on, and which tests have requests that travel at all.
+
+A store that is not told takes the direct transport. With `--transport botocore` there is a handler
+on botocore in this process and in all that it starts, so that such a store takes botocore's. Only
+the tests that need one then run: those in which the last run on the direct transport saw a store
+choose, or a process start. Where there was no such run, all do.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thrivecalc_models.transport import AutoTransport
+
+ON_BOTOCORE = Path(__file__).parent / "on_botocore"
+TRAVELLED = "thrivecalc/travelled"
+
+
+class Watch:
+    """Notes the test during which a store chooses its transport, or a process starts."""
+
+    def __init__(self) -> None:
+        self.test = ""
+        self.ran: set[str] = set()
+        self.travelled: set[str] = set()
+
+    def note(self) -> None:
+        self.travelled.add(self.test)
+
+    def audit(self, event: str, arguments: Any) -> None:
+        if event == "subprocess.Popen":
+            self.note()
+
+
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--transport",
+        choices=["auto", "botocore"],
+        default="auto",
+        help="what stores take that may choose; auto is the direct one",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--transport") == "botocore":
+        paths = [str(ON_BOTOCORE), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        runpy.run_path(str(ON_BOTOCORE / "sitecustomize.py"))
+        return
+    watch = config.stash[WATCH] = Watch()
+    choose = AutoTransport.way
+
+    def way(self: AutoTransport) -> Any:
+        watch.note()
+        return choose(self)
+
+    AutoTransport.way = way  # type: ignore[method-assign]
+    sys.addaudithook(watch.audit)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    travelled = config.cache.get(TRAVELLED, None) if config.cache else None
+    if config.getoption("--transport") == "auto" or travelled is None:
+        return
+    kept = [item for item in items if item.nodeid in travelled]
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in travelled])
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    watch = item.config.stash.get(WATCH, None)
+    if watch is not None:
+        watch.test = item.nodeid
+        watch.ran.add(item.nodeid)
+    return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.stash.get(WATCH, None) is None:
+        session.exitstatus = pytest.ExitCode.OK  # none of the chosen tests has requests
+    watch = config.stash.get(WATCH, None)
+    if watch is not None and config.cache:
+        before = set(config.cache.get(TRAVELLED, []))
+        config.cache.set(TRAVELLED, sorted(before - watch.ran | watch.travelled & watch.ran))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("--transport") == "auto":
+        return "transport: direct, where a store may choose"
+    return "transport: botocore, where a store may choose; tests without requests are left out"
