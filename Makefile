@@ -32,6 +32,7 @@ engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGIN
 
 bench: $(BENCH)/.installed
 	$(BENCH)/bin/python -m benchmarks.operations --write
+	$(BENCH)/bin/python -m benchmarks.profile --write
 	$(BENCH)/bin/python -m benchmarks.latency --write
 	$(BENCH)/bin/python -m benchmarks.memory --write
 
