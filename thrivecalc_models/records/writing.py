@@ -121,9 +121,14 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
         raise InvalidRecordError(
             f"{describe(record.record_key)} has no data; give it a payload", path=table.DATA
         )
-    if type(record).payload_class() is None:
+    payload_class = type(record).payload_class()
+    if payload_class is None:
         return codec.encode_plain_map(payload, base or {}, table.DATA, js_safe=js_safe)
-    return codec.encode_data(payload, record.extra_data, base, state.origins, js_safe=js_safe)
+    extras = state.extra_data
+    content = codec.encode_data(payload, extras or {}, base, state.origins, js_safe=js_safe)
+    if extras is None and base is not None:  # nobody has seen the extras
+        content |= _undeclared_forms(payload_class, base)
+    return content
 
 
 def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:

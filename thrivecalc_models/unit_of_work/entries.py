@@ -77,13 +77,16 @@ def pending_writes(
 
 def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> PendingWrite | None:
     """The write that an entry is waiting for; None where nothing changed."""
-    record, key = entry.record, Key(access.user_id, entry.key)
+    record = entry.record
     if entry.action == "delete any":
-        return PendingWrite(key=entry.key, intent=Intent.DELETE_ANY, write=DeleteItem(key=key))
+        delete = DeleteItem(key=Key(access.user_id, entry.key))
+        return PendingWrite(key=entry.key, intent=Intent.DELETE_ANY, write=delete)
     if record is None:
         return None
     if entry.action == "delete":
-        delete = DeleteItem(key=key, condition=writing.unchanged_or_gone(record))
+        delete = DeleteItem(
+            key=writing.key_of(record), condition=writing.unchanged_or_gone(record)
+        )
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
     js_safe = access.binding.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):
