@@ -70,6 +70,19 @@ def test_each_single_write_is_one_request(table, user):
     assert set(table.items) == {(USER, KEY)}
 
 
+@pytest.mark.parametrize("write", ["put", "update"])
+def test_a_value_set_back_after_a_write_is_a_change(table, user, write):
+    """A value that was read, replaced and written, then set again, is written again."""
+    goal = user.get(SavingsGoal, "g")
+    as_read = goal.data.name
+    goal.data.name = "another"
+    getattr(user, write)(goal)
+    goal.data.name = as_read
+    user.update(goal)
+    assert field(table, "name") == {"S": as_read}
+    assert table.sent("UpdateItem") == 1 + (write == "update")
+
+
 def test_delete_is_idempotent(table, user):
     """Deleting what is gone is fine, by id and by record."""
     goal = user.get(SavingsGoal, "g")
