@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from thrivecalc_models.transport import choice
 
-pytest_plugins = ["engines", "leaks", "pytester"]
+pytest_plugins = ["engines", "leaks", "cli", "pytester"]
 
 settings.register_profile("dev", max_examples=50, deadline=1000)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
