@@ -79,7 +79,8 @@ class Session:
     def store(self) -> DataStore:
         """The table, connected to when it is first asked for and closed at the end."""
         if self._store is None:
-            self._store = DataStore(**self.given)
+            table, region, endpoint = self.given.values()
+            self._store = DataStore(table_name=table, region=region, endpoint=endpoint)
         return self._store
 
     def close(self) -> None:
