@@ -13,23 +13,6 @@ from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
 POLL_SECONDS = 1.0
 
-_KEYS = [
-    {"AttributeName": table.USER_ID, "KeyType": "HASH"},
-    {"AttributeName": table.RECORD_KEY, "KeyType": "RANGE"},
-]
-_INDEX = {
-    "IndexName": table.INDEX_NAME,
-    "KeySchema": [
-        {"AttributeName": table.USER_ID, "KeyType": "HASH"},
-        {"AttributeName": table.DATA_TYPE, "KeyType": "RANGE"},
-    ],
-    "Projection": {"ProjectionType": "ALL"},
-}
-
-
-def _text_attributes(*names: str) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
-
 
 def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
     """Table, index, TTL and point-in-time recovery: what is missing is added.
@@ -53,7 +36,7 @@ def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol
 
 def _check_keys(name: str, description: dict[str, Any]) -> None:
     keys = sorted(description["KeySchema"], key=lambda key: str(key["KeyType"]))
-    if keys != _KEYS:
+    if keys != table.schema()["KeySchema"]:
         raise ConfigurationError(
             f"the table {name!r} exists with other keys than {table.USER_ID} and"
             f" {table.RECORD_KEY}; choose another table name"
@@ -95,18 +78,13 @@ class _Steps:
         raise ServiceFailure("DescribeTable", result)
 
     def create(self) -> Protocol[None]:
-        result = yield from self._call(
-            "CreateTable",
-            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
-            KeySchema=_KEYS,
-            GlobalSecondaryIndexes=[_INDEX],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        result = yield from self._call("CreateTable", **table.schema())
         if isinstance(result, Failure) and result.code != "ResourceInUseException":
             raise ServiceFailure("CreateTable", result)
 
     def add_index(self) -> Protocol[None]:
-        index = dict(_INDEX)
+        schema = table.schema()
+        (index,) = schema["GlobalSecondaryIndexes"]
         description = yield from self.describe()
         if description is not None and not _on_demand(description):
             index["ProvisionedThroughput"] = {
@@ -115,7 +93,7 @@ class _Steps:
             }
         yield from self._must(
             "UpdateTable",
-            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
+            AttributeDefinitions=schema["AttributeDefinitions"],
             GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 
