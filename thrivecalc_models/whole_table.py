@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import Call, Failure, Protocol, Query, Scan
 from thrivecalc_models.protocol import (
+    ItemPage,
     Segment,
     ServiceFailure,
     persist,
@@ -67,9 +68,12 @@ class WholeTable:
 
     def user_items(self, user_id: str) -> Iterator[list[Item]]:
         """All items of one user, page by page, as they are now (a consistent read)."""
+        return (page.items for page in self.user_pages(user_id))
+
+    def user_pages(self, user_id: str) -> Iterator[ItemPage]:
+        """The same, each page with the read units that it cost."""
         access = Access(self.store._binding, user_id)
-        query = Query(user_id=user_id, consistent=True)
-        return (page.items for page in access.pages(query))
+        return access.pages(Query(user_id=user_id, consistent=True))
 
     def put(self, items: Iterable[Item]) -> float:
         """Write items of distinct keys as they are, over what is stored; returns write units.
