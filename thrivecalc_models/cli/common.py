@@ -107,18 +107,21 @@ class Session:
         """Rows under columns. Numbers stand on the right; without a terminal no line is broken."""
         cells = [list(row) for row in rows]
         made = Table(
-            title=safe(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left"
+            title=safe(title) if title else None,
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            show_edge=False,
+            pad_edge=False,
         )
         for index, column in enumerate(columns):
             numbers = cells and all(isinstance(row[index], int | float) for row in cells)
             made.add_column(safe(column), justify="right" if numbers else "left", overflow="fold")
         for row in cells:
             made.add_row(*(safe(_shown(cell)) for cell in row))
-        width = None
         if not self.out.is_terminal and "COLUMNS" not in os.environ:
             natural = Measurement.get(self.out, self.out.options.update(max_width=10_000), made)
-            width = max(NARROWEST, natural.maximum)
-        self.out.print(made, width=width)
+            self.out.width = max(NARROWEST, natural.maximum)
+        self.out.print(made)
 
     def progress(self, *columns: str | ProgressColumn) -> Progress:
         """A progress bar on standard error, where that is a terminal, and nothing elsewhere."""

@@ -89,9 +89,8 @@ def _notes(record: UserRecord, now: datetime) -> list[str]:
     if record.ttl is not None:
         verb = "expired" if _is_expired(record, now) else "expires"
         notes.append(f"{verb} {record.ttl:%Y-%m-%d}")
-    if record.malformed:
-        notes.append("malformed")
-    return notes + record.problems
+    prefix = "malformed: " if record.malformed else ""
+    return notes + [f"{prefix}{problem}" for problem in record.problems]
 
 
 # --- the payload ----------------------------------------------------------------------------------
