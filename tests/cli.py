@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from thrivecalc_models import DataStore
 from thrivecalc_models.cli.app import app
+from thrivecalc_models.wire import with_bytes, with_text
 
 DATA = Path(__file__).parent / "data"
 COUNTER = itertools.count()
@@ -70,6 +71,10 @@ class Place:
             *("--endpoint", self.engine.endpoint),
         )
 
+    def through(self, endpoint: str) -> Place:
+        """The same table, by way of a proxy."""
+        return attrs.evolve(self, engine=attrs.evolve(self.engine, endpoint=endpoint))
+
     def run(self, *args: str, exit_code: int = 0, **options: Any) -> Result:
         """Run the command for this table."""
         return run(*args, *self.options, exit_code=exit_code, **options)
@@ -88,16 +93,17 @@ class Place:
         )
 
     def fill(self, items: list[dict[str, Any]]) -> None:
-        """Put items as they are (samples have no binary values)."""
+        """Put items as they are."""
         for start in range(0, len(items), 25):
-            puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            batch = map(with_bytes, items[start : start + 25])
+            puts = [{"PutRequest": {"Item": item}} for item in batch]
             reply = self.client.batch_write_item(RequestItems={self.name: puts})
             assert not reply["UnprocessedItems"]
 
     def items(self) -> list[dict[str, Any]]:
         """All that is stored, in the order of the keys."""
         pages = self.client.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
-        found = [item for page in pages for item in page["Items"]]
+        found = [with_text(item) for page in pages for item in page["Items"]]
         return sorted(found, key=lambda item: (item["userId"]["S"], item["recordKey"]["S"]))
 
 

@@ -13,6 +13,11 @@ from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
 POLL_SECONDS = 1.0
 
+NO_SUCH_OPERATION = frozenset(
+    {"UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented"}
+)
+"""Codes with which an engine says that it has no such operation."""
+
 
 def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
     """Table, index, TTL and point-in-time recovery: what is missing is added.
@@ -122,7 +127,7 @@ class _Steps:
     def enable_recovery(self) -> Protocol[None]:
         described = yield from self._call("DescribeContinuousBackups")
         if isinstance(described, Failure):
-            if _is_not_there(described):
+            if described.code in NO_SUCH_OPERATION:
                 return
             raise ServiceFailure("DescribeContinuousBackups", described)
         if _recovery_status(described.body) == "ENABLED":
@@ -147,13 +152,3 @@ def _is_active(description: dict[str, Any]) -> bool:
 def _recovery_status(body: dict[str, Any]) -> Any:
     backups = body.get("ContinuousBackupsDescription", {})
     return backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
-
-
-def _is_not_there(failure: Failure) -> bool:
-    """Whether an engine says that it has no such operation."""
-    return failure.code in (
-        "UnknownOperationException",
-        "UnknownOperation",
-        "InvalidAction",
-        "NotImplemented",
-    )
