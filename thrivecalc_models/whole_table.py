@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.operations import Call, Failure, Protocol, Query, Scan
+from thrivecalc_models.operations import Call, Failure, Key, Protocol, Query, Scan
 from thrivecalc_models.protocol import (
     ItemPage,
+    Puts,
     Segment,
     ServiceFailure,
+    get_many,
     persist,
+    put_each,
     put_items,
     scan_segments,
     service_error,
@@ -41,7 +44,7 @@ class WholeTable:
         """
         binding = self.store._binding
         request = Call(operation, parameters)
-        result = self._run(persist(request, binding.retry, binding.rng))
+        result = self.run(persist(request, binding.retry, binding.rng))
         if isinstance(result, Failure):
             raise service_error(operation, result, binding.settings)
         return result.body
@@ -82,9 +85,26 @@ class WholeTable:
         may have been written; putting them again is harmless.
         """
         binding = self.store._binding
-        return self._run(put_items(items, binding.retry, binding.rng))
+        return self.run(put_items(items, binding.retry, binding.rng))
 
-    def _run(self, protocol: Protocol[T]) -> T:
+    def put_each(self, items: Sequence[Item], *, only_free: bool) -> Puts:
+        """Write items of distinct keys one by one, with `only_free` where the key is free.
+
+        The outcomes are in their order: one that the service finds invalid is told, not raised.
+        Raises ServiceError, after which any of the items may have been written.
+        """
+        binding = self.store._binding
+        return self.run(
+            put_each(items, only_free=only_free, policy=binding.retry, rng=binding.rng)
+        )
+
+    def get(self, keys: Iterable[Key]) -> list[Item]:
+        """The items under distinct keys, as they are now, in no order. Raises ServiceError."""
+        binding = self.store._binding
+        return self.run(get_many(keys, consistent=True, policy=binding.retry, rng=binding.rng))
+
+    def run(self, protocol: Protocol[T]) -> T:
+        """What the protocol returns. Raises ServiceError where a request fails for good."""
         try:
             return self.store._binding.driver.run(protocol)
         except ServiceFailure as failure:

@@ -15,6 +15,7 @@ from thrivecalc_models.protocol.plan import (
     plan_requests,
     plan_transaction,
 )
+from thrivecalc_models.protocol.puts import PutOutcome, Puts, put_each
 from thrivecalc_models.protocol.reads import (
     ItemPage,
     Segment,
@@ -38,6 +39,8 @@ __all__ = [
     "PendingWrite",
     "Plan",
     "PlannedRequest",
+    "PutOutcome",
+    "Puts",
     "RetryPolicy",
     "Segment",
     "SegmentError",
@@ -51,6 +54,7 @@ __all__ = [
     "persist",
     "plan_requests",
     "plan_transaction",
+    "put_each",
     "put_items",
     "read_page",
     "read_pages",
