@@ -9,7 +9,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidRecordError, ThriveCalcError
-from thrivecalc_models.operations import Failure, Key, Kind, UpdateItem
+from thrivecalc_models.operations import Key, Kind, UpdateItem
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -173,18 +173,11 @@ def _why(outcome: Outcome) -> str:
 
 
 def _end_of(store: DataStore, account: Account) -> ThriveCalcError | None:
-    """The public error of what makes every further repair pointless."""
-    if not account.halted:
-        return None
-    last = _last_failure(account)
-    return None if last is None else service_error(UpdateItem.name, last, store.settings)
+    """The public error of trouble with the service, which further repairs would meet, too."""
+    for outcome in account.outcomes.values():
+        if outcome.failure is not None and outcome.failure.kind not in _OF_ONE_ITEM:
+            return service_error(UpdateItem.name, outcome.failure, store.settings)
+    return None
 
 
-def _last_failure(account: Account) -> Failure | None:
-    failures = [
-        outcome.failure
-        for outcome in account.outcomes.values()
-        if outcome.failure is not None
-        and outcome.failure.kind not in (Kind.NOT_STARTED, Kind.CONDITION_FAILED, Kind.INTERRUPTED)
-    ]
-    return failures[-1] if failures else None
+_OF_ONE_ITEM = (Kind.CONDITION_FAILED, Kind.INVALID, Kind.NOT_STARTED, Kind.INTERRUPTED)
