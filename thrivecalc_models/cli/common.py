@@ -74,18 +74,19 @@ class Session:
         self.json = json
         self.out = console(sys.stdout)
         self.err = console(sys.stderr)
-        self._store: DataStore | None = None
+        self._stores: dict[str | None, DataStore] = {}
 
-    def store(self) -> DataStore:
-        """The table, connected to when it is first asked for and closed at the end."""
-        if self._store is None:
-            table, region, endpoint = self.given.values()
-            self._store = DataStore(table_name=table, region=region, endpoint=endpoint)
-        return self._store
+    def store(self, table: str | None = None) -> DataStore:
+        """The table, or another one beside it; made when first asked for and closed at the end."""
+        if table not in self._stores:
+            own, region, endpoint = self.given.values()
+            store = DataStore(table_name=table or own, region=region, endpoint=endpoint)
+            self._stores[table] = store
+        return self._stores[table]
 
     def close(self) -> None:
-        if self._store is not None:
-            self._store.close()
+        for store in self._stores.values():
+            store.close()
 
     def leaves(self, what: str) -> None:
         """Say what Ctrl-C would leave from here on, and how to go on: the end of one line."""

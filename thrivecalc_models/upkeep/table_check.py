@@ -11,8 +11,8 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import AccessDeniedError, RefusedError
-from thrivecalc_models.operations import Call, Failure, Protocol, Wait
-from thrivecalc_models.protocol import persist
+from thrivecalc_models.operations import Call, Kind, Protocol, Reply, Wait
+from thrivecalc_models.protocol import ServiceFailure, persist
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.table import Settings
 from thrivecalc_models.upkeep.commands import Commands
@@ -20,6 +20,8 @@ from thrivecalc_models.whole_table import WholeTable
 
 Json = dict[str, Any]
 State = Literal["ok", "differs", "unknown"]
+
+_UNKNOWN_AT_FIRST = 12  # times
 
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 
@@ -66,18 +68,27 @@ def make_table(whole: WholeTable) -> None:
 
 
 def wait_until_active(whole: WholeTable, *, every: float = 1.0) -> None:
-    """Ask every so many seconds until the table and its indexes are active."""
+    """Ask every so many seconds until the table and its indexes are active.
+
+    A table that was only just begun may be unknown at first. Raises ServiceError.
+    """
+    whole.run(_until_active(whole, every))
+
+
+def _until_active(whole: WholeTable, every: float) -> Protocol[None]:
     binding = whole.store._binding
     call = Call("DescribeTable", {"TableName": whole.store.table_name})
-
-    def until_active() -> Protocol[None]:
-        while True:
-            result = yield from persist(call, binding.retry, binding.rng)
-            if isinstance(result, Failure) or _is_active(result.body["Table"]):
-                return  # what failed is told by the next request
-            yield Wait(every)
-
-    binding.driver.run(until_active())
+    patience = _UNKNOWN_AT_FIRST
+    while True:
+        result = yield from persist(call, binding.retry, binding.rng)
+        if isinstance(result, Reply):
+            if _is_active(result.body["Table"]):
+                return
+        elif result.kind is Kind.NO_TABLE and patience > 0:
+            patience -= 1
+        else:
+            raise ServiceFailure(call.name, result)
+        yield Wait(every)
 
 
 def _is_active(description: Json) -> bool:
