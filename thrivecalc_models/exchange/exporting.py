@@ -7,7 +7,6 @@ reach the disk before either counts. A file gets its name in one step, when noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -69,12 +68,8 @@ def export_table(
     keys, and ServiceError; the same call goes on afterwards.
     """
     export = _Export(whole, path, user_id, disk or Disk())
-    with files.told(export.growing, "written", _way_out):
+    with files.told(export.growing, "written"):
         return export.run(tell)
-
-
-def _way_out(error: OSError) -> str:
-    return "mend that, and the same command goes on where it stopped"
 
 
 class _Export:
@@ -126,11 +121,10 @@ class _Export:
         total = item_count(self._whole)
         if self._user_id is not None:  # read anew: one user's part is small
             state.size = state.refused_size = state.records = state.refused = 0
-        with ExitStack() as open_files:
-            growing = Growing(self._disk, self.growing, state.size)
-            open_files.callback(growing.close)
-            refused = Growing(self._disk, self._refused, state.refused_size)
-            open_files.callback(refused.close)
+        with (
+            Growing(self._disk, self.growing, state.size) as growing,
+            Growing(self._disk, self._refused, state.refused_size) as refused,
+        ):
             if not state.size:
                 growing.add(self._format.pack(self._format.head()))
             for items, after in self._rounds(state):

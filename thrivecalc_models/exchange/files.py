@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from thrivecalc_models.errors import ThriveCalcError
 from thrivecalc_models.exchange import jsontext
@@ -63,16 +64,26 @@ class Growing:
         self.size = size
         self._disk = disk
         self._file: FileIO | None = None
-        if not size:
-            disk.remove(path)
-        elif not path.exists() or path.stat().st_size < size:
+
+    def __enter__(self) -> Self:
+        if not self.size:
+            self._disk.remove(self.path)
+        elif not self.path.exists() or self.path.stat().st_size < self.size:
             raise FileProblem(
-                f"{path} is shorter than what was written; remove the progress file beside it to"
-                " begin anew"
+                f"{self.path} is shorter than what was written; remove the progress file beside it"
+                " to begin anew"
             )
         else:
-            self._file = disk.open(path)
-            disk.cut(self._file, size)
+            self._file = self._disk.open(self.path)
+            with ExitStack() as unless_it_fails:
+                unless_it_fails.callback(self._file.close)
+                self._disk.cut(self._file, self.size)
+                unless_it_fails.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def add(self, content: bytes) -> None:
         if self._file is None:
@@ -83,10 +94,6 @@ class Growing:
     def sync(self) -> None:
         if self._file is not None:
             self._disk.sync(self._file)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 def sync_directory(directory: Path) -> None:
@@ -129,13 +136,23 @@ def load(path: Path, *, of: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def told(path: Path, doing: str, way_out: Callable[[OSError], str]) -> Iterator[None]:
+def told(path: Path, doing: str) -> Iterator[None]:
     """Turn an OSError into a FileProblem that names the file and the way out."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        problem = FileProblem(f"{path} cannot be {doing}: {reason}; {way_out(error)}")
+        problem = FileProblem(f"{path} cannot be {doing}: {reason}; {_way_out(error)}")
     else:
         return
     raise problem
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room, and the same command goes on where it stopped"
+    if isinstance(error, FileNotFoundError):
+        return "check the name"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "take a file and a directory that you may read and write"
+    return "mend that, and the same command goes on where it stopped"

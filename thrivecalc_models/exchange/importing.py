@@ -119,15 +119,11 @@ def import_file(
     form = format_of(path)
     pace = Pace(options.max_write_units, monotonic, sleep)
     work = _Import(whole, path, options, disk or Disk(), pace)
-    with files.told(path, "imported", _way_out):
+    with files.told(path, "imported"):
         item_count(whole)
         state, resumed = work.begin()
         with closing(form.reader(path, options.mapped, state.stamp)) as reader:
             return work.run(reader, state, tell, resumed=resumed)
-
-
-def _way_out(error: OSError) -> str:
-    return "mend that, and the same command goes on where it stopped"
 
 
 class _Import:
@@ -164,8 +160,9 @@ class _Import:
         with ExitStack() as open_files:
             refused: Growing | None = None
             if not self._options.check:
-                refused = Growing(self._disk, self._refused, state.refused_size)
-                open_files.callback(refused.close)
+                refused = open_files.enter_context(
+                    Growing(self._disk, self._refused, state.refused_size)
+                )
             for number, rows in enumerate(self._rounds(reader, state.line, counts), 1):
                 refusals = self._settle(rows, counts)
                 counts.refused += len(refusals)
