@@ -196,10 +196,11 @@ def _show(
     found = estimate(usage, prices)
     given = "" if prices in PRICE_LISTS else ", but for what was given"
     session.say(
-        f"Prices of {prices.since} in {prices.region}{given}. USD {prices.read_million} for a"
-        f" million\nread units, {prices.write_million} for a million write units,"
-        f" {prices.storage_gb_month} for a GB and month, {prices.recovery_gb_month} for its\n"
-        "recovery. A unit reads 4 KB of an item consistently, or writes 1 KB of one."
+        f"Prices of {prices.since} in {prices.region}{given}, in USD:\n"
+        f"{prices.read_million} a million read units, {prices.write_million} a million write"
+        f" units,\n{prices.storage_gb_month} a GB (2^30 bytes) stored for a month,"
+        f" {prices.recovery_gb_month} one recoverable.\n"
+        "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
     )
     many = [f"{users:,} user{'s' * (users > 1)}" for users in USERS]
     _table(

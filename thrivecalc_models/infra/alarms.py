@@ -13,6 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from thrivecalc_models import table
+from thrivecalc_models.infra.names import (
+    LONGEST,
+    SHORTEST,
+    TABLE_NAME_CHARACTERS,
+    check_table_name,
+)
 
 Json = dict[str, Any]
 
@@ -89,14 +95,14 @@ TABLE_NAME = "TableName"
 
 
 def table_name_parameter(default: str) -> dict[str, Json]:
-    """The template's parameter that names the table."""
+    """The template's parameter that names the table. Raises ConfigurationError."""
     return {
         TABLE_NAME: {
             "Type": "String",
-            "Default": default,
-            "MinLength": 3,
-            "MaxLength": 255,
-            "AllowedPattern": "[A-Za-z0-9_.-]+",
+            "Default": check_table_name(default),
+            "MinLength": SHORTEST,
+            "MaxLength": LONGEST,
+            "AllowedPattern": f"{TABLE_NAME_CHARACTERS}+",
             "Description": "Name of the table, as in DYNAMODB_TABLE_NAME.",
         }
     }

@@ -69,7 +69,10 @@ class Estimate:
 
     @property
     def if_atomic(self) -> Decimal:
-        """Added by making every write part of a transaction: it takes twice the units."""
+        """Added by making every write part of a transaction: it takes twice the units.
+
+        Those of the index are doubled too, which is as dear as it can get.
+        """
         return self.writes + self.index_writes
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.infra.names import check_table_name
 from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
 from thrivecalc_models.wire import check_user_id
 
@@ -27,7 +28,6 @@ _BACK_UP = frozenset({"CreateBackup", "RestoreTableToPointInTime", "RestoreTable
 _OF_A_BACKUP = frozenset({"DescribeBackup", "RestoreTableFromBackup"})
 _OF_NO_TABLE = frozenset({"ListBackups", "ListTables"})
 
-_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _ACCOUNT = re.compile(r"[0-9]{12}|\*")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 
@@ -59,15 +59,6 @@ def policy(
     else:
         statements = _of_operator(arn)
     return {"Version": "2012-10-17", "Statement": statements}
-
-
-def check_table_name(name: str) -> str:
-    """Give the name back if a table can have it. Raises ConfigurationError."""
-    if _TABLE_NAME.fullmatch(name) is None:
-        raise ConfigurationError(
-            "a table's name has 3 to 255 letters, digits, '_', '-' or '.'; this one is another"
-        )
-    return name
 
 
 def _table_arn(table_name: str, region: str, account: str) -> str:
