@@ -128,6 +128,7 @@ def scan_segments(
                 elif seconds >= wait.seconds:
                     wait = Wait(seconds, scan.name, attempt, result.code)
                 following.append(page)
+        del received, result  # two rounds at once would be twice the memory
         if lost is not None:
             raise lost
         if wait.operation:
