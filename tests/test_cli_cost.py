@@ -34,9 +34,9 @@ def test_the_guides_example():
     assert lines["the guide's estimate"] == ["0.001127", "1.13", "11.27"]
     assert lines["+ writes of the index"] == ["0.000375", "0.38", "3.75"]
     assert lines["the table as it should be"] == ["0.001507", "1.51", "15.07"]
-    assert lines["no read consistent"] == ["-0.000375", "-0.38", "-3.75"]
-    assert lines["every write in a transaction"] == ["0.000750", "0.75", "7.50"]
-    assert lines["every write in a batch"] == ["0.000000", "0.00", "0.00"]
+    assert lines["reads eventually consistent"] == ["-0.000375", "-0.38", "-3.75"]
+    assert lines["all writes in transactions"] == ["0.000750", "0.75", "7.50"]
+    assert lines["all writes in batches"] == ["0.000000", "0.00", "0.00"]
 
 
 def test_without_options():

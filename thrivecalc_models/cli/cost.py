@@ -193,13 +193,14 @@ def _show(
 ) -> None:
     if measured is not None:
         _show_measured(session, measured)
+        session.say("")
     found = estimate(usage, prices)
     given = "" if prices in PRICE_LISTS else ", but for what was given"
     session.say(
         f"Prices of {prices.since} in {prices.region}{given}, in USD:\n"
         f"{prices.read_million} a million read units, {prices.write_million} a million write"
         f" units,\n{prices.storage_gb_month} a GB (2^30 bytes) stored for a month,"
-        f" {prices.recovery_gb_month} one recoverable.\n"
+        f" {prices.recovery_gb_month} more to recover it.\n"
         "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
     )
     many = [f"{users:,} user{'s' * (users > 1)}" for users in USERS]
@@ -223,14 +224,14 @@ def _show(
         "What would change that",
         ["", *many],
         [
-            _row("no read consistent", found.if_eventually_consistent),
-            _row("every write in a transaction", found.if_atomic),
-            _row("every write in a batch", found.if_batched),
+            _row("reads eventually consistent", found.if_eventually_consistent),
+            _row("all writes in transactions", found.if_atomic),
+            _row("all writes in batches", found.if_batched),
         ],
     )
     session.say(
-        "A read that is not consistent takes half the units, a write in a transaction\n"
-        "twice. A batch takes the units of its items, in fewer requests."
+        "An eventually consistent read takes half the units, a write in a transaction\n"
+        "twice as many. A batch takes the units of its items, in fewer requests."
     )
     _table(
         session,
@@ -247,7 +248,7 @@ def _show(
             for each in operations
         ],
     )
-    session.say("Reads are not consistent unless that is said; writes count the index's units.")
+    session.say("Reads are eventually consistent unless it says so; writes count the index, too.")
 
 
 def _show_measured(session: Session, measured: Measured) -> None:
@@ -299,6 +300,7 @@ def _table(
     """A table whose numbers stand under each other; they are text already."""
     table = [columns, *rows]
     widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    session.say("")
     texts = {index for index in range(len(columns)) if not _is_number(rows[0][index])}
     session.table(
         title,
