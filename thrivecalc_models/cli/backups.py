@@ -79,7 +79,8 @@ def list_command(session: Session) -> None:
 def restore(session: Session, arn: str | None, at: str | None, latest: bool, into: str) -> None:
     """Restore a backup, or the table at a point in time, into a new table.
 
-    Nothing is restored over a table that exists. DynamoDB restores no TTL, no point-in-time
+    Nothing is restored over a table that exists. The policy of `thrivecalc infra iam-policy --for
+    operator` allows names that begin with this table's and a dash. DynamoDB restores no TTL, no point-in-time
     recovery and no deletion protection: they are set here afterwards. Then the new table is
     checked and its items are counted, which reads all of it.
     """
