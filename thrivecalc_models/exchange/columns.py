@@ -15,13 +15,14 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.catalogue import catalogue
+from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, form_of
 from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.rows import RowProblem
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.records import UserRecord, read_item
-from thrivecalc_models.wire import AttributeValue, Item, record_key
+from thrivecalc_models.wire import AttributeValue, Item, check_item, record_key
 
 REST: Final = "rest"
 _IN_DATA: Final = "data."
@@ -44,9 +45,10 @@ class Columns:
     kinds: Mapping[str, kinds.Kind]
     fields: Mapping[str, frozenset[str]]
 
-    def has(self, item: Item, field: str) -> bool:
-        """Whether a field of the item's `data` has a column."""
-        return field in self.fields.get(item.get(table.DATA_TYPE, {}).get("S", ""), ())
+    def of(self, item: Item) -> frozenset[str] | None:
+        """The fields of the item's `data` that have columns; None where its type is unknown."""
+        data_type = item.get(table.DATA_TYPE, {}).get("S")
+        return self.fields.get(data_type) if isinstance(data_type, str) else None
 
 
 def registered_columns() -> Columns:
@@ -106,6 +108,7 @@ def cells_of(item: Item, columns: Columns, make: MakeCell) -> tuple[dict[str, An
     """The cells of an item by column, and the rest of it, which no cell holds exactly."""
     cells: dict[str, Any] = {}
     rest: Item = {}
+    own = columns.of(item) or ()
 
     def put(column: str, form: AttributeValue) -> bool:
         try:
@@ -119,7 +122,7 @@ def cells_of(item: Item, columns: Columns, make: MakeCell) -> tuple[dict[str, An
             left = {
                 field: value
                 for field, value in form["M"].items()
-                if not (columns.has(item, field) and put(_IN_DATA + field, value))
+                if not (field in own and put(_IN_DATA + field, value))
             }
             if left or not form["M"]:
                 rest[name] = {"M": left}
@@ -157,8 +160,12 @@ class Layout:
             if name in item:
                 raise RowProblem(f"{name} is given twice: in its column and in {REST}")
             item[name] = form_of(TOP[name], value, name, js_safe=False)
+        if not self.foreign:
+            self._add_data(item, given)
+            return item
+        _check_ids(item)
         self._add_data(item, given)
-        return _completed(item, self.stamp) if self.foreign else item
+        return _completed(item, self.stamp)
 
     def _add_data(self, item: Item, given: Mapping[str, Any]) -> None:
         paths = [name for name in given if name.startswith(_IN_DATA)]
@@ -167,10 +174,15 @@ class Layout:
         content = item.setdefault(table.DATA, {"M": {}}).get("M")
         if not isinstance(content, dict):
             raise RowProblem(f"data is given twice: in columns and in {REST}")
+        own = self.columns.of(item)
+        if own is None:
+            raise RowProblem(
+                f"{paths[0]} is given, but the fields of this {table.DATA_TYPE} are not known"
+            )
         for path in paths:
             name = path.removeprefix(_IN_DATA)
-            if not self.columns.has(item, name):
-                raise RowProblem(f"{path} is no field of the row's {table.DATA_TYPE}")
+            if name not in own:
+                raise RowProblem(f"{path} is no field of this {table.DATA_TYPE}")
             if name in content:
                 raise RowProblem(f"{path} is given twice: in its column and in {REST}")
             content[name] = form_of(
@@ -198,20 +210,29 @@ def _rest_of(text: Any) -> Item:
     return rest
 
 
+def _check_ids(item: Item) -> None:
+    for name in (table.USER_ID, table.DATA_TYPE, table.RECORD_ID):
+        if not isinstance(item.get(name, {}).get("S"), str):
+            raise RowProblem(f"{name} is missing")
+
+
 def _completed(item: Item, stamp: str) -> Item:
     """An item of a foreign file with its key and stamps, if it fits its class."""
-    for name in (table.USER_ID, table.DATA_TYPE, table.RECORD_ID):
-        if name not in item:
-            raise RowProblem(f"{name} is missing")
     item[table.RECORD_KEY] = {
         "S": record_key(item[table.DATA_TYPE]["S"], item[table.RECORD_ID]["S"])
     }
     for name in (table.CREATED_AT, table.UPDATED_AT):
         item.setdefault(name, {"S": stamp})
-    record = read_item(item)
-    if record.malformed:
-        raise RowProblem("; ".join(record.problems))
-    return item
+    try:
+        check_item(item, describe="the item")
+    except InvalidRecordError as error:
+        problem = RowProblem(str(error))
+    else:
+        record = read_item(item)
+        if not record.malformed:
+            return item
+        problem = RowProblem("; ".join(record.problems))
+    raise problem
 
 
 # --- finding the columns of a file ----------------------------------------------------------------

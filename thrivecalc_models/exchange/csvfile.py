@@ -135,13 +135,14 @@ class CsvReader:
             encoding = "utf-8"
 
     def _next(self) -> list[str] | None:
+        line = self._reader.line_num + 1
         try:
             return next(self._reader, None)
         except UnicodeDecodeError:
             reason = "is not in UTF-8; save it as CSV UTF-8"
         except csv.Error:
             reason = "is no CSV: a quote is missing, or the file was cut off; mend the line"
-        raise FileProblem(f"{self._path}, line {self._reader.line_num + 1} {reason}")
+        raise FileProblem(f"{self._path}, line {line} {reason}")
 
     def _row(self, line: int, cells: list[str]) -> Row:
         if len(cells) != len(self._header):
