@@ -64,7 +64,7 @@ def service_error(
         return _with_facts(ThrottledError, _throttled(what, failure), operation, failure)
     if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
         return _refused(what, operation, failure)
-    return _with_facts(UnavailableError, _unavailable(what, failure), operation, failure)
+    return _with_facts(UnavailableError, _unavailable(what, failure, settings), operation, failure)
 
 
 def _with_facts(
@@ -155,9 +155,10 @@ def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
     return _with_facts(RefusedError, message, operation, failure)
 
 
-def _unavailable(what: str, failure: Failure) -> str:
+def _unavailable(what: str, failure: Failure, settings: Settings) -> str:
     sent = "" if failure.applied_maybe else "; nothing was applied"
     return (
         f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
-        " check the network, the endpoint and the service's health, and try again"
+        f" check the network, the place ({_place(settings)}) and the service's health, and try"
+        " again"
     )
