@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from proxy import FaultyProxy, always
+from proxy import Answer, FaultyProxy, always
 
+from thrivecalc_models.protocol import tables
 from thrivecalc_models.testing import faults
 
 # What these engines cannot tell, which the service does.
@@ -184,6 +185,26 @@ def test_recovery_that_is_off_differs(place):
     found = aspect(place, "point-in-time recovery")
     assert (found["state"], found["found"]) == ("differs", "off")
     assert found["mend"].startswith("thrivecalc table create")
+
+
+@pytest.mark.parametrize("engine", ["moto"], indirect=True)
+def test_backups_that_are_not_ready_are_waited_for(place, monkeypatch):
+    """A new table can be active before its backups can be switched on: that is waited for."""
+    monkeypatch.setattr(tables, "POLL_SECONDS", 0.01)
+    soon = Answer({"__type": "x#ContinuousBackupsUnavailableException", "message": ""}, 400)
+    late = iter([soon, soon])
+    with FaultyProxy(place.engine.endpoint) as proxy:
+        proxy.schedule = lambda number, operation, request: (
+            next(late, None) if operation == "UpdateContinuousBackups" else None
+        )
+        place.through(proxy.endpoint).run("table", "create")
+        assert proxy.sent("UpdateContinuousBackups") == 3
+        proxy.schedule = always(soon, "UpdateContinuousBackups")
+        place.client.update_continuous_backups(
+            TableName=place.name,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False},
+        )
+        place.through(proxy.endpoint).run("table", "create", exit_code=3)
 
 
 def test_what_the_credentials_may_not_see_is_unknown(made):

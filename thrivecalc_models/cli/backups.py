@@ -80,16 +80,16 @@ def restore(session: Session, arn: str | None, at: str | None, latest: bool, int
     """Restore a backup, or the table at a point in time, into a new table.
 
     Nothing is restored over a table that exists. The policy of `thrivecalc infra iam-policy --for
-    operator` allows names that begin with this table's and a dash. DynamoDB restores no TTL, no point-in-time
-    recovery and no deletion protection: they are set here afterwards. Then the new table is
-    checked and its items are counted, which reads all of it.
+    operator` allows names that begin with this table's and a dash. DynamoDB restores no TTL, no
+    point-in-time recovery and no deletion protection: they are set here afterwards. Then the new
+    table is checked and its items are counted, which reads all of it.
     """
     source = _source(arn, at, latest)
     whole, target = WholeTable(session.store()), WholeTable(session.store(into))
     session.leaves("a restore that was begun goes on by itself; the same command finishes it.")
     begun = backups.begin_restore(whole, source, target)
-    state = "is being restored" if begun else "had been begun, and is finished now"
-    session.note(f"{into} {state}; waiting until it is active, which takes minutes to hours.")
+    state = "is being restored" if begun else "was begun before, and this goes on with it"
+    session.note(f"{into} {state}; it takes minutes to hours until it is active.")
     wait_until_active(target, every=backups.POLL_SECONDS)
     missing = [aspect.name for aspect in differences(check_table(target))]
     make_table(target)

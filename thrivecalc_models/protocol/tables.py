@@ -12,6 +12,7 @@ from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
 POLL_SECONDS = 1.0
+_BACKUPS_ARE_READY_IN = 60  # polls
 
 NO_SUCH_OPERATION = frozenset(
     {"UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented"}
@@ -132,10 +133,18 @@ class _Steps:
             raise ServiceFailure("DescribeContinuousBackups", described)
         if _recovery_status(described.body) == "ENABLED":
             return
-        yield from self._must(
-            "UpdateContinuousBackups",
-            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-        )
+        polls = _BACKUPS_ARE_READY_IN
+        while True:
+            result = yield from self._call(
+                "UpdateContinuousBackups",
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+            )
+            if isinstance(result, Reply):
+                return
+            if result.code != "ContinuousBackupsUnavailableException" or not polls:
+                raise ServiceFailure("UpdateContinuousBackups", result)
+            yield Wait(POLL_SECONDS)  # a new table is active before backups of it can be made
+            polls -= 1
 
 
 def _on_demand(description: dict[str, Any]) -> bool:
