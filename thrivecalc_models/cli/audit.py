@@ -107,7 +107,9 @@ def _print(session: Session, tally: Tally, *, repair: bool, apply: bool) -> None
             for kind in found
             for each in tally.examples[kind]
         ]
+        session.say("")
         session.table("examples", ["kind", "user", "record key", "what"], examples)
+        session.say("")
     session.say(
         f"{plural(tally.items, 'item')} read for {tally.units:,.1f} read units,"
         f" {plural(sum(tally.found.values()), 'finding')}"

@@ -20,6 +20,7 @@ P = TypeVar("P", bound=HasItems)
 SEGMENTS = click.option(
     "--segments",
     type=click.IntRange(1, 1_000_000),
+    metavar="N",
     default=4,
     show_default=True,
     help="How many parts of the table are read at the same time.",

@@ -12,6 +12,7 @@ import click
 from thrivecalc_models import codec, table
 from thrivecalc_models.cli.common import Session, table_options
 from thrivecalc_models.cli.reading import plural
+from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, Item, describe, format_timestamp, item_size
 
@@ -46,7 +47,7 @@ def _row(record: UserRecord, now: datetime, *, reveal: bool) -> tuple[object, ..
         f"{record.updated_at:%Y-%m-%d %H:%M}" if record.updated_at else "",
         item_size(item),
         "\n".join(_notes(record, now)),
-        "\n".join(_revealed(item)) if reveal else _masked(record, item),
+        "\n".join(_revealed(record, item)) if reveal else _masked(record, item),
     )
 
 
@@ -97,15 +98,18 @@ def _notes(record: UserRecord, now: datetime) -> list[str]:
 
 
 def _field_names(record: UserRecord, item: Item) -> tuple[list[str], int]:
-    """The stored fields that the type declares, and how many others there are.
+    """The stored fields that the type declares, in its order, and how many others there are.
 
     The names of the others are not shown: what is a name there may be somebody's.
     """
     content = item.get(table.DATA, {}).get("M", {})
-    payload_class = type(record).payload_class()
-    others = content if payload_class is None else codec.undeclared_names(payload_class, content)
-    names = [name for name in content if name not in others]
+    names = [name for name in _declared(record) if name in content]
     return names, len(content) - len(names)
+
+
+def _declared(record: UserRecord) -> list[str]:
+    payload_class = type(record).payload_class()
+    return [] if payload_class is None else [field.wire_name for field in fields_of(payload_class)]
 
 
 def _masked(record: UserRecord, item: Item) -> str:
@@ -113,14 +117,16 @@ def _masked(record: UserRecord, item: Item) -> str:
     return ", ".join([*names, plural(others, "other")] if others else names)
 
 
-def _revealed(item: Item) -> list[str]:
+def _revealed(record: UserRecord, item: Item) -> list[str]:
     form = item.get(table.DATA, {"M": {}})
     if "M" in form:
-        lines = [f"{name}: {_plain(value)}" for name, value in form["M"].items()]
+        known = _field_names(record, item)[0]
+        names = known + sorted(form["M"].keys() - set(known))
+        lines = [f"{name}: {_plain(form['M'][name])}" for name in names]
     else:
         lines = [_plain(form)]
-    extras = {name: value for name, value in item.items() if name not in table.DECLARED}
-    return lines + [f"({name}): {_plain(value)}" for name, value in extras.items()]
+    extras = sorted(item.keys() - table.DECLARED)
+    return lines + [f"({name}): {_plain(item[name])}" for name in extras]
 
 
 def _plain(form: AttributeValue) -> str:
