@@ -16,7 +16,7 @@ from exchanging import export, fill, goal, goals, table_of
 from thrivecalc_models import SavingsGoal
 from thrivecalc_models.exchange import FileProblem, Mapped
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.testing.faults import LoseReply, OtherWriter, Partial, Throttle
+from thrivecalc_models.testing.faults import Interrupt, LoseReply, OtherWriter, Partial, Throttle
 
 ITEM = goal("google-oauth2|1", "g1", 1)
 
@@ -265,6 +265,31 @@ def test_a_file_of_other_columns_is_mapped(tmp_path):
     assert record.created_at == record.updated_at
     assert record.created_at.replace(microsecond=0) == datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
     assert other.data.target_date is None
+
+
+def test_a_file_of_other_columns_can_be_imported_again(tmp_path):
+    """The stamps of the first import stay, and no record counts as another one for them."""
+    path = foreign_file(tmp_path, FOREIGN)
+    table = SimulatedTable()
+    fill(table, path, mapped=mapped())
+    before = table.items
+    table.sleep(3600)
+    for check in (True, False):
+        counts = fill(table, path, mapped=mapped(), check=check).counts
+        assert (counts.written, counts.same, counts.refused) == (0, 1, 0)
+    assert table.items == before
+
+
+def test_a_stopped_import_goes_on_with_its_stamps(tmp_path):
+    """All records of a file have one stamp, however often its import was stopped."""
+    path = foreign_file(tmp_path, *(FOREIGN | {"id": number} for number in range(150)))
+    table = SimulatedTable()
+    table.faults = {60: Interrupt(applied=True)}
+    with pytest.raises(KeyboardInterrupt):
+        fill(table, path, mapped=mapped())
+    table.sleep(3600)
+    assert fill(table, path, mapped=mapped()).counts.refused == 0
+    assert len({item["updatedAt"]["S"] for item in table.items.values()}) == 1
 
 
 @pytest.mark.parametrize(

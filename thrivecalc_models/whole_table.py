@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from thrivecalc_models.errors import InvalidRecordError
@@ -21,7 +21,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records.access import Access
 from thrivecalc_models.store import DataStore
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Item, same_item
 
 __all__ = ["Segment", "WholeTable"]
 
@@ -87,15 +87,22 @@ class WholeTable:
         binding = self.store._binding
         return self.run(put_items(items, binding.retry, binding.rng))
 
-    def put_each(self, items: Sequence[Item], *, only_free: bool) -> Puts:
+    def put_each(
+        self,
+        items: Sequence[Item],
+        *,
+        only_free: bool,
+        same: Callable[[Item, Item], bool] = same_item,
+    ) -> Puts:
         """Write items of distinct keys one by one, with `only_free` where the key is free.
 
-        The outcomes are in their order: one that the service finds invalid is told, not raised.
-        Raises ServiceError, after which any of the items may have been written.
+        `same` says of a stored item and the one to be written whether they are the same. The
+        outcomes are in their order: one that the service finds invalid is told, not raised. Raises
+        ServiceError, after which any of the items may have been written.
         """
         binding = self.store._binding
         return self.run(
-            put_each(items, only_free=only_free, policy=binding.retry, rng=binding.rng)
+            put_each(items, only_free=only_free, policy=binding.retry, rng=binding.rng, same=same)
         )
 
     def get(self, keys: Iterable[Key]) -> list[Item]:

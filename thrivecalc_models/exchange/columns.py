@@ -150,6 +150,11 @@ class Layout:
     def foreign(self) -> bool:
         return table.RECORD_KEY not in self.sources
 
+    @property
+    def stamped(self) -> frozenset[str]:
+        """The stamps that every record gets from the import: the file has none."""
+        return _STAMPS - self.sources.keys() if self.foreign else frozenset()
+
     def item(self, row: Mapping[str, Any]) -> Item:
         """The item of a row, given by the file's own column names. Raises RowProblem."""
         cells = {name: row.get(source) for name, source in self.sources.items()}
@@ -190,6 +195,7 @@ class Layout:
             )
 
 
+_STAMPS: Final = frozenset({table.CREATED_AT, table.UPDATED_AT})
 _IDS: Final = (table.USER_ID, table.RECORD_ID)
 
 
@@ -221,7 +227,7 @@ def _completed(item: Item, stamp: str) -> Item:
     item[table.RECORD_KEY] = {
         "S": record_key(item[table.DATA_TYPE]["S"], item[table.RECORD_ID]["S"])
     }
-    for name in (table.CREATED_AT, table.UPDATED_AT):
+    for name in _STAMPS:
         item.setdefault(name, {"S": stamp})
     try:
         check_item(item, describe="the item")
@@ -287,7 +293,9 @@ def _check_names(path: Path, found: Sequence[str], mapped: Mapped, known: set[st
 def _suggestion(column: str, free: set[str]) -> str:
     plain = _plain(column)
     alike = [
-        name for name in sorted(free) if plain in (_plain(name), _plain(name[len(_IN_DATA) :]))
+        name
+        for name in sorted(free)
+        if plain in (_plain(name), _plain(name.removeprefix(_IN_DATA)))
     ]
     if plain == "type":
         alike = [table.DATA_TYPE]

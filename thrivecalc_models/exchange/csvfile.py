@@ -105,6 +105,7 @@ class CsvReader:
         except FileProblem:
             self.close()
             raise
+        self.stamped = self._layout.stamped
         kinds_of = self._layout.columns.kinds
         self._containers = {
             source

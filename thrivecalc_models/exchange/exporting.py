@@ -189,7 +189,7 @@ class _Export:
         elif not self._path.exists():
             raise FileProblem(f"{self._made} is gone; remove {self._progress} to begin anew")
         self._disk.remove(self.growing)
-        self._disk.remove(self._progress)
+        files.forget(self._disk, self._progress)
 
 
 def _in_rounds(

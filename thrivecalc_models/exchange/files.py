@@ -122,6 +122,12 @@ def save(disk: Disk, path: Path, content: dict[str, Any]) -> None:
     disk.rename(new, path)
 
 
+def forget(disk: Disk, path: Path) -> None:
+    """Remove what `save` has saved, or begun to."""
+    disk.remove(beside(path, ".new"))
+    disk.remove(path)
+
+
 def load(path: Path, *, of: str) -> dict[str, Any] | None:
     """What `save` has saved, or None where there is nothing. Raises FileProblem."""
     try:

@@ -19,6 +19,7 @@ class Reader(Protocol):
     """An open file: its rows, and how far reading it is."""
 
     total: int  # bytes, or rows
+    stamped: frozenset[str]  # attributes that the file has not, and the import makes
 
     def rows(self, *, after: int) -> Iterator[Row]:
         """The rows behind that line. Raises FileProblem and OSError."""

@@ -138,6 +138,7 @@ class _Import:
         self._refused = beside(path, ".refused.jsonl")
         self._progress = beside(path, ".imported")
         self._shown: list[Refusal] = []
+        self._stamped: frozenset[str] = frozenset()
 
     def begin(self) -> tuple[_State, bool]:
         """How far an earlier run of the same import of the same file came, else the beginning."""
@@ -157,9 +158,12 @@ class _Import:
 
     def run(self, reader: Reader, state: _State, tell: Tell, *, resumed: bool) -> Imported:
         counts = Counts(**state.counts)
+        self._stamped = reader.stamped
         with ExitStack() as open_files:
             refused: Growing | None = None
             if not self._options.check:
+                if not resumed:  # a later run must give the same stamps
+                    self._save(state)
                 refused = open_files.enter_context(
                     Growing(self._disk, self._refused, state.refused_size)
                 )
@@ -178,13 +182,16 @@ class _Import:
             if refused is not None:
                 refused.sync()
         if not self._options.check:
-            self._disk.remove(self._progress)
+            files.forget(self._disk, self._progress)
         found = self._refused if counts.refused and not self._options.check else None
         return Imported(self._path, counts, self._shown, found, resumed)
 
     def _record(self, state: _State, refused: Growing) -> None:
         refused.sync()
         state.refused_size = refused.size
+        self._save(state)
+
+    def _save(self, state: _State) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
 
     # Rows
@@ -239,7 +246,7 @@ class _Import:
                 pass
             else:
                 return [PutOutcome.WRITTEN] * len(items)
-        puts = self._whole.put_each(items, only_free=not self._options.replace)
+        puts = self._whole.put_each(items, only_free=not self._options.replace, same=self._is_same)
         self._pace.spent(puts.units)
         return puts.outcomes
 
@@ -251,9 +258,13 @@ class _Import:
         return [
             PutOutcome.WRITTEN
             if (there := stored.get(key)) is None
-            else (PutOutcome.SAME if same_item(there, item) else PutOutcome.TAKEN)
+            else (PutOutcome.SAME if self._is_same(there, item) else PutOutcome.TAKEN)
             for key, item in zip(keys, items, strict=True)
         ]
+
+    def _is_same(self, stored: Item, item: Item) -> bool:
+        """Whether there is nothing to write: a stamp of an earlier import is as good as ours."""
+        return same_item(_without(stored, self._stamped), _without(item, self._stamped))
 
 
 @attrs.define
@@ -310,6 +321,10 @@ _KEYS = {
     table.RECORD_KEY: MAX_SORT_KEY,
     table.DATA_TYPE: MAX_SORT_KEY,  # of the index
 }
+
+
+def _without(item: Item, names: frozenset[str]) -> Item:
+    return {name: form for name, form in item.items() if name not in names} if names else item
 
 
 def _key(item: Item) -> Key:

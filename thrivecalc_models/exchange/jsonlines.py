@@ -56,6 +56,8 @@ def line_of(item: Item) -> bytes:
 
 
 class JsonLinesReader:
+    stamped: frozenset[str] = frozenset()
+
     def __init__(self, path: Path, *, packed: bool) -> None:
         self._path = path
         self._file = path.open("rb")

@@ -190,6 +190,7 @@ class ParquetReader:
         except FileProblem:
             self.close()
             raise
+        self.stamped = self._layout.stamped
 
     def _opened(self, arrow: Any) -> Any:
         try:

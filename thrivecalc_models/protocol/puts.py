@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -26,6 +26,8 @@ from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
+Same = Callable[[Item, Item], bool]
+
 
 class PutOutcome(enum.Enum):
     """What came of one put."""
@@ -45,12 +47,18 @@ class Puts:
 
 
 def put_each(
-    items: Sequence[Item], *, only_free: bool, policy: RetryPolicy, rng: random.Random
+    items: Sequence[Item],
+    *,
+    only_free: bool,
+    policy: RetryPolicy,
+    rng: random.Random,
+    same: Same = same_item,
 ) -> Protocol[Puts]:
     """Put items of distinct keys, with `only_free` those whose key nobody has.
 
-    An item that is there already, byte for byte or by value, is the same: so a put whose reply was
-    lost meets itself. Raises ServiceFailure, and then any of the items may have been written.
+    `same` says of the stored item and of the one to be put whether there is nothing to write: so a
+    put whose reply was lost meets itself. Raises ServiceFailure, and then any of the items may
+    have been written.
     """
     condition = Absent((table.USER_ID,)) if only_free else None
     puts = [PutItem(key=_key_of(item), item=item, condition=condition) for item in items]
@@ -63,7 +71,7 @@ def put_each(
         received = yield Send(tuple(puts[number] for number in open_), attempt)
         failure: Failure | None = None
         for number, result in zip(open_, received.results, strict=True):
-            outcome = _outcome(puts[number], result)
+            outcome = _outcome(puts[number], result, same)
             if outcome is not None:
                 outcomes[number] = outcome
                 units += _units(puts[number], result)
@@ -82,13 +90,13 @@ def put_each(
     return Puts([outcomes[number] for number in range(len(puts))], units)
 
 
-def _outcome(put: PutItem, result: Result) -> PutOutcome | None:
+def _outcome(put: PutItem, result: Result, same: Same) -> PutOutcome | None:
     """What came of a put, or None where that is not known yet."""
     if isinstance(result, Reply):
         return PutOutcome.WRITTEN
     if result.kind is Kind.CONDITION_FAILED:
-        same = result.item is not None and same_item(result.item, put.item)
-        return PutOutcome.SAME if same else PutOutcome.TAKEN
+        known = result.item is not None and same(result.item, put.item)
+        return PutOutcome.SAME if known else PutOutcome.TAKEN
     return PutOutcome.REFUSED if result.kind is Kind.INVALID else None
 
 
