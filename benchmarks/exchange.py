@@ -69,7 +69,7 @@ def rows(endpoint: str, records: int, directory: Path) -> list[list[str]]:
                     f"{name}, `.{ending}`",
                     f"{records / seconds:,.0f}",
                     f"{cpu:.1f}",
-                    f"{size:.0f}",
+                    f"{size:.1f}",
                     f"{peak:.0f}",
                     f"{peak - before:.0f}",
                 ]

@@ -189,6 +189,7 @@ def with_cells(tmp_path, **cells):
         ("data.targetAmount", "a lot", "data.targetAmount is text that is no number"),
         ("data.targetAmount", "1,000", "data.targetAmount is text that is no number"),
         ("data.targetDate", "soon", "data.targetDate takes a date such as 2025-12-31"),
+        ("data.tags", "a, b", "data.tags is no field of this dataType"),
         ("data.currentAge", "1.5", "data.currentAge is no field of this dataType"),
         ("createdAt", "2025-01-01", "createdAt takes a date-time with its zone"),
         ("ttl", "1.5", "ttl takes a whole number"),
@@ -314,6 +315,10 @@ def test_a_record_of_another_program_must_fit_its_type(tmp_path, change, reason)
     assert done.counts.written == 1
     assert [each.line for each in done.refusals] == [2]
     assert reason in done.refusals[0].reason
+    (refusal,) = refusals(done)
+    type_, id_ = change.get("type", "savings-goal"), change.get("id", 18)
+    key = {"userId": "google-oauth2|1", "recordKey": f"{type_ or ''}#{id_ or ''}"}
+    assert refusal["key"] == key
 
 
 def test_unknown_columns_are_named_with_the_way_out(tmp_path):

@@ -127,7 +127,8 @@ def import_command(
         _show(session, done, check=check)
     if done.counts.refused:
         where = f"; {done.refused_path} has all of them" if done.refused_path else ""
-        raise Findings(f"{_rows(done.counts.refused)} refused{where}")
+        would = "would be" if check else "was" if done.counts.refused == 1 else "were"
+        raise Findings(f"{_rows(done.counts.refused)} {would} refused{where}")
 
 
 def _as_json(done: Imported, *, check: bool) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def _records(count: int) -> str:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row was" if count == 1 else f"{count:,} rows were"
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _names(mapped: Sequence[str]) -> dict[str, str]:

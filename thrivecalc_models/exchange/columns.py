@@ -19,7 +19,7 @@ from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, form_of
 from thrivecalc_models.exchange.files import FileProblem
-from thrivecalc_models.exchange.rows import RowProblem
+from thrivecalc_models.exchange.rows import Row, RowProblem
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.records import UserRecord, read_item
 from thrivecalc_models.wire import AttributeValue, Item, check_item, record_key
@@ -154,6 +154,25 @@ class Layout:
     def stamped(self) -> frozenset[str]:
         """The stamps that every record gets from the import: the file has none."""
         return _STAMPS - self.sources.keys() if self.foreign else frozenset()
+
+    def row(self, line: int, cells: Mapping[str, Any]) -> Row:
+        """The item of a row's cells, or why there is none."""
+        try:
+            return Row(line, self.item(cells))
+        except RowProblem as problem:
+            return Row(line, problem=str(problem), key=self._key(cells))
+
+    def _key(self, cells: Mapping[str, Any]) -> dict[str, str] | None:
+        names = (table.USER_ID, table.DATA_TYPE, table.RECORD_ID, table.RECORD_KEY)
+        found = {name: cells.get(self.sources.get(name, "")) for name in names}
+        if self.foreign:
+            found[table.RECORD_KEY] = (
+                f"{found[table.DATA_TYPE] or ''}#{found[table.RECORD_ID] or ''}"
+            )
+        user_id, key = found[table.USER_ID], found[table.RECORD_KEY]
+        if user_id is None or not isinstance(key, str):
+            return None
+        return {table.USER_ID: str(user_id), table.RECORD_KEY: key}
 
     def item(self, row: Mapping[str, Any]) -> Item:
         """The item of a row, given by the file's own column names. Raises RowProblem."""

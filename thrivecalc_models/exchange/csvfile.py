@@ -149,21 +149,17 @@ class CsvReader:
         if len(cells) != len(self._header):
             reason = f"the row has {len(cells)} cells, and there are {len(self._header)} columns"
             return Row(line, problem=reason)
-        try:
-            row = {
-                name: self._value(name, text)
-                for name, text in zip(self._header, cells, strict=True)
-                if text
-            }
-            return Row(line, self._layout.item(row))
-        except RowProblem as problem:
-            return Row(line, problem=str(problem))
+        row: dict[str, Any] = {}
+        for name, text in zip(self._header, cells, strict=True):
+            if text:
+                row[name] = self._value(name, text)
+        return self._layout.row(line, row)
 
     def _value(self, column: str, text: str) -> Any:
+        """The text, or what its JSON says; text that is none is refused with the other cells."""
         if column not in self._containers:
             return text
         try:
             return jsontext.loads_exactly(text)
         except jsontext.NotJsonError:
-            problem = RowProblem(f"the cell in {column} is no JSON")
-        raise problem
+            return text

@@ -203,7 +203,9 @@ class _Import:
             try:
                 key, units = _checked(row)
             except RowProblem as problem:
-                current.refusals.append(Refusal(row.line, key_of(row.item), str(problem)))
+                current.refusals.append(
+                    Refusal(row.line, row.key or key_of(row.item), str(problem))
+                )
             else:
                 if self._options.user_id not in (None, key.user_id):
                     counts.others += 1

@@ -29,7 +29,7 @@ from thrivecalc_models.exchange.columns import (
 )
 from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.jsonlines import JsonLinesReader, line_of
-from thrivecalc_models.exchange.rows import Row, RowProblem
+from thrivecalc_models.exchange.rows import Row
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -244,10 +244,7 @@ class ParquetReader:
         fields = row.pop(table.DATA, None)
         if isinstance(fields, dict):
             row |= {f"{table.DATA}.{name}": value for name, value in fields.items()}
-        try:
-            return Row(number, self._layout.item(row))
-        except RowProblem as problem:
-            return Row(number, problem=str(problem))
+        return self._layout.row(number, row)
 
 
 def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:

@@ -15,11 +15,15 @@ class RowProblem(Exception):
 
 @attrs.frozen
 class Row:
-    """One row: its line (of a Parquet file its number, from 1), and its item or why it has none."""
+    """One row: its line (of a Parquet file its number, from 1), and its item or why it has none.
+
+    `key` is the key of a row without an item, as far as it is known.
+    """
 
     line: int
     item: Item | None = attrs.field(default=None, repr=False)
     problem: str = ""
+    key: dict[str, str] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
