@@ -58,6 +58,10 @@ def respond(operation: str, body: bytes) -> bytes:
             return _one(goal.user_id(1))
         case "Query":
             return _page(body)
+        case "Scan":
+            return _segment(body)
+        case "DescribeTable":
+            return _reply(_json({"Table": {"KeySchema": _KEYS, "ItemCount": _size(body)}}))
         case "BatchGetItem":
             return _some(body)
         case "BatchWriteItem":
@@ -78,6 +82,27 @@ def _page(body: bytes) -> bytes:
     after = request.get("ExclusiveStartKey")
     start = goal.number_of(after["recordKey"]["S"]) + 1 if after else 0
     return _items_from(user, start)
+
+
+_KEYS = [
+    {"AttributeName": "userId", "KeyType": "HASH"},
+    {"AttributeName": "recordKey", "KeyType": "RANGE"},
+]
+
+
+def _size(body: bytes) -> int:
+    """The records of a table, whose name ends with their number."""
+    return goal.records_of("|" + str(json.loads(body)["TableName"]))
+
+
+def _segment(body: bytes) -> bytes:
+    """A page of a scan: each segment is a user of its own."""
+    request = json.loads(body)
+    records = _size(body) // int(request["TotalSegments"])
+    after = request.get("ExclusiveStartKey")
+    start = goal.number_of(after["recordKey"]["S"]) + 1 if after else 0
+    letter = chr(ord("a") + int(request["Segment"]))
+    return _items_from(f"google-oauth2|{letter}{records}", start)
 
 
 @cache

@@ -46,7 +46,22 @@ class Slow:
     seconds: float
 
 
-Fault = faults.Fault | WrongChecksum | Truncated | Slow
+@attrs.frozen
+class Answer:
+    """The request is not performed; this is what comes back."""
+
+    content: Json
+    status: int = 200
+
+
+@attrs.frozen
+class Amended:
+    """The request is performed, and its reply changed."""
+
+    amend: Callable[[Json], object]
+
+
+Fault = faults.Fault | WrongChecksum | Truncated | Slow | Answer | Amended
 Schedule = Callable[[int, str, Json], Fault | None]
 """Gives the fault of a request from its number (from 0), operation and JSON."""
 
@@ -241,6 +256,13 @@ class _Handler(BaseHTTPRequestHandler):
                 raise LostConnection
             case faults.Partial(keep=keep):
                 return self._part(operation, request, keep)
+            case Answer(content=content, status=status):
+                return Reply(status, json.dumps(content).encode())
+            case Amended(amend=amend):
+                reply = self._forward(operation, request, body)
+                content = json.loads(reply.body)
+                amend(content)
+                return Reply(reply.status, json.dumps(content).encode())
             case None | WrongChecksum() | Truncated() | Slow():
                 return self._forward(operation, request, body)
             case _:

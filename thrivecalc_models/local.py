@@ -1,10 +1,17 @@
-"""DynamoDB in this process: moto's server on a free port of this machine."""
+"""DynamoDB on this machine: moto's server in this process, or a program that keeps its data."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import platform
+import shutil
+import socket
+import subprocess
+import tempfile
 import threading
+import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,22 +19,25 @@ from thrivecalc_models.errors import ConfigurationError
 
 _accounts = itertools.count(900_000_000_000)
 _POLL_SECONDS = 0.05
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
 
 
 class EmbeddedEngine:
     """An engine with tables of its own, at `endpoint` until `close()`. It keeps nothing on disk.
 
-    moto keeps its data in globals; an account of its own keeps each engine apart from the others
-    and from the account of moto's `mock_aws`, which empties every engine when it is entered.
-    Raises ConfigurationError where moto is not installed.
+    It listens on `port`, or on a free one. moto keeps its data in globals; an account of its own
+    keeps each engine apart from the others and from the account of moto's `mock_aws`, which empties
+    every engine when it is entered.
+    Raises ConfigurationError where moto is not installed, or the port is taken.
     """
 
     endpoint: str
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self._account = str(next(_accounts))
         self._pid = os.getpid()
-        self._server = _make_server(self._account)
+        self._server = _make_server(self._account, port)
         self.endpoint = f"http://127.0.0.1:{self._server.port}"
         self._thread: threading.Thread | None = threading.Thread(
             target=self._server.serve_forever,
@@ -58,7 +68,108 @@ class EmbeddedEngine:
         self.close()
 
 
-def _make_server(account: str) -> Any:
+class Dynoxide:
+    """The program dynoxide, at `endpoint` until `close()`; with a `path` it keeps its data there.
+
+    `program` is where it is, else it is looked for on PATH. Raises ConfigurationError where it is
+    not found, does not start, or the port is taken.
+    """
+
+    endpoint: str
+
+    def __init__(
+        self, *, program: Path | None = None, path: Path | None = None, port: int = 0
+    ) -> None:
+        found = _find_dynoxide(program)
+        port = _free_port(port)
+        keep = [] if path is None else ["--db-path", str(path)]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        try:
+            self._process = subprocess.Popen(
+                [found, "--port", str(port), *keep],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,  # Ctrl-C is for us, and we end it
+            )
+        except OSError as error:
+            self._log.close()
+            raise ConfigurationError(f"{found} cannot be started: {error.strerror}") from error
+        self.endpoint = f"http://127.0.0.1:{port}"
+        try:
+            self._wait_for(port)
+        except BaseException:
+            self.close()
+            raise
+
+    def ended(self) -> bool:
+        """Whether the program has ended by itself."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """End the program; what it was told to keep is in its file."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> Dynoxide:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _wait_for(self, port: int) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+        self._log.seek(0)
+        *_, last = self._log.read().decode(errors="replace").strip().splitlines() or ["no output"]
+        raise ConfigurationError(f"dynoxide did not start: {last}")
+
+
+def _find_dynoxide(program: Path | None) -> str:
+    found = shutil.which(program or "dynoxide")
+    if found is not None:
+        return found
+    if program is not None:
+        raise ConfigurationError(f"there is no program {str(program)!r} that can be run")
+    system = {"Linux": "linux", "Darwin": "darwin", "Windows": "win32"}.get(platform.system())
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x64"
+    package = f"@dynoxide/{system or 'YOUR-SYSTEM'}-{machine}"
+    raise ConfigurationError(
+        f"dynoxide is not on PATH; `npm install {package}` brings it, then give"
+        f" --program node_modules/{package}/dynoxide"
+    )
+
+
+def _free_port(port: int) -> int:
+    """The port, or one that is free for 0."""
+    try:
+        with socket.create_server(("127.0.0.1", port)) as server:
+            free: int = server.getsockname()[1]
+    except OSError as error:
+        raise ConfigurationError(
+            f"port {port} of this machine cannot be used ({error.strerror}); choose another one"
+        ) from error
+    return free
+
+
+def _make_server(account: str, port: int) -> Any:
     try:
         from moto.moto_server.werkzeug_app import (
             DomainDispatcherApplication,
@@ -84,7 +195,14 @@ def _make_server(account: str) -> Any:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass
 
-    return make_server("127.0.0.1", 0, in_account, threaded=True, request_handler=Quiet)
+    # werkzeug ends the process where the port is taken.
+    return make_server(
+        "127.0.0.1",
+        _free_port(port) if port else 0,
+        in_account,
+        threaded=True,
+        request_handler=Quiet,
+    )
 
 
 def _forget(account: str) -> None:

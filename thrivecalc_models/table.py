@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -27,6 +27,35 @@ DECLARED: Final = frozenset(
 
 DEFAULT_TABLE_NAME: Final = "thrivecalc-user-data"
 DEFAULT_REGION: Final = "us-east-1"
+
+
+def schema() -> dict[str, Any]:
+    """What the table is made with, and checked against: keys, index and billing.
+
+    As CreateTable and CloudFormation spell it; a fresh value each time.
+    """
+    return {
+        "AttributeDefinitions": [
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in (USER_ID, RECORD_KEY, DATA_TYPE)
+        ],
+        "KeySchema": _keys(USER_ID, RECORD_KEY),
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": INDEX_NAME,
+                "KeySchema": _keys(USER_ID, DATA_TYPE),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+
+
+def _keys(partition: str, sort: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
 
 
 @attrs.frozen(kw_only=True)

@@ -132,6 +132,35 @@ class Query:
 
 
 @attrs.frozen(kw_only=True)
+class Scan:
+    """One page of one segment of the table, every user's items: segment numbers begin at 0.
+
+    `after` is the key that the page starts behind, as the page before named it.
+    """
+
+    name: ClassVar[str] = "Scan"
+    segment: int = 0
+    segments: int = 1
+    consistent: bool = False
+    limit: int | None = None
+    after: Item | None = attrs.field(default=None, repr=False)
+
+    def request(self, table_name: str) -> Json:
+        request: Json = {
+            "TableName": table_name,
+            "Segment": self.segment,
+            "TotalSegments": self.segments,
+            "ConsistentRead": self.consistent,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if self.limit is not None:
+            request["Limit"] = self.limit
+        if self.after is not None:
+            request["ExclusiveStartKey"] = self.after
+        return request
+
+
+@attrs.frozen(kw_only=True)
 class PutItem:
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"

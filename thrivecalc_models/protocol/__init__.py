@@ -1,7 +1,12 @@
 """What to send next: generators without I/O, run by a driver."""
 
 from thrivecalc_models.protocol.commit import Account, Outcome, State, Transaction, commit, transact
-from thrivecalc_models.protocol.failures import PageError, ServiceFailure, service_error
+from thrivecalc_models.protocol.failures import (
+    PageError,
+    SegmentError,
+    ServiceFailure,
+    service_error,
+)
 from thrivecalc_models.protocol.plan import (
     Intent,
     PendingWrite,
@@ -10,9 +15,19 @@ from thrivecalc_models.protocol.plan import (
     plan_requests,
     plan_transaction,
 )
-from thrivecalc_models.protocol.reads import ItemPage, get_item, get_many, read_page, read_pages
+from thrivecalc_models.protocol.puts import PutOutcome, Puts, put_each
+from thrivecalc_models.protocol.reads import (
+    ItemPage,
+    Segment,
+    get_item,
+    get_many,
+    read_page,
+    read_pages,
+    scan_segments,
+)
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
 from thrivecalc_models.protocol.tables import ensure_table
+from thrivecalc_models.protocol.writes import put_items
 
 __all__ = [
     "Account",
@@ -24,7 +39,11 @@ __all__ = [
     "PendingWrite",
     "Plan",
     "PlannedRequest",
+    "PutOutcome",
+    "Puts",
     "RetryPolicy",
+    "Segment",
+    "SegmentError",
     "ServiceFailure",
     "State",
     "Transaction",
@@ -35,8 +54,11 @@ __all__ = [
     "persist",
     "plan_requests",
     "plan_transaction",
+    "put_each",
+    "put_items",
     "read_page",
     "read_pages",
+    "scan_segments",
     "service_error",
     "transact",
 ]

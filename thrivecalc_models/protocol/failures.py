@@ -17,6 +17,9 @@ from thrivecalc_models.table import Settings
 GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"})
 """What the web application's guide lets a service do; batches and transactions need more."""
 
+SERVICE_ACTIONS = GUIDE_ACTIONS | {"BatchGetItem", "BatchWriteItem", "ConditionCheckItem"}
+"""What a service needs; all else is for whoever looks after the table."""
+
 
 class ServiceFailure(Exception):
     """A request that failed for good, inside the library; callers see `service_error` of it."""
@@ -37,6 +40,15 @@ class PageError(ServiceFailure):
         self.where = f" of page {page}"
 
 
+class SegmentError(ServiceFailure):
+    """The same, for a page of one segment of a scan; segments are numbered from 0."""
+
+    def __init__(self, operation: str, failure: Failure, segment: int, segments: int) -> None:
+        super().__init__(operation, failure)
+        self.segment = segment
+        self.where = f" of segment {segment} of {segments}"
+
+
 def service_error(
     operation: str, failure: Failure, settings: Settings, *, where: str = ""
 ) -> ThriveCalcError:
@@ -52,7 +64,7 @@ def service_error(
         return _with_facts(ThrottledError, _throttled(what, failure), operation, failure)
     if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
         return _refused(what, operation, failure)
-    return _with_facts(UnavailableError, _unavailable(what, failure), operation, failure)
+    return _with_facts(UnavailableError, _unavailable(what, failure, settings), operation, failure)
 
 
 def _with_facts(
@@ -83,7 +95,7 @@ def _denied(what: str, operation: str, failure: Failure, settings: Settings) -> 
     actions = _actions(operation)
     extra = [name for name in actions if name.removeprefix("dynamodb:") not in GUIDE_ACTIONS]
     hint = (
-        f"; the guide's policy has no {' and no '.join(extra)}, which units of work need"
+        f"; the guide's policy has no {' and no '.join(extra)}, {_who_needs(extra)}"
         if extra
         else ""
     )
@@ -97,6 +109,12 @@ def _denied(what: str, operation: str, failure: Failure, settings: Settings) -> 
     )
     error.action = actions[0]
     return error
+
+
+def _who_needs(actions: list[str]) -> str:
+    if all(name.removeprefix("dynamodb:") in SERVICE_ACTIONS for name in actions):
+        return "which units of work need"
+    return "which is for looking after the table (thrivecalc infra iam-policy --for operator)"
 
 
 def _actions(operation: str) -> list[str]:
@@ -137,9 +155,10 @@ def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
     return _with_facts(RefusedError, message, operation, failure)
 
 
-def _unavailable(what: str, failure: Failure) -> str:
+def _unavailable(what: str, failure: Failure, settings: Settings) -> str:
     sent = "" if failure.applied_maybe else "; nothing was applied"
     return (
         f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
-        " check the network, the endpoint and the service's health, and try again"
+        f" check the network, the place ({_place(settings)}) and the service's health, and try"
+        " again"
     )

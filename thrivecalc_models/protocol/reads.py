@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -19,11 +19,12 @@ from thrivecalc_models.operations import (
     Protocol,
     Query,
     Reply,
+    Scan,
     Send,
     Wait,
     consumed_units,
 )
-from thrivecalc_models.protocol.failures import PageError, ServiceFailure
+from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
 from thrivecalc_models.wire import Item
 
@@ -76,6 +77,64 @@ def read_page(
     last: Item | None = result.body.get("LastEvaluatedKey")
     after = None if last is None else last[table.RECORD_KEY]["S"]
     return ItemPage(result.body["Items"], after, consumed_units(result.body))
+
+
+@attrs.frozen
+class Segment:
+    """One page of one parallel segment of the table, with every user's items.
+
+    `after` is the key to go on behind, None at the end of the segment; `units` are the read units
+    that the page cost.
+    """
+
+    number: int
+    items: list[Item] = attrs.field(repr=False)
+    after: Item | None = attrs.field(repr=False)
+    units: float
+
+
+def scan_segments(
+    scan: Scan, after: Mapping[int, Item | None], policy: RetryPolicy, rng: random.Random
+) -> Protocol[None]:
+    """Emit the pages of all segments: each round sends the next page of every unfinished one.
+
+    A segment of `after` goes on behind its key, or is finished where that is None; a segment that
+    is not in it begins. What another round can mend is sent again, each segment with a budget of
+    its own. Raises SegmentError for a page that cannot be read, after the pages beside it.
+    """
+    numbers = [number for number in range(scan.segments) if after.get(number, True) is not None]
+    pages = [attrs.evolve(scan, segment=number, after=after.get(number)) for number in numbers]
+    started = yield Wait(0.0)
+    backoffs = {number: Backoff(policy, rng, since=started.at) for number in numbers}
+    attempt = 1
+    while pages:
+        received = yield Send(tuple(pages), attempt)
+        lost: SegmentError | None = None
+        wait = Wait(0.0)
+        following: list[Scan] = []
+        for page, result in zip(pages, received.results, strict=True):
+            backoff = backoffs[page.segment]
+            if isinstance(result, Reply):
+                backoff.progress(received.at)
+                last: Item | None = result.body.get("LastEvaluatedKey")
+                units = consumed_units(result.body)
+                yield Emit(Segment(page.segment, result.body["Items"], last, units))
+                if last is not None:
+                    following.append(attrs.evolve(page, after=last))
+            elif result.kind is not Kind.NOT_STARTED:
+                seconds = backoff.next_wait(result, received.at) if result.again else None
+                if seconds is None:
+                    lost = lost or SegmentError(scan.name, result, page.segment, scan.segments)
+                elif seconds >= wait.seconds:
+                    wait = Wait(seconds, scan.name, attempt, result.code)
+                following.append(page)
+        del received, result  # two rounds at once would be twice the memory
+        if lost is not None:
+            raise lost
+        if wait.operation:
+            yield wait
+        attempt = attempt + 1 if wait.operation else 1
+        pages = following
 
 
 def get_many(

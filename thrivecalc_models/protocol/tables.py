@@ -12,23 +12,12 @@ from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
 POLL_SECONDS = 1.0
+_BACKUPS_ARE_READY_IN = 60  # polls
 
-_KEYS = [
-    {"AttributeName": table.USER_ID, "KeyType": "HASH"},
-    {"AttributeName": table.RECORD_KEY, "KeyType": "RANGE"},
-]
-_INDEX = {
-    "IndexName": table.INDEX_NAME,
-    "KeySchema": [
-        {"AttributeName": table.USER_ID, "KeyType": "HASH"},
-        {"AttributeName": table.DATA_TYPE, "KeyType": "RANGE"},
-    ],
-    "Projection": {"ProjectionType": "ALL"},
-}
-
-
-def _text_attributes(*names: str) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
+NO_SUCH_OPERATION = frozenset(
+    {"UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented"}
+)
+"""Codes with which an engine says that it has no such operation."""
 
 
 def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
@@ -53,7 +42,7 @@ def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol
 
 def _check_keys(name: str, description: dict[str, Any]) -> None:
     keys = sorted(description["KeySchema"], key=lambda key: str(key["KeyType"]))
-    if keys != _KEYS:
+    if keys != table.schema()["KeySchema"]:
         raise ConfigurationError(
             f"the table {name!r} exists with other keys than {table.USER_ID} and"
             f" {table.RECORD_KEY}; choose another table name"
@@ -95,18 +84,13 @@ class _Steps:
         raise ServiceFailure("DescribeTable", result)
 
     def create(self) -> Protocol[None]:
-        result = yield from self._call(
-            "CreateTable",
-            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
-            KeySchema=_KEYS,
-            GlobalSecondaryIndexes=[_INDEX],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        result = yield from self._call("CreateTable", **table.schema())
         if isinstance(result, Failure) and result.code != "ResourceInUseException":
             raise ServiceFailure("CreateTable", result)
 
     def add_index(self) -> Protocol[None]:
-        index = dict(_INDEX)
+        schema = table.schema()
+        (index,) = schema["GlobalSecondaryIndexes"]
         description = yield from self.describe()
         if description is not None and not _on_demand(description):
             index["ProvisionedThroughput"] = {
@@ -115,7 +99,7 @@ class _Steps:
             }
         yield from self._must(
             "UpdateTable",
-            AttributeDefinitions=_text_attributes(table.USER_ID, table.RECORD_KEY, table.DATA_TYPE),
+            AttributeDefinitions=schema["AttributeDefinitions"],
             GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 
@@ -144,15 +128,23 @@ class _Steps:
     def enable_recovery(self) -> Protocol[None]:
         described = yield from self._call("DescribeContinuousBackups")
         if isinstance(described, Failure):
-            if _is_not_there(described):
+            if described.code in NO_SUCH_OPERATION:
                 return
             raise ServiceFailure("DescribeContinuousBackups", described)
         if _recovery_status(described.body) == "ENABLED":
             return
-        yield from self._must(
-            "UpdateContinuousBackups",
-            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-        )
+        polls = _BACKUPS_ARE_READY_IN
+        while True:
+            result = yield from self._call(
+                "UpdateContinuousBackups",
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+            )
+            if isinstance(result, Reply):
+                return
+            if result.code != "ContinuousBackupsUnavailableException" or not polls:
+                raise ServiceFailure("UpdateContinuousBackups", result)
+            yield Wait(POLL_SECONDS)  # a new table is active before backups of it can be made
+            polls -= 1
 
 
 def _on_demand(description: dict[str, Any]) -> bool:
@@ -169,13 +161,3 @@ def _is_active(description: dict[str, Any]) -> bool:
 def _recovery_status(body: dict[str, Any]) -> Any:
     backups = body.get("ContinuousBackupsDescription", {})
     return backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
-
-
-def _is_not_there(failure: Failure) -> bool:
-    """Whether an engine says that it has no such operation."""
-    return failure.code in (
-        "UnknownOperationException",
-        "UnknownOperation",
-        "InvalidAction",
-        "NotImplemented",
-    )

@@ -1,0 +1,396 @@
+"""What an import writes, what it refuses and why, and how fast it goes."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from exchanging import export, fill, goal, goals, table_of
+
+from thrivecalc_models import SavingsGoal
+from thrivecalc_models.exchange import FileProblem, Mapped
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing.faults import Interrupt, LoseReply, OtherWriter, Partial, Throttle
+
+ITEM = goal("google-oauth2|1", "g1", 1)
+
+
+def lines_of(items):
+    return "".join(json.dumps({"Item": item}) + "\n" for item in items)
+
+
+def written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusals(done):
+    return [json.loads(line) for line in done.refused_path.read_text().splitlines()]
+
+
+# --- keys that are taken --------------------------------------------------------------------------
+
+
+def test_a_free_key_is_written_and_nothing_else(tmp_path):
+    """One request a record; a record that is there already is left alone, and counts as that."""
+    items = goals(10)
+    path = written(tmp_path / "a.jsonl", lines_of(items))
+    table = table_of(items[:4])
+    counts = fill(table, path).counts
+    assert (counts.written, counts.same, counts.refused) == (6, 4, 0)
+    assert table.sent("PutItem") == 10
+    assert table.sent() == 11  # and DescribeTable
+    assert all(len(table.versions(*key)) == 1 for key in table.items)
+
+
+def test_another_record_under_the_key_stays(tmp_path):
+    """What the web application wrote since stays; the row is refused, with its key."""
+    path = written(tmp_path / "a.jsonl", lines_of([ITEM]))
+    newer = {**ITEM, "updatedAt": {"S": "2026-01-01T00:00:00.000Z"}}
+    table = table_of([newer])
+    done = fill(table, path)
+    assert done.counts.refused == 1
+    assert list(table.items.values()) == [newer]
+    assert refusals(done) == [
+        {
+            "line": 1,
+            "key": {"userId": "google-oauth2|1", "recordKey": "savings-goal#g1"},
+            "reason": "another record has this key; --replace would overwrite it",
+        }
+    ]
+
+
+def test_a_record_written_in_the_last_moment_stays(tmp_path):
+    """There is no gap between looking and writing: the put itself is conditional."""
+    path = written(tmp_path / "a.jsonl", lines_of([ITEM]))
+    newer = {**ITEM, "updatedAt": {"S": "2026-01-01T00:00:00.000Z"}}
+    table = SimulatedTable()
+    table.fail_next(OtherWriter(lambda table: table.put(newer)), operation="PutItem")
+    assert fill(table, path).counts.refused == 1
+    assert list(table.items.values()) == [newer]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_lost_reply_is_no_other_record(tmp_path, applied):
+    """A put that meets itself counts as there."""
+    path = written(tmp_path / "a.jsonl", lines_of([ITEM]))
+    table = SimulatedTable()
+    table.fail_next(LoseReply(applied=applied), operation="PutItem")
+    counts = fill(table, path).counts
+    assert (counts.written + counts.same, counts.refused) == (1, 0)
+    assert list(table.items.values()) == [ITEM]
+
+
+def test_replace_overwrites_25_a_request(tmp_path):
+    """With replace what is there is overwritten, in batches, and what is unprocessed goes again."""
+    items = goals(60)
+    path = written(tmp_path / "a.jsonl", lines_of(items))
+    table = table_of([{**item, "source": {"S": "x"}} for item in items[:30]])
+    table.fail_next(Partial(keep=5), operation="BatchWriteItem")
+    table.fail_next(Throttle(), operation="BatchWriteItem")
+    counts = fill(table, path, replace=True).counts
+    assert (counts.written, counts.same, counts.refused) == (60, 0, 0)
+    assert table.items == table_of(items).items
+    assert table.sent("PutItem") == 0
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_key_may_come_twice_in_a_file(tmp_path, replace):
+    """Of two rows with one key the first is written, and with replace the last."""
+    later = {**ITEM, "updatedAt": {"S": "2026-01-01T00:00:00.000Z"}}
+    path = written(tmp_path / "a.jsonl", lines_of([ITEM, later, later]))
+    table = SimulatedTable()
+    done = fill(table, path, replace=replace)
+    assert list(table.items.values()) == [later if replace else ITEM]
+    assert done.counts.refused == (0 if replace else 2)
+
+
+def test_check_writes_nothing(tmp_path):
+    """It says what an import would do, from the file and the table, and leaves no file either."""
+    items = goals(250)
+    newer = {**items[1], "updatedAt": {"S": "2026-01-01T00:00:00.000Z"}}
+    path = written(tmp_path / "a.jsonl", lines_of(items) + "{}\n")
+    table = table_of([items[0], newer])
+    before = table.items
+    done = fill(table, path, check=True)
+    assert (done.counts.written, done.counts.same, done.counts.refused) == (248, 1, 2)
+    assert {entry.operation for entry in table.log} == {"DescribeTable", "BatchGetItem"}
+    assert table.items == before
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+    assert [each.line for each in done.refusals] == [2, 251]
+
+
+# --- rows that are refused ------------------------------------------------------------------------
+
+BAD_LINES = [
+    ("not json", "no JSON"),
+    ('{"Item": {"userId"', "no JSON"),
+    ("[]", "no item"),
+    ('{"item": {}}', "no item"),
+    ('{"Item": []}', "no item"),
+    (json.dumps({"Item": {k: v for k, v in ITEM.items() if k != "userId"}}), "userId is missing"),
+    (json.dumps({"Item": {**ITEM, "userId": {"N": "1"}}}), "userId is missing, empty or no text"),
+    (json.dumps({"Item": {**ITEM, "recordKey": {"S": ""}}}), "recordKey is missing, empty"),
+    (json.dumps({"Item": {**ITEM, "recordKey": {"S": "é" * 513}}}), "recordKey has over 1,024"),
+    (json.dumps({"Item": {**ITEM, "dataType": {"N": "1"}}}), "dataType is missing, empty or no"),
+    (json.dumps({"Item": {**ITEM, "data": "x"}}), "data is not in DynamoDB's JSON"),
+    (json.dumps({"Item": {**ITEM, "n": {"N": "1e200"}}}), "n is no number that DynamoDB can hold"),
+    (json.dumps({"Item": {**ITEM, "n": {"SS": []}}}), "n is an empty set"),
+    (json.dumps({"Item": {**ITEM, "n": {"B": "?"}}}), "n is not base64"),
+    (json.dumps({"Item": {**ITEM, "n": {"S": "x" * 410_000}}}), "DynamoDB takes 409,600"),
+    ("[" * 100_000, "no JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=range(len(BAD_LINES)))
+def test_a_bad_line_is_refused_and_the_others_are_not(tmp_path, line, reason):
+    """A refused line is named with its number and why, without values; the rest is imported."""
+    path = written(tmp_path / "a.jsonl", f"\n{line}\n{lines_of([ITEM])}")
+    table = SimulatedTable()
+    done = fill(table, path)
+    assert (done.counts.written, done.counts.refused) == (1, 1)
+    (refusal,) = refusals(done)
+    assert refusal["line"] == 2
+    assert reason in refusal["reason"]
+    assert "Goal" not in refusal["reason"]
+
+
+def test_an_endless_line_is_not_kept(tmp_path):
+    """A line over 16 MB is refused without being read into memory; what follows it is read."""
+    path = written(tmp_path / "a.jsonl", "x" * 40_000_000 + "\n" + lines_of([ITEM]))
+    done = fill(SimulatedTable(), path)
+    assert (done.counts.written, done.counts.refused) == (1, 1)
+    assert [(each.line, each.reason) for each in done.refusals] == [
+        (1, "the line has over 16,777,216 bytes; an item has fewer")
+    ]
+
+
+def with_cells(tmp_path, **cells):
+    """The CSV file of the item with some cells edited."""
+    export(table_of([ITEM]), tmp_path / "whole.csv")
+    with (tmp_path / "whole.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        writer.writeheader()
+        writer.writerow(row | cells)
+    return tmp_path / "a.csv"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [
+        ("data.targetAmount", "a lot", "data.targetAmount is text that is no number"),
+        ("data.targetAmount", "1,000", "data.targetAmount is text that is no number"),
+        ("data.targetDate", "soon", "data.targetDate takes a date such as 2025-12-31"),
+        ("data.tags", "a, b", "data.tags is no field of this dataType"),
+        ("data.currentAge", "1.5", "data.currentAge is no field of this dataType"),
+        ("createdAt", "2025-01-01", "createdAt takes a date-time with its zone"),
+        ("ttl", "1.5", "ttl takes a whole number"),
+        ("rest", "{", "rest is no item"),
+        ("rest", '{"userId": {"S": "u"}}', "userId is given twice"),
+        ("rest", '{"data": {"M": {"name": {"S": "n"}}}}', "data.name is given twice"),
+        ("rest", '{"data": {"S": "n"}}', "data is given twice"),
+        ("userId", "", "userId is missing"),
+    ],
+)
+def test_a_cell_of_the_wrong_type_is_refused(tmp_path, column, cell, reason):
+    """An edited cell must be what its column takes; the row is refused, nothing is guessed."""
+    table = SimulatedTable()
+    done = fill(table, with_cells(tmp_path, **{column: cell}))
+    assert table.items == {}
+    assert [each.line for each in done.refusals] == [2]
+    assert reason in done.refusals[0].reason
+
+
+def test_an_edited_cell_is_imported(tmp_path):
+    """Numbers and dates may be written in other ways that say the same."""
+    path = with_cells(tmp_path, **{"data.targetAmount": "1.50", "data.targetDate": "2027-1-2"})
+    table = SimulatedTable()
+    assert fill(table, path).counts.written == 1
+    (item,) = table.items.values()
+    assert item["data"]["M"]["targetAmount"] == {"N": "1.5"}
+    assert item["data"]["M"]["targetDate"] == {"S": "2027-01-02"}
+
+
+# --- files of other programs ----------------------------------------------------------------------
+
+AS_STORED = {
+    "userId": "user_id",
+    "dataType": "type",
+    "recordId": "id",
+    "data.name": "name",
+    "data.targetAmount": "target_amount",
+    "data.targetDate": "due",
+}
+FOREIGN = {
+    "user_id": "google-oauth2|1",
+    "type": "savings-goal",
+    "id": 17,
+    "name": "Car",
+    "target_amount": 28000.5,
+    "due": date(2027, 6, 30),
+    "partition": "2025-01",
+}
+
+
+def foreign_file(tmp_path, *rows):
+    path = tmp_path / "lake.parquet"
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def mapped(**more):
+    return Mapped(names=AS_STORED | more, ignored=frozenset({"partition"}))
+
+
+def test_a_file_of_other_columns_is_mapped(tmp_path):
+    """Keys are made of type and id, stamps are the time of the import, all reads well."""
+    path = foreign_file(tmp_path, FOREIGN, FOREIGN | {"id": 18, "due": None})
+    table = SimulatedTable()
+    done = fill(table, path, mapped=mapped())
+    assert (done.counts.written, done.counts.refused) == (2, 0)
+    with simulated_store(table) as store:
+        record = store.user("google-oauth2|1").get(SavingsGoal, "17")
+        other = store.user("google-oauth2|1").get(SavingsGoal, "18")
+    assert record.problems == []
+    assert record.data.name == "Car"
+    assert record.data.target_amount == Decimal("28000.5")
+    assert record.data.target_date == date(2027, 6, 30)
+    assert record.created_at == record.updated_at
+    assert record.created_at.replace(microsecond=0) == datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
+    assert other.data.target_date is None
+
+
+def test_a_file_of_other_columns_can_be_imported_again(tmp_path):
+    """The stamps of the first import stay, and no record counts as another one for them."""
+    path = foreign_file(tmp_path, FOREIGN)
+    table = SimulatedTable()
+    fill(table, path, mapped=mapped())
+    before = table.items
+    table.sleep(3600)
+    for check in (True, False):
+        counts = fill(table, path, mapped=mapped(), check=check).counts
+        assert (counts.written, counts.same, counts.refused) == (0, 1, 0)
+    assert table.items == before
+
+
+def test_a_stopped_import_goes_on_with_its_stamps(tmp_path):
+    """All records of a file have one stamp, however often its import was stopped."""
+    path = foreign_file(tmp_path, *(FOREIGN | {"id": number} for number in range(150)))
+    table = SimulatedTable()
+    table.faults = {60: Interrupt(applied=True)}
+    with pytest.raises(KeyboardInterrupt):
+        fill(table, path, mapped=mapped())
+    table.sleep(3600)
+    assert fill(table, path, mapped=mapped()).counts.refused == 0
+    assert len({item["updatedAt"]["S"] for item in table.items.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"target_amount": None}, "data.targetAmount"),
+        ({"target_amount": 1e17}, "above 2^53 - 1"),
+        ({"type": None}, "dataType is missing"),
+        ({"id": None}, "recordId is missing"),
+        (
+            {"type": "no-such-type"},
+            "data.name is given, but the fields of this dataType are not known",
+        ),
+        ({"type": "budget"}, "data.targetAmount is no field of this dataType"),
+    ],
+)
+def test_a_record_of_another_program_must_fit_its_type(tmp_path, change, reason):
+    """What would be malformed in the table, or unreadable for JavaScript, is refused."""
+    path = foreign_file(tmp_path, FOREIGN, FOREIGN | {"id": 18} | change)
+    table = SimulatedTable()
+    done = fill(table, path, mapped=mapped())
+    assert done.counts.written == 1
+    assert [each.line for each in done.refusals] == [2]
+    assert reason in done.refusals[0].reason
+    (refusal,) = refusals(done)
+    type_, id_ = change.get("type", "savings-goal"), change.get("id", 18)
+    key = {"userId": "google-oauth2|1", "recordKey": f"{type_ or ''}#{id_ or ''}"}
+    assert refusal["key"] == key
+
+
+def test_unknown_columns_are_named_with_the_way_out(tmp_path):
+    """Nothing is left out silently: the message has the options to be added."""
+    path = foreign_file(tmp_path, FOREIGN)
+    with pytest.raises(FileProblem) as caught:
+        fill(SimulatedTable(), path)
+    options = str(caught.value).partition("say what they are: ")[2]
+    assert options == (
+        "--map userId=user_id --map dataType=type --map recordId=id --map data.name=name"
+        " --map data.targetAmount=target_amount --ignore due --ignore partition"
+    )
+
+
+def test_stamps_of_other_programs(tmp_path):
+    """Moments in any zone and precision become the table's; one without a zone is none."""
+    stamp = datetime(2025, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    path = foreign_file(
+        tmp_path, FOREIGN | {"made": stamp}, FOREIGN | {"id": 18, "made": stamp + timedelta(1)}
+    )
+    table = SimulatedTable()
+    fill(table, path, mapped=mapped(createdAt="made"))
+    stamps = {item["recordId"]["S"]: item["createdAt"]["S"] for item in table.items.values()}
+    assert stamps == {"17": "2025-01-01T12:00:00.123Z", "18": "2025-01-02T12:00:00.123Z"}
+    other = tmp_path / "naive"
+    other.mkdir()
+    path = foreign_file(other, FOREIGN | {"made": stamp.replace(tzinfo=None)})
+    done = fill(SimulatedTable(), path, mapped=mapped(createdAt="made"))
+    assert "zone" in done.refusals[0].reason
+
+
+def test_an_export_to_s3_is_imported_as_it_is(tmp_path):
+    """A data file of DynamoDB's own export: packed, in another order of attributes."""
+    items = goals(30)
+    path = tmp_path / "ab7qkj6cnu5hzd2n2xqwypqz7y.json.gz"
+    path.write_bytes(gzip.compress(lines_of(dict(reversed(i.items())) for i in items).encode()))
+    table = SimulatedTable()
+    assert fill(table, path).counts.written == 30
+    assert table.items == table_of(items).items
+
+
+def test_a_spreadsheets_csv_is_read(tmp_path):
+    """A byte order mark, other line ends and columns in another order do no harm."""
+    text = (
+        "\ufeffrecordId,dataType,userId,data.name,data.targetAmount\n"
+        "g1,savings-goal,google-oauth2|1,Car,28000.50\n"
+    )
+    table = SimulatedTable()
+    assert fill(table, written(tmp_path / "a.csv", text)).counts.written == 1
+    (item,) = table.items.values()
+    assert item["recordKey"] == {"S": "savings-goal#g1"}
+    assert item["data"] == {"M": {"name": {"S": "Car"}, "targetAmount": {"N": "28000.5"}}}
+
+
+# --- pace -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("units", [7, 50, 300])
+def test_no_more_units_a_second_than_asked_for(tmp_path, units, replace):
+    """Of what the table says it consumed, no second has more than the limit and one item."""
+    path = written(tmp_path / "a.jsonl", lines_of(goals(300)))
+    table = SimulatedTable(latency=0.0)
+    fill(table, path, replace=replace, max_write_units=units)
+    assert len(table.items) == 300
+    consumed = 300 * 2  # an item of under 1 KB, in the table and in the index
+    assert consumed / units - 1 <= table.now <= consumed / units + 1
+
+
+def test_without_a_limit_nothing_waits(tmp_path):
+    """No time passes between the requests."""
+    path = written(tmp_path / "a.jsonl", lines_of(goals(300)))
+    table = SimulatedTable(latency=0.0)
+    fill(table, path)
+    assert table.now == 0.0

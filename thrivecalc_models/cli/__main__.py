@@ -1,0 +1,3 @@
+from thrivecalc_models.cli import main
+
+main()

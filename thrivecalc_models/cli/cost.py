@@ -1,0 +1,360 @@
+"""`thrivecalc cost`: what the table costs, by user and month."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from thrivecalc_models.cli.common import Session, UsageProblem, table_options
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.infra import (
+    PRICE_LISTS,
+    Estimate,
+    OperationCost,
+    Prices,
+    Sample,
+    Usage,
+    estimate,
+    mean,
+    operation_costs,
+    read_price,
+    read_prices,
+)
+from thrivecalc_models.whole_table import WholeTable
+
+USERS = (1, 1_000, 10_000)
+READS, WRITES, BYTES = 3_000, 300, 10_240  # the guide's example
+
+_LARGEST_PRICE_FILE = 1_000_000
+
+
+def _number(name: str, help: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.IntRange(min=0), metavar="N", help=help)
+
+
+def _price(name: str, of: str) -> Callable[[Any], Any]:
+    def convert(ctx: click.Context, option: click.Parameter, value: str | None) -> Decimal | None:
+        try:
+            return None if value is None else read_price(value, name)
+        except ConfigurationError as wrong:
+            raise UsageProblem(str(wrong)) from wrong
+
+    return click.option(name, metavar="USD", callback=convert, help=f"For {of}.")
+
+
+@click.command()
+@_number("--reads", f"Records read of one user in a month. Default: {READS:,}.")
+@_number("--writes", f"Records written of one user in a month. Default: {WRITES:,}.")
+@_number("--bytes", f"Stored of one user. Default: {BYTES:,}, or what is measured.")
+@click.option("--measure", is_flag=True, help="Take sizes from a sample of the table.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=10_000,
+    metavar="N",
+    show_default=True,
+    help="Items that are read to measure, or a page more.",
+)
+@click.option(
+    "--prices",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Prices as JSON; "prices" of --json shows how.',
+)
+@_price("--read-price", "a million read units")
+@_price("--write-price", "a million write units")
+@_price("--storage-price", "a GB (2^30 bytes) stored for a month")
+@table_options
+def cost(
+    session: Session,
+    reads: int | None,
+    writes: int | None,
+    bytes: int | None,
+    measure: bool,
+    sample: int,
+    file: Path | None,
+    read_price: Decimal | None,
+    write_price: Decimal | None,
+    storage_price: Decimal | None,
+) -> None:
+    """Estimate what a user costs in a month, from numbers or by measuring.
+
+    Without options it is the guide's example. Prices are those of on-demand tables in us-east-1,
+    from a dated list that --prices or the --...-price options replace. Nothing is rounded before
+    it is shown.
+    """
+    if measure and bytes is not None:
+        raise UsageProblem("--bytes is what --measure finds out; give one of them")
+    listed = PRICE_LISTS[-1] if file is None else _prices_of(file)
+    prices = attrs.evolve(
+        listed,
+        read_million=listed.read_million if read_price is None else read_price,
+        write_million=listed.write_million if write_price is None else write_price,
+        storage_gb_month=listed.storage_gb_month if storage_price is None else storage_price,
+    )
+    counts = {
+        "reads": Decimal(READS if reads is None else reads),
+        "writes": Decimal(WRITES if writes is None else writes),
+    }
+    if measure:
+        measured = _measure(session, sample)
+        usage, operations = _usage_of(measured, counts), _operations_of(measured, prices)
+    else:
+        measured = None
+        usage = Usage(**counts, bytes=Decimal(BYTES if bytes is None else bytes))
+        operations = operation_costs(prices)
+    if session.json:
+        session.emit(_as_json(prices, usage, measured, operations))
+    else:
+        _show(session, prices, usage, measured, operations)
+
+
+def _prices_of(file: Path) -> Prices:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_LARGEST_PRICE_FILE)
+        return read_prices(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise UsageProblem(f"{file}: {error.strerror}; give a file of prices as JSON") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{file} is no price list: it is not text in UTF-8") from error
+    except ConfigurationError as error:
+        raise UsageProblem(f"{file} is no price list: {error}") from error
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Measured:
+    """What was read, and what reading it took."""
+
+    sample: Sample
+    items: int
+    complete: bool
+    read_units: Decimal
+
+
+def _measure(session: Session, wanted: int) -> Measured:
+    session.leaves("nothing was changed.")
+    sample = Sample()
+    items, units, complete = 0, Decimal(0), False
+    pages = WholeTable(session.store()).scan(segments=1, consistent=False, limit=wanted)
+    for page in pages:
+        sample.add(page.items)
+        items += len(page.items)
+        units += Decimal(str(page.units))
+        complete = page.after is None
+        if items >= wanted:
+            break
+    sample.end(complete=complete)
+    if not sample.all.items:
+        raise UsageProblem("the table is empty, there is nothing to measure; give --bytes instead")
+    return Measured(sample, items, complete, units)
+
+
+def _usage_of(measured: Measured, counts: dict[str, Decimal]) -> Usage:
+    counted = measured.sample.all
+    return Usage(
+        **counts,
+        bytes=mean(counted.stored, counted.users),
+        read_units=mean(counted.read_units, counted.items),
+        write_units=mean(counted.write_units, counted.items),
+    )
+
+
+def _operations_of(measured: Measured, prices: Prices) -> list[OperationCost]:
+    counted = measured.sample.all
+    lists = [of_type for _, of_type in measured.sample.types]
+    return operation_costs(
+        prices,
+        read_units=mean(counted.read_units, counted.items),
+        write_units=mean(counted.write_units, counted.items),
+        list_units=mean(sum(each.together for each in lists), sum(each.users for each in lists)),
+        list_all_units=mean(counted.together, counted.users),
+    )
+
+
+# --- printing -------------------------------------------------------------------------------------
+
+
+def _show(
+    session: Session,
+    prices: Prices,
+    usage: Usage,
+    measured: Measured | None,
+    operations: Sequence[OperationCost],
+) -> None:
+    if measured is not None:
+        _show_measured(session, measured)
+        session.say("")
+    found = estimate(usage, prices)
+    given = "" if prices in PRICE_LISTS else ", but for what was given"
+    session.say(
+        f"Prices of {prices.since} in {prices.region}{given}, in USD:\n"
+        f"{prices.read_million} a million read units, {prices.write_million} a million write"
+        f" units,\n{prices.storage_gb_month} a GB (2^30 bytes) stored for a month,"
+        f" {prices.recovery_gb_month} more to recover it.\n"
+        "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
+    )
+    many = [f"{users:,} user{'s' * (users > 1)}" for users in USERS]
+    _table(
+        session,
+        "USD a month",
+        ["", *many],
+        [
+            _row(f"{usage.reads:,} reads, consistent", found.reads),
+            _row(f"{usage.writes:,} writes", found.writes),
+            _row(f"{usage.bytes:,.0f} bytes stored", found.storage),
+            _row("the guide's estimate", found.simple),
+            _row("+ writes of the index", found.index_writes),
+            _row("+ storage of the index", found.index_storage),
+            _row("+ point-in-time recovery", found.recovery),
+            _row("the table as it should be", found.total),
+        ],
+    )
+    _table(
+        session,
+        "What would change that",
+        ["", *many],
+        [
+            _row("reads eventually consistent", found.if_eventually_consistent),
+            _row("all writes in transactions", found.if_atomic),
+            _row("all writes in batches", found.if_batched),
+        ],
+    )
+    session.say(
+        "An eventually consistent read takes half the units, a write in a transaction\n"
+        "twice as many. A batch takes the units of its items, in fewer requests."
+    )
+    _table(
+        session,
+        "One user at other prices",
+        ["since", "read", "write", "storage", "the guide's estimate", "as it should be"],
+        [_other(usage, each) for each in PRICE_LISTS if each != prices],
+    )
+    _table(
+        session,
+        "USD for a million requests",
+        ["operation", "of", "units each", "USD"],
+        [
+            (each.operation, each.what, f"{each.units:,.1f}", f"{each.usd_million:,.4f}")
+            for each in operations
+        ],
+    )
+    session.say("Reads are eventually consistent unless it says so; writes count the index, too.")
+
+
+def _show_measured(session: Session, measured: Measured) -> None:
+    part = "the whole table" if measured.complete else "a part of the table"
+    all = measured.sample.all
+    session.say(
+        f"Measured on {part}: {all.items:,} items of {all.users:,} users, read for"
+        f" {measured.read_units:,} read units."
+    )
+    _table(
+        session,
+        "",
+        ["type", "items", "users", "bytes an item", "read units", "write units"],
+        [
+            (
+                name,
+                f"{each.items:,}",
+                f"{each.users:,}",
+                f"{mean(each.bytes, each.items):,.0f}",
+                f"{mean(each.read_units, each.items):,.2f}",
+                f"{mean(each.write_units, each.items):,.2f}",
+            )
+            for name, each in [*measured.sample.types, ("all", all)]
+        ],
+    )
+
+
+def _row(label: str, usd: Decimal) -> tuple[str, ...]:
+    places = (6, 2, 2)
+    amounts = (f"{usd * users:,.{digits}f}" for users, digits in zip(USERS, places, strict=True))
+    return label, *amounts
+
+
+def _other(usage: Usage, prices: Prices) -> tuple[str, ...]:
+    found = estimate(usage, prices)
+    return (
+        prices.since,
+        f"{prices.read_million}",
+        f"{prices.write_million}",
+        f"{prices.storage_gb_month}",
+        f"{found.simple:,.6f}",
+        f"{found.total:,.6f}",
+    )
+
+
+def _table(
+    session: Session, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """A table whose numbers stand under each other; they are text already."""
+    table = [columns, *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    session.say("")
+    texts = {index for index in range(len(columns)) if not _is_number(rows[0][index])}
+    session.table(
+        title,
+        [c if i in texts else c.rjust(widths[i]) for i, c in enumerate(columns)],
+        [[c if i in texts else c.rjust(widths[i]) for i, c in enumerate(row)] for row in rows],
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace("-", "", 1).isdigit()
+
+
+def _as_json(
+    prices: Prices,
+    usage: Usage,
+    measured: Measured | None,
+    operations: Sequence[OperationCost],
+) -> dict[str, Any]:
+    found = estimate(usage, prices)
+    result = {
+        "prices": _plain(attrs.asdict(prices)),
+        "usage": _plain(attrs.asdict(usage)),
+        "usd_a_month": {str(users): _amounts(found, users) for users in USERS},
+        "operations": [_plain(attrs.asdict(each)) for each in operations],
+    }
+    if measured is not None:
+        result["measured"] = {
+            "complete": measured.complete,
+            "read_units": _text(measured.read_units),
+            "all": attrs.asdict(measured.sample.all),
+            "by_type": {name: attrs.asdict(each) for name, each in measured.sample.types},
+        }
+    return result
+
+
+def _amounts(found: Estimate, users: int) -> dict[str, str]:
+    amounts = {
+        **attrs.asdict(found),
+        "guide_estimate": found.simple,
+        "total": found.total,
+        "if_eventually_consistent": found.if_eventually_consistent,
+        "if_atomic": found.if_atomic,
+        "if_batched": found.if_batched,
+    }
+    return {name: _text(usd * users) for name, usd in amounts.items()}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _text(value) if isinstance(value, Decimal) else value
+        for name, value in values.items()
+    }
+
+
+def _text(number: Decimal) -> str:
+    """All digits, none of them needless, and no exponent."""
+    return f"{number.normalize():f}" if number else "0"

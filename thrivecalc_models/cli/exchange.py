@@ -1,0 +1,207 @@
+"""`thrivecalc export` and `thrivecalc import`: the table to a file and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from thrivecalc_models.cli.common import Findings, Session, UsageProblem, table_options
+from thrivecalc_models.errors import InvalidKeyError
+from thrivecalc_models.exchange import (
+    FileProblem,
+    Imported,
+    Mapped,
+    Options,
+    export_table,
+    import_file,
+)
+from thrivecalc_models.whole_table import WholeTable
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("export")
+@click.argument("file", type=_FILE)
+@click.option("--user", metavar="USER", help="Only the records of this user id.")
+@table_options
+def export_command(session: Session, file: Path, user: str | None) -> None:
+    """Write the table, or one user's records, to FILE.
+
+    The end of its name says how: .jsonl or .jsonl.gz (DynamoDB's JSON, an item a line, as its own
+    export to S3), .csv, or .parquet (needs pyarrow). Nothing is lost: what has no typed column is
+    in a column of JSON, and `thrivecalc import` makes the same items of it.
+
+    Stopped, even by a kill, the same command goes on. FILE appears when it is whole; only its
+    owner can read it.
+    """
+    session.leaves(f"{file} is not there yet; the same command goes on where this one stopped.")
+    with _usage(), _bar(session, f"Exporting to {file.name}") as tell:
+        done = export_table(WholeTable(session.store()), file, user_id=user, tell=tell)
+    refused_file = str(done.refused_path) if done.refused else None
+    if session.json:
+        session.emit(
+            {
+                "file": str(done.path),
+                "records": done.records,
+                "refused": done.refused,
+                "refusedFile": refused_file,
+                "resumed": done.resumed,
+            }
+        )
+    else:
+        went_on = " (went on where an earlier run stopped)" if done.resumed else ""
+        session.say(f"{done.path}: {_records(done.records)}{went_on}")
+    if done.refused:
+        raise Findings(
+            f"{_records(done.refused)} could not be written down; {refused_file} says which and why"
+        )
+
+
+@click.command("import")
+@click.argument("file", type=_FILE)
+@click.option("--user", metavar="USER", help="Only the records of this user id.")
+@click.option("--check", is_flag=True, help="Write nothing; say what an import would do.")
+@click.option("--replace", is_flag=True, help="Overwrite other records under the same keys.")
+@click.option(
+    "--map",
+    "mapped",
+    metavar="STORED=COLUMN",
+    multiple=True,
+    help="A column with another name than the table's, such as data.targetAmount=target_amount.",
+)
+@click.option(
+    "--ignore", "ignored", metavar="COLUMN", multiple=True, help="A column to be left out."
+)
+@click.option(
+    "--max-write-units",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="At most so many write units a second.",
+)
+@table_options
+def import_command(
+    session: Session,
+    file: Path,
+    user: str | None,
+    check: bool,
+    replace: bool,
+    mapped: Sequence[str],
+    ignored: Sequence[str],
+    max_write_units: float | None,
+) -> None:
+    """Fill the table from FILE: .jsonl, .jsonl.gz, .csv or .parquet.
+
+    Every row is checked before it is written. A record is only written where its key is free;
+    another one under the same key stays as it is, and the row is refused, unless --replace is
+    given. Refused rows are listed in FILE.refused.jsonl, and the exit code is 1.
+
+    Columns have the table's names: userId, recordKey, dataType, recordId, createdAt, updatedAt,
+    ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey is taken for
+    somebody else's: its keys are made of dataType and recordId, and every record must fit its type.
+
+    Stopped, even by a kill, the same command goes on.
+    """
+    options = Options(
+        user_id=user,
+        replace=replace,
+        check=check,
+        mapped=Mapped(names=_names(mapped), ignored=frozenset(ignored)),
+        max_write_units=max_write_units,
+    )
+    session.leaves(
+        "nothing was written."
+        if check
+        else "what was written stays; the same command goes on where this one stopped."
+    )
+    with _usage(), _bar(session, f"Importing {file.name}") as tell:
+        done = import_file(WholeTable(session.store()), file, options, tell=tell)
+    if session.json:
+        session.emit(_as_json(done, check=check))
+    else:
+        _show(session, done, check=check)
+    if done.counts.refused:
+        where = f"; {done.refused_path} has all of them" if done.refused_path else ""
+        would = "would be" if check else "was" if done.counts.refused == 1 else "were"
+        raise Findings(f"{_rows(done.counts.refused)} {would} refused{where}")
+
+
+def _as_json(done: Imported, *, check: bool) -> dict[str, Any]:
+    return {
+        "file": str(done.path),
+        "check": check,
+        **attrs.asdict(done.counts),
+        "refusals": [attrs.asdict(each) for each in done.refusals],
+        "refusedFile": str(done.refused_path) if done.refused_path else None,
+        "resumed": done.resumed,
+    }
+
+
+def _show(session: Session, done: Imported, *, check: bool) -> None:
+    counts = done.counts
+    parts = [
+        f"{counts.written:,} would be written" if check else f"{counts.written:,} written",
+        f"{counts.same:,} there already",
+        f"{counts.refused:,} refused",
+    ]
+    if counts.others:
+        parts.append(f"{counts.others:,} of other users left out")
+    went_on = " (went on where an earlier run stopped)" if done.resumed else ""
+    session.say(f"{done.path}: {', '.join(parts)}{went_on}")
+    if done.refusals:
+        session.table(
+            "",
+            ["line", "record", "refused because"],
+            [
+                (each.line, each.key["recordKey"] if each.key else None, each.reason)
+                for each in done.refusals
+            ],
+        )
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record" if count == 1 else f"{count:,} records"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _names(mapped: Sequence[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for each in mapped:
+        stored, equals, column = each.partition("=")
+        if not (stored and equals and column):
+            raise UsageProblem(f"--map {each}: give it as STORED=COLUMN, such as userId=user_id")
+        if stored in names:
+            raise UsageProblem(f"--map {stored} is given twice; give it once")
+        names[stored] = column
+    return names
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Trouble with files, and user ids that none can have, end with exit code 2."""
+    try:
+        yield
+    except (FileProblem, InvalidKeyError) as problem:
+        raise UsageProblem(str(problem)) from None
+
+
+@contextmanager
+def _bar(session: Session, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and the function that moves it."""
+    with session.progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    ) as bar:
+        task = bar.add_task(title, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=max(done, total) or None)
+
+        yield tell

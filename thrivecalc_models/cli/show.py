@@ -1,0 +1,141 @@
+"""`thrivecalc show`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.cli.common import Session, table_options
+from thrivecalc_models.cli.reading import plural
+from thrivecalc_models.payloads import fields_of
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.wire import AttributeValue, Item, describe, format_timestamp, item_size
+
+
+@click.command()
+@click.argument("user")
+@click.option("--type", "data_type", metavar="TYPE", help="Records of one type only.")
+@click.option("--reveal", is_flag=True, help="Show the payload: amounts, names, e-mails, texts.")
+@table_options
+def show(session: Session, user: str, data_type: str | None, reveal: bool) -> None:
+    """The records of USER, expired and malformed ones too.
+
+    Of the payload only the names of fields are shown, unless --reveal is given. With --type the
+    records are those whose key begins with the type.
+    """
+    session.leaves("nothing was changed; run the same command again.")
+    records = session.store().user(user).iterate(data_type, consistent=True, include_expired=True)
+    now = datetime.now(UTC)
+    if session.json:
+        session.emit([_as_json(record, now, reveal=reveal) for record in records])
+        return
+    rows = [_row(record, now, reveal=reveal) for record in records]
+    if rows:
+        session.table("", ["record key", "updated", "bytes", "notes", "data"], rows)
+    session.say(plural(len(rows), "record"))
+
+
+def _row(record: UserRecord, now: datetime, *, reveal: bool) -> tuple[object, ...]:
+    item = _item(record)
+    return (
+        describe(record.record_key),
+        f"{record.updated_at:%Y-%m-%d %H:%M}" if record.updated_at else "",
+        item_size(item),
+        "\n".join(_notes(record, now)),
+        "\n".join(_revealed(record, item)) if reveal else _masked(record, item),
+    )
+
+
+def _as_json(record: UserRecord, now: datetime, *, reveal: bool) -> dict[str, object]:
+    item = _item(record)
+    names, others = _field_names(record, item)
+    shown: dict[str, object] = {
+        "recordKey": record.record_key,
+        "dataType": record.data_type,
+        "recordId": record.record_id,
+        "createdAt": _time(record.created_at),
+        "updatedAt": _time(record.updated_at),
+        "ttl": _time(record.ttl),
+        "expired": _is_expired(record, now),
+        "bytes": item_size(item),
+        "malformed": record.malformed,
+        "problems": record.problems,
+        "fields": names,
+        "otherFields": others,
+    }
+    return shown | {"item": item} if reveal else shown
+
+
+def _item(record: UserRecord) -> Item:
+    item = record.item
+    assert item is not None  # it was read
+    return item
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_timestamp(moment)
+
+
+def _is_expired(record: UserRecord, now: datetime) -> bool:
+    return record.ttl is not None and record.ttl < now
+
+
+def _notes(record: UserRecord, now: datetime) -> list[str]:
+    notes = []
+    if record.ttl is not None:
+        verb = "expired" if _is_expired(record, now) else "expires"
+        notes.append(f"{verb} {record.ttl:%Y-%m-%d}")
+    prefix = "malformed: " if record.malformed else ""
+    return notes + [f"{prefix}{problem}" for problem in record.problems]
+
+
+# --- the payload ----------------------------------------------------------------------------------
+
+
+def _field_names(record: UserRecord, item: Item) -> tuple[list[str], int]:
+    """The stored fields that the type declares, in its order, and how many others there are.
+
+    The names of the others are not shown: what is a name there may be somebody's.
+    """
+    content = item.get(table.DATA, {}).get("M", {})
+    names = [name for name in _declared(record) if name in content]
+    return names, len(content) - len(names)
+
+
+def _declared(record: UserRecord) -> list[str]:
+    payload_class = type(record).payload_class()
+    return [] if payload_class is None else [field.wire_name for field in fields_of(payload_class)]
+
+
+def _masked(record: UserRecord, item: Item) -> str:
+    names, others = _field_names(record, item)
+    return ", ".join([*names, plural(others, "other")] if others else names)
+
+
+def _revealed(record: UserRecord, item: Item) -> list[str]:
+    form = item.get(table.DATA, {"M": {}})
+    if "M" in form:
+        known = _field_names(record, item)[0]
+        names = known + sorted(form["M"].keys() - set(known))
+        lines = [f"{name}: {_plain(form['M'][name])}" for name in names]
+    else:
+        lines = [_plain(form)]
+    extras = sorted(item.keys() - table.DECLARED)
+    return lines + [f"({name}): {_plain(item[name])}" for name in extras]
+
+
+def _plain(form: AttributeValue) -> str:
+    value = codec.decode_plain(form, table.DATA)
+    if isinstance(value, str | Decimal):
+        return str(value)
+    return json.dumps(value, default=_text, ensure_ascii=False)
+
+
+def _text(value: Any) -> object:
+    """For what JSON has no form of: a set as a list, and numbers with all their digits as text."""
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)

@@ -1,0 +1,72 @@
+"""`thrivecalc table`: make the table, and compare it with what it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import click
+
+from thrivecalc_models.cli.common import Findings, Session, table_options
+from thrivecalc_models.upkeep.table_check import Aspect, check_table, differences, make_table
+from thrivecalc_models.whole_table import WholeTable
+
+
+@click.group()
+def table() -> None:
+    """Make the table, and compare it with what it should be."""
+
+
+@table.command()
+@table_options
+def create(session: Session) -> None:
+    """Make the table, or what is missing of it, and wait until it is active.
+
+    The table with its index, on-demand billing, TTL, point-in-time recovery and deletion
+    protection. What is there already is left as it is; then the table is checked.
+    """
+    whole = WholeTable(session.store())
+    session.leaves("what was made stays; the same command adds what is missing.")
+    make_table(whole)
+    report(session, check_table(whole))
+
+
+@table.command()
+@table_options
+def check(session: Session) -> None:
+    """Compare the table with what it should be; changes nothing.
+
+    Exits with 1 where something differs, and says how to mend it. What the service does not tell,
+    or not to these credentials, is "unknown".
+    """
+    report(session, check_table(WholeTable(session.store())))
+
+
+def report(session: Session, aspects: list[Aspect]) -> None:
+    """Print the aspects. Raises Findings where one differs."""
+    if session.json:
+        session.emit(as_json(session.store().table_name, aspects))
+    else:
+        show(session, session.store().table_name, aspects)
+    if differences(aspects):
+        raise Findings
+
+
+def as_json(name: str, aspects: list[Aspect]) -> dict[str, Any]:
+    return {
+        "table": name,
+        "ok": not differences(aspects),
+        "aspects": [attrs.asdict(aspect) for aspect in aspects],
+    }
+
+
+def show(session: Session, name: str, aspects: list[Aspect]) -> None:
+    """The aspects as a table, and below it what to do about those that differ."""
+    rows = [(aspect.name, aspect.state, aspect.found, aspect.should) for aspect in aspects]
+    session.table(f"Table {name}", ["aspect", "state", "found", "should be"], rows)
+    wrong = differences(aspects)
+    for aspect in wrong:
+        session.say(f"{aspect.name}: {aspect.mend}")
+    unknown = ", ".join(aspect.name for aspect in aspects if aspect.state == "unknown")
+    count = f"{len(wrong)} of {len(aspects)} differ" if wrong else "nothing differs"
+    session.say(f"{count}; not known: {unknown}" if unknown else count)

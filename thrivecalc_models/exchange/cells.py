@@ -1,0 +1,238 @@
+"""Single values between DynamoDB's JSON and the cells of typed columns.
+
+A cell holds plain Python: str, int, Decimal, bool, bytes, date, datetime, list, dict. Reading a
+cell takes whatever says the same (a float for an amount, a date-time for a date) and refuses all
+else; a stored value is only put in a cell from which reading makes exactly that value again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.exchange.jsontext import Number
+from thrivecalc_models.exchange.rows import RowProblem
+from thrivecalc_models.payloads import Field, fields_of, kinds
+from thrivecalc_models.wire import (
+    AttributeValue,
+    floor_ms,
+    format_timestamp,
+    number_text,
+    parse_date,
+    parse_number,
+    parse_timestamp,
+)
+
+
+class NoCell(Exception):
+    """A stored value that a cell cannot hold exactly."""
+
+
+# --- reading cells --------------------------------------------------------------------------------
+
+
+def form_of(kind: kinds.Kind, value: Any, path: str, *, js_safe: bool) -> AttributeValue:
+    """The stored value that a cell of this kind stands for. Raises RowProblem."""
+    match kind:
+        case kinds.Text():
+            return {"S": _of_type(value, str, "text", path)}
+        case kinds.AmountKind():
+            return {"N": _number(value, path, js_safe=js_safe)}
+        case kinds.Optional(inner):
+            return {"NULL": True} if value is None else form_of(inner, value, path, js_safe=js_safe)
+        case kinds.Date():
+            return {"S": _date(value, path)}
+        case kinds.DateTime():
+            return {"S": _timestamp(value, path)}
+        case kinds.Integer():
+            text = _number(value, path, js_safe=js_safe)
+            if "." in text:
+                raise RowProblem(f"{path} takes a whole number")
+            return {"N": text}
+        case kinds.Boolean():
+            return {"BOOL": _boolean(value, path)}
+        case kinds.Binary():
+            return {"B": _binary(value, path)}
+        case kinds.SetOfText():
+            members = _of_type(value, list | set | frozenset, "a list of text", path)
+            return {"SS": [_of_type(member, str, "text", path) for member in members]}
+        case kinds.ListOf(element):
+            members = _of_type(value, list, "a list", path)
+            return {
+                "L": [
+                    form_of(element, member, f"{path}[{at}]", js_safe=js_safe)
+                    for at, member in enumerate(members)
+                ]
+            }
+        case kinds.DictOf(element):
+            return {
+                "M": {
+                    name: form_of(element, member, f"{path}.{name}", js_safe=js_safe)
+                    for name, member in _named(value, path).items()
+                }
+            }
+        case kinds.Nested(payload_class):
+            return {"M": _nested(payload_class, value, path, js_safe=js_safe)}
+    raise RowProblem(f"{path} has no typed column; put it in the column of JSON")
+
+
+def _nested(
+    payload_class: type, value: Any, path: str, *, js_safe: bool
+) -> dict[str, AttributeValue]:
+    given = {name: member for name, member in _named(value, path).items() if member is not None}
+    known = {field.wire_name: field for field in fields_of(payload_class)}
+    for name in given:
+        if name not in known:
+            raise RowProblem(f"{path}.{name} is no field of {payload_class.__name__}")
+    return {
+        name: form_of(known[name].kind, member, f"{path}.{name}", js_safe=js_safe)
+        for name, member in given.items()
+    }
+
+
+def _of_type(value: Any, wanted: Any, words: str, path: str) -> Any:
+    if not isinstance(value, wanted) or isinstance(value, Number):
+        raise RowProblem(f"{path} takes {words}, not {_kind_of(value)}")
+    return value
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, Number | int | float | Decimal) and not isinstance(value, bool):
+        return "a number"
+    words = {"str": "text", "NoneType": "nothing", "dict": "a map", "list": "a list"}
+    name = type(value).__name__
+    return words.get(name, name)
+
+
+def _number(value: Any, path: str, *, js_safe: bool) -> str:
+    given = str(value) if isinstance(value, Number) else value
+    try:
+        return number_text(given, path=path, js_safe=js_safe)
+    except InvalidRecordError as error:
+        problem = RowProblem(str(error))
+    raise problem
+
+
+def _date(value: Any, path: str) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    read = parse_date(value) if isinstance(value, str) else None
+    if read is None:
+        raise RowProblem(f"{path} takes a date such as 2025-12-31")
+    return read.isoformat()
+
+
+def _timestamp(value: Any, path: str) -> str:
+    moment = parse_timestamp(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime):
+        raise RowProblem(f"{path} takes a date-time with its zone, such as 2025-01-07T12:30:00Z")
+    try:
+        return format_timestamp(floor_ms(moment), path=path)
+    except InvalidRecordError as error:
+        problem = RowProblem(str(error))
+    raise problem
+
+
+def _boolean(value: Any, path: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise RowProblem(f"{path} takes true or false")
+    return bool(value == "true")
+
+
+def _binary(value: Any, path: str) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    try:
+        return b64encode(
+            b64decode(_of_type(value, str, "base64 text", path), validate=True)
+        ).decode()
+    except ValueError:
+        problem = RowProblem(f"{path} takes base64 text")
+    raise problem
+
+
+def _named(value: Any, path: str) -> dict[str, Any]:
+    """A map: a dict, or the pairs that Arrow makes of one."""
+    if isinstance(value, dict):
+        return value
+    pairs = _of_type(value, list, "a map", path)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise RowProblem(f"{path} takes a map, not a list")
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise RowProblem(f"{path} has a name twice")
+    return named
+
+
+# --- making cells ---------------------------------------------------------------------------------
+
+Scalar = Callable[[kinds.Kind, AttributeValue], Any]
+"""How a format writes a scalar; it may raise NoCell, ValueError or ArithmeticError."""
+
+
+def cell_of(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
+    """The cell that holds a stored value. Raises NoCell where none holds it exactly."""
+    try:
+        cell = _cell(kind, form, scalar)
+        again = form_of(kind, cell, "", js_safe=False)
+    except (RowProblem, ValueError, ArithmeticError, KeyError):
+        again = None
+    if again != form:
+        raise NoCell
+    return cell
+
+
+def _cell(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
+    match kind:
+        case kinds.Optional(inner):
+            return None if "NULL" in form else _cell(inner, form, scalar)
+        case kinds.ListOf(element):
+            return [_cell(element, member, scalar) for member in form["L"]]
+        case kinds.DictOf(element):
+            return {name: _cell(element, member, scalar) for name, member in form["M"].items()}
+        case kinds.SetOfText():
+            return list(form["SS"])
+        case kinds.Nested(payload_class):
+            return _nested_cell(fields_of(payload_class), form["M"], scalar)
+        case kinds.Anything():
+            raise NoCell
+    return scalar(kind, form)
+
+
+def _nested_cell(
+    fields: tuple[Field, ...], content: dict[str, AttributeValue], scalar: Scalar
+) -> dict[str, Any]:
+    known = {field.wire_name: field.kind for field in fields}
+    return {name: _cell(known[name], member, scalar) for name, member in content.items()}
+
+
+def python_scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
+    """A scalar as Python has it: Decimal, int, date, aware datetime, bytes, bool, str."""
+    match kind:
+        case kinds.AmountKind():
+            return parse_number(form["N"])
+        case kinds.Integer():
+            return int(form["N"])
+        case kinds.Date():
+            return date.fromisoformat(form["S"])
+        case kinds.DateTime():
+            return parse_timestamp(form["S"])
+        case kinds.Boolean():
+            return form["BOOL"]
+        case kinds.Binary():
+            return b64decode(form["B"])
+    return form["S"]
+
+
+def text_scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
+    """A scalar as JSON text has it: numbers with all their digits, binary as base64."""
+    ((tag, content),) = form.items()
+    return Number(content) if tag == "N" else content

@@ -1,0 +1,208 @@
+"""Writing a table, or one user's part of it, to a file: flat memory, whole or not at all.
+
+The file grows under another name, beside it a small one that says how far it is; both are made to
+reach the disk before either counts. A file gets its name in one step, when nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import attrs
+
+from thrivecalc_models.exchange import files
+from thrivecalc_models.exchange.files import Disk, FileProblem, Growing, beside
+from thrivecalc_models.exchange.formats import Format, format_of
+from thrivecalc_models.exchange.parquet import Parquet
+from thrivecalc_models.exchange.rows import Refusal, RowProblem, key_of
+from thrivecalc_models.exchange.source import item_count, whereabouts
+from thrivecalc_models.whole_table import Segment, WholeTable
+from thrivecalc_models.wire import Item
+
+SEGMENTS = 4
+
+Tell = Callable[[int, int], object]
+"""Called with how much is done, and of how much."""
+
+
+@attrs.frozen
+class Exported:
+    """An export that is whole: how many records the file has, and how many it could not have."""
+
+    path: Path
+    records: int
+    refused: int
+    refused_path: Path
+    resumed: bool
+
+
+@attrs.define
+class _State:
+    """How far an export is; all of it is on the disk."""
+
+    what: dict[str, Any]
+    of: str = "export"
+    stage: str = "read"  # then "make", where the file is made of what was read; then "rename"
+    size: int = 0
+    refused_size: int = 0
+    records: int = 0
+    refused: int = 0
+    after: dict[str, Item | None] = attrs.field(factory=dict)
+
+
+def export_table(
+    whole: WholeTable,
+    path: Path,
+    *,
+    user_id: str | None = None,
+    disk: Disk | None = None,
+    tell: Tell = lambda done, total: None,
+) -> Exported:
+    """Write every item to a file, or those of one user; goes on where an earlier run was stopped.
+
+    It is no snapshot: what is written to the table meanwhile may be in it or not. Raises
+    FileProblem (also where the file is there already), ConfigurationError for a table with other
+    keys, and ServiceError; the same call goes on afterwards.
+    """
+    export = _Export(whole, path, user_id, disk or Disk())
+    with files.told(export.growing, "written"):
+        return export.run(tell)
+
+
+class _Export:
+    def __init__(self, whole: WholeTable, path: Path, user_id: str | None, disk: Disk) -> None:
+        self._whole = whole
+        self._path = path
+        self._user_id = user_id
+        self._disk = disk
+        self._format: Format = format_of(path)
+        self.growing = beside(path, ".part")
+        self._made = beside(path, ".made") if isinstance(self._format, Parquet) else self.growing
+        self._refused = beside(path, ".not-exported.jsonl")
+        self._progress = beside(path, ".progress")
+
+    def run(self, tell: Tell) -> Exported:
+        what = {**whereabouts(self._whole, self._user_id), "head": crc32(self._format.head())}
+        state, resumed = self._state(what)
+        if state.stage == "read":
+            self._read(state, tell)
+        if state.stage == "make":
+            self._make(state)
+        self._name_it(state)
+        return Exported(self._path, state.records, state.refused, self._refused, resumed)
+
+    def _state(self, what: dict[str, Any]) -> tuple[_State, bool]:
+        saved = files.load(self._progress, of="export")
+        if saved is None:
+            self._check_free()
+            return _State(what), False
+        if saved.get("what") != what:
+            raise FileProblem(
+                f"{self._progress} belongs to an export of something else; finish that with its own"
+                f" command, or remove {self._progress.name} and {self.growing.name}"
+            )
+        return _State(**saved), True
+
+    def _check_free(self) -> None:
+        if self._path.exists():
+            raise FileProblem(f"{self._path} is there already; take another name, or remove it")
+        if not self._path.parent.is_dir():
+            raise FileProblem(f"{self._path.parent} is no directory; make it first")
+
+    def _save(self, state: _State) -> None:
+        files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
+
+    # Reading the table
+
+    def _read(self, state: _State, tell: Tell) -> None:
+        total = item_count(self._whole)
+        if self._user_id is not None:  # read anew: one user's part is small
+            state.size = state.refused_size = state.records = state.refused = 0
+        with (
+            Growing(self._disk, self.growing, state.size) as growing,
+            Growing(self._disk, self._refused, state.refused_size) as refused,
+        ):
+            if not state.size:
+                growing.add(self._format.pack(self._format.head()))
+            for items, after in self._rounds(state):
+                self._append(items, state, growing, refused)
+                state.after |= after
+                self._settle(state, growing, refused)
+                tell(state.records, total)
+            state.stage = "make" if self._made != self.growing else "rename"
+            self._settle(state, growing, refused)
+
+    def _rounds(self, state: _State) -> Iterator[tuple[list[Item], dict[str, Item | None]]]:
+        """Items, and where each segment goes on behind them.
+
+        The pages of a round of all segments together, so that a run that goes on writes the same
+        file as one that was not stopped.
+        """
+        if self._user_id is not None:
+            for items in self._whole.user_items(self._user_id):
+                yield items, {}
+            return
+        known = {int(number): key for number, key in state.after.items()}
+        for pages in _in_rounds(self._whole.scan(segments=SEGMENTS, after=known), known):
+            items = [item for page in pages for item in page.items]
+            yield items, {str(page.number): page.after for page in pages}
+
+    def _append(self, items: list[Item], state: _State, growing: Growing, refused: Growing) -> None:
+        lines, problems = [], []
+        for item in items:
+            try:
+                lines.append(self._format.line(item))
+            except RowProblem as problem:
+                problems.append(Refusal(None, key_of(item), str(problem)).line_of_json())
+        if lines:
+            growing.add(self._format.pack(b"".join(lines)))
+        if problems:
+            refused.add(b"".join(problems))
+        state.records += len(lines)
+        state.refused += len(problems)
+
+    def _settle(self, state: _State, growing: Growing, refused: Growing) -> None:
+        growing.sync()
+        refused.sync()
+        state.size, state.refused_size = growing.size, refused.size
+        self._save(state)
+
+    # Making the file of it
+
+    def _make(self, state: _State) -> None:
+        with self._disk.open(self._made) as made:
+            self._disk.cut(made, 0)
+            if isinstance(self._format, Parquet):
+                self._format.finish(self.growing, lambda some: self._disk.write(made, some))
+            self._disk.sync(made)
+        state.stage = "rename"
+        self._save(state)
+
+    def _name_it(self, state: _State) -> None:
+        """A file without the other means that an earlier run came to the rename, or behind it."""
+        if self._made.exists():
+            self._check_free()
+            self._disk.rename(self._made, self._path)
+        elif not self._path.exists():
+            raise FileProblem(f"{self._made} is gone; remove {self._progress} to begin anew")
+        self._disk.remove(self.growing)
+        files.forget(self._disk, self._progress)
+
+
+def _in_rounds(
+    pages: Iterable[Segment], after: Mapping[int, Item | None]
+) -> Iterator[list[Segment]]:
+    """The pages of all unfinished segments together."""
+    unfinished = {number for number in range(SEGMENTS) if after.get(number, True) is not None}
+    held: list[Segment] = []
+    for page in pages:
+        held.append(page)
+        if page.number == max(unfinished):
+            yield held
+            unfinished -= {each.number for each in held if each.after is None}
+            held = []
+    if held:
+        yield held

@@ -1,0 +1,333 @@
+"""Filling a table from a file: every row is checked first, and nobody's newer record is lost.
+
+By default an item is only written where its key is free, by a conditional put of its own. With
+`replace` items go unconditionally, 25 a request, over whatever is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import InvalidRecordError, RefusedError
+from thrivecalc_models.exchange import files
+from thrivecalc_models.exchange.columns import Mapped
+from thrivecalc_models.exchange.exporting import Tell
+from thrivecalc_models.exchange.files import Disk, Growing, beside
+from thrivecalc_models.exchange.formats import Reader, format_of
+from thrivecalc_models.exchange.pace import Pace
+from thrivecalc_models.exchange.rows import Refusal, Row, RowProblem, key_of
+from thrivecalc_models.exchange.source import item_count, whereabouts
+from thrivecalc_models.operations import Key
+from thrivecalc_models.protocol import PutOutcome
+from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.wire import (
+    Item,
+    check_item,
+    format_timestamp,
+    same_item,
+    write_units,
+)
+from thrivecalc_models.wire.keys import MAX_PARTITION_KEY, MAX_SORT_KEY
+
+ITEMS = 100
+"""Most items of a round: as many as BatchGetItem has keys, and four batches of puts."""
+
+ROWS = 1000
+"""Most rows of a round, those that are refused or of other users included."""
+
+ROUNDS_A_RECORD = 10
+"""Rounds between two entries in the progress file; what is done twice is done once."""
+
+COPIES = 2
+"""An item is written to the table and to its index."""
+
+SHOWN = 20
+"""Refusals that the result holds; the file has all."""
+
+_TAKEN = "another record has this key; --replace would overwrite it"
+_INVALID = "the service refused it as invalid"
+
+
+@attrs.define
+class Counts:
+    """What came of the rows so far: every row counts in exactly one of these.
+
+    `written` would be written where the import only checks, `same` was there already, `others` are
+    of other users than the one asked for.
+    """
+
+    written: int = 0
+    same: int = 0
+    refused: int = 0
+    others: int = 0
+
+
+@attrs.frozen
+class Imported:
+    """An import that came to the end of its file. `refusals` are the first ones, for showing."""
+
+    path: Path
+    counts: Counts
+    refusals: list[Refusal]
+    refused_path: Path | None
+    resumed: bool
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How to import: for one user, over what is there, only to see, by which columns, how fast."""
+
+    user_id: str | None = None
+    replace: bool = False
+    check: bool = False
+    mapped: Mapped = attrs.field(factory=Mapped)
+    max_write_units: float | None = None
+
+
+@attrs.define
+class _State:
+    what: dict[str, Any]
+    stamp: str
+    of: str = "import"
+    line: int = 0
+    refused_size: int = 0
+    counts: dict[str, int] = attrs.field(factory=dict)
+
+
+def import_file(
+    whole: WholeTable,
+    path: Path,
+    options: Options,
+    *,
+    disk: Disk | None = None,
+    tell: Tell = lambda done, total: None,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Imported:
+    """Write the items of a file to the table; goes on where an earlier run was stopped.
+
+    Raises FileProblem, ConfigurationError for a table with other keys, and ServiceError; the same
+    call goes on afterwards.
+    """
+    form = format_of(path)
+    pace = Pace(options.max_write_units, monotonic, sleep)
+    work = _Import(whole, path, options, disk or Disk(), pace)
+    with files.told(path, "imported"):
+        item_count(whole)
+        state, resumed = work.begin()
+        with closing(form.reader(path, options.mapped, state.stamp)) as reader:
+            return work.run(reader, state, tell, resumed=resumed)
+
+
+class _Import:
+    def __init__(
+        self, whole: WholeTable, path: Path, options: Options, disk: Disk, pace: Pace
+    ) -> None:
+        self._whole = whole
+        self._path = path
+        self._options = options
+        self._disk = disk
+        self._pace = pace
+        self._refused = beside(path, ".refused.jsonl")
+        self._progress = beside(path, ".imported")
+        self._shown: list[Refusal] = []
+        self._stamped: frozenset[str] = frozenset()
+
+    def begin(self) -> tuple[_State, bool]:
+        """How far an earlier run of the same import of the same file came, else the beginning."""
+        options = self._options
+        now = self._path.stat()
+        what = {
+            **whereabouts(self._whole, options.user_id),
+            "replace": options.replace,
+            "names": dict(options.mapped.names),
+            "ignored": sorted(options.mapped.ignored),
+            "file": [now.st_size, now.st_mtime_ns],
+        }
+        saved = None if options.check else files.load(self._progress, of="import")
+        if saved is not None and saved.get("what") == what:
+            return _State(**saved), True
+        return _State(what, format_timestamp(self._whole.store._binding.clock())), False
+
+    def run(self, reader: Reader, state: _State, tell: Tell, *, resumed: bool) -> Imported:
+        counts = Counts(**state.counts)
+        self._stamped = reader.stamped
+        with ExitStack() as open_files:
+            refused: Growing | None = None
+            if not self._options.check:
+                if not resumed:  # a later run must give the same stamps
+                    self._save(state)
+                refused = open_files.enter_context(
+                    Growing(self._disk, self._refused, state.refused_size)
+                )
+            for number, rows in enumerate(self._rounds(reader, state.line, counts), 1):
+                refusals = self._settle(rows, counts)
+                counts.refused += len(refusals)
+                self._shown += refusals[: SHOWN - len(self._shown)]
+                if refused is not None:
+                    if refusals:
+                        refused.add(b"".join(each.line_of_json() for each in refusals))
+                    state.line = rows.line
+                    state.counts = attrs.asdict(counts)
+                    if number % ROUNDS_A_RECORD == 0:
+                        self._record(state, refused)
+                tell(reader.done(), reader.total)
+            if refused is not None:
+                refused.sync()
+        if not self._options.check:
+            files.forget(self._disk, self._progress)
+        found = self._refused if counts.refused and not self._options.check else None
+        return Imported(self._path, counts, self._shown, found, resumed)
+
+    def _record(self, state: _State, refused: Growing) -> None:
+        refused.sync()
+        state.refused_size = refused.size
+        self._save(state)
+
+    def _save(self, state: _State) -> None:
+        files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
+
+    # Rows
+
+    def _rounds(self, reader: Reader, after: int, counts: Counts) -> Iterator[_Round]:
+        """Rows that can be settled at the same time."""
+        current = _Round(after)
+        for row in reader.rows(after=after):
+            try:
+                key, units = _checked(row)
+            except RowProblem as problem:
+                current.refusals.append(
+                    Refusal(row.line, row.key or key_of(row.item), str(problem))
+                )
+            else:
+                if self._options.user_id not in (None, key.user_id):
+                    counts.others += 1
+                else:
+                    if not current.has_room(key, units, self._pace.most):
+                        yield current
+                        current = _Round(current.line)
+                    current.add(row, key, units)
+            current.line = row.line
+            current.rows += 1
+            if current.rows == ROWS:
+                yield current
+                current = _Round(row.line)
+        yield current
+
+    def _settle(self, rows: _Round, counts: Counts) -> list[Refusal]:
+        """Write the items of a round, or see what writing would do; gives all its refusals."""
+        outcomes = self._outcomes([item for _, item in rows.items.values()], list(rows.items))
+        refusals = list(rows.refusals)
+        for (line, item), outcome in zip(rows.items.values(), outcomes, strict=True):
+            if outcome is PutOutcome.WRITTEN:
+                counts.written += 1
+            elif outcome is PutOutcome.SAME:
+                counts.same += 1
+            else:
+                reason = _TAKEN if outcome is PutOutcome.TAKEN else _INVALID
+                refusals.append(Refusal(line, key_of(item), reason))
+        return sorted(refusals, key=lambda each: each.line or 0)
+
+    def _outcomes(self, items: list[Item], keys: list[Key]) -> list[PutOutcome]:
+        if not items:
+            return []
+        if self._options.check:
+            return self._foreseen(items, keys)
+        self._pace.wait()
+        if self._options.replace:
+            try:
+                self._pace.spent(self._whole.put(items))
+            except RefusedError:  # of the whole request, for one of its items
+                pass
+            else:
+                return [PutOutcome.WRITTEN] * len(items)
+        puts = self._whole.put_each(items, only_free=not self._options.replace, same=self._is_same)
+        self._pace.spent(puts.units)
+        return puts.outcomes
+
+    def _foreseen(self, items: list[Item], keys: list[Key]) -> list[PutOutcome]:
+        """What would come of writing these items, as far as the table stays as it is."""
+        if self._options.replace:
+            return [PutOutcome.WRITTEN] * len(items)
+        stored = {_key(item): item for item in self._whole.get(keys)}
+        return [
+            PutOutcome.WRITTEN
+            if (there := stored.get(key)) is None
+            else (PutOutcome.SAME if self._is_same(there, item) else PutOutcome.TAKEN)
+            for key, item in zip(keys, items, strict=True)
+        ]
+
+    def _is_same(self, stored: Item, item: Item) -> bool:
+        """Whether there is nothing to write: a stamp of an earlier import is as good as ours."""
+        return same_item(_without(stored, self._stamped), _without(item, self._stamped))
+
+
+@attrs.define
+class _Round:
+    """Rows behind one another up to `line`: the items to be written, and what was refused."""
+
+    line: int
+    rows: int = 0
+    units: float = 0.0
+    items: dict[Key, tuple[int, Item]] = attrs.field(factory=dict)
+    refusals: list[Refusal] = attrs.field(factory=list)
+
+    def has_room(self, key: Key, units: float, most: float | None) -> bool:
+        """Whether one more item fits: keys are distinct, and a second's units are not exceeded."""
+        if not self.items:
+            return True
+        within = most is None or self.units + units <= most
+        return key not in self.items and len(self.items) < ITEMS and within
+
+    def add(self, row: Row, key: Key, units: float) -> None:
+        assert row.item is not None
+        self.items[key] = (row.line, row.item)
+        self.units += units
+
+
+def _checked(row: Row) -> tuple[Key, float]:
+    """The key of a row, and the write units it will cost. Raises RowProblem."""
+    if row.item is None:
+        raise RowProblem(row.problem)
+    try:
+        size = check_item(row.item, describe="the item")
+    except InvalidRecordError as error:
+        problem = RowProblem(str(error))
+    else:
+        _check_keys(row.item)
+        return _key(row.item), float(write_units(size) * COPIES)
+    raise problem
+
+
+def _check_keys(item: Item) -> None:
+    """The keys of table and index, as far as DynamoDB takes them: odd ones may be restored."""
+    for name, most in _KEYS.items():
+        text = item.get(name, {}).get("S")
+        if name == table.DATA_TYPE and name not in item:
+            continue
+        if not text:
+            raise RowProblem(f"{name} is missing, empty or no text; it is a part of the key")
+        if len(text.encode()) > most:
+            raise RowProblem(f"{name} has over {most:,} bytes, which no key can have")
+
+
+_KEYS = {
+    table.USER_ID: MAX_PARTITION_KEY,
+    table.RECORD_KEY: MAX_SORT_KEY,
+    table.DATA_TYPE: MAX_SORT_KEY,  # of the index
+}
+
+
+def _without(item: Item, names: frozenset[str]) -> Item:
+    return {name: form for name, form in item.items() if name not in names} if names else item
+
+
+def _key(item: Item) -> Key:
+    return Key(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])

@@ -1,0 +1,108 @@
+"""DynamoDB's JSON, an item a line: `{"Item": {...}}`, as its export to S3 writes it; gzip or not.
+
+Source: "DynamoDB table export output format", Amazon DynamoDB Developer Guide.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.exchange import jsontext
+from thrivecalc_models.exchange.columns import Mapped
+from thrivecalc_models.exchange.files import FileProblem
+from thrivecalc_models.exchange.rows import Row, RowProblem
+from thrivecalc_models.wire import Item
+
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of a line; an item of 400 KB has at most a fifth of that, however it is written."""
+
+
+@attrs.frozen
+class JsonLines:
+    packed: bool
+
+    @property
+    def name(self) -> str:
+        return "DynamoDB JSON lines, gzip" if self.packed else "DynamoDB JSON lines"
+
+    def head(self) -> bytes:
+        return b""
+
+    def line(self, item: Item) -> bytes:
+        return line_of(item)
+
+    def pack(self, lines: bytes) -> bytes:
+        """A gzip file may have many members, so that it can grow."""
+        return gzip.compress(lines, 6, mtime=0) if self.packed else lines
+
+    def reader(self, path: Path, mapped: Mapped, stamp: str) -> JsonLinesReader:
+        if mapped != Mapped():
+            raise FileProblem(f"{path}: --map and --ignore are for columns; JSON lines have none")
+        return JsonLinesReader(path, packed=self.packed)
+
+
+def line_of(item: Item) -> bytes:
+    try:
+        return jsontext.dumps({"Item": item}) + b"\n"
+    except jsontext.NotJsonError as error:
+        problem = RowProblem(f"the item {error}")
+    raise problem
+
+
+class JsonLinesReader:
+    stamped: frozenset[str] = frozenset()
+
+    def __init__(self, path: Path, *, packed: bool) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._lines = gzip.GzipFile(fileobj=self._file) if packed else self._file
+        self.total = path.stat().st_size
+
+    def rows(self, *, after: int) -> Iterator[Row]:
+        for number, line in enumerate(self._whole_lines(), 1):
+            if number > after and line.strip():
+                yield _row(number, line)
+
+    def done(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._lines.close()
+        self._file.close()
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """Every line; of a longer one than MAX_LINE only the beginning."""
+        while line := self._readline():
+            yield line
+            while len(line) > MAX_LINE and not line.endswith(b"\n"):
+                line = self._readline()
+
+    def _readline(self) -> bytes:
+        try:
+            return self._lines.readline(MAX_LINE + 1)
+        except EOFError:
+            reason = (
+                "ends in the middle: it was cut off; get it again, and the same command goes on"
+            )
+        except (gzip.BadGzipFile, zlib.error):
+            reason = "is no gzip file, or a damaged one; get it again"
+        raise FileProblem(f"{self._path} {reason}")
+
+
+def _row(number: int, line: bytes) -> Row:
+    if len(line) > MAX_LINE:
+        return Row(number, problem=f"the line has over {MAX_LINE:,} bytes; an item has fewer")
+    try:
+        content: Any = jsontext.loads(line)
+    except jsontext.NotJsonError:
+        return Row(number, problem="the line is no JSON, or a part of a line")
+    item = content.get("Item") if isinstance(content, dict) else None
+    if not isinstance(item, dict):
+        return Row(number, problem='the line has no item, as {"Item": {…}} has')
+    return Row(number, item)

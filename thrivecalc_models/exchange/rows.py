@@ -1,0 +1,59 @@
+"""Rows of a file, and why one is refused."""
+
+from __future__ import annotations
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.exchange import jsontext
+from thrivecalc_models.wire import Item
+
+
+class RowProblem(Exception):
+    """A row or an item that cannot be taken; the text says why and shows no value."""
+
+
+@attrs.frozen
+class Row:
+    """One row: its line (of a Parquet file its number, from 1), and its item or why it has none.
+
+    `key` is the key of a row without an item, as far as it is known.
+    """
+
+    line: int
+    item: Item | None = attrs.field(default=None, repr=False)
+    problem: str = ""
+    key: dict[str, str] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Refusal:
+    """A row that was not taken over, for the file of refused rows."""
+
+    line: int | None
+    key: dict[str, str] | None = attrs.field(repr=False)
+    reason: str
+
+    def line_of_json(self) -> bytes:
+        place = {} if self.line is None else {"line": self.line}
+        key = None if self.key is None else {n: _printable(t) for n, t in self.key.items()}
+        return jsontext.dumps({**place, "key": key, "reason": self.reason}) + b"\n"
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def key_of(item: object) -> dict[str, str] | None:
+    """The key of an item, if it is text."""
+    if not isinstance(item, dict):
+        return None
+    found = {}
+    for name in (table.USER_ID, table.RECORD_KEY):
+        form = item.get(name)
+        text = form.get("S") if isinstance(form, dict) else None
+        if not isinstance(text, str):
+            return None
+        found[name] = text
+    return found

@@ -1,0 +1,211 @@
+"""CloudWatch alarms on what DynamoDB measures of the table.
+
+Sources: "DynamoDB metrics and dimensions", Amazon DynamoDB Developer Guide; "Using metric math",
+Amazon CloudWatch User Guide. A metric without events in a minute has no value there, hence FILL;
+where nothing at all was asked the rate is a division by zero, which has no value either, and
+missing values are not breaching. An alarm takes 10 metrics at most, hence one each for reads and
+writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from thrivecalc_models import table
+from thrivecalc_models.infra.names import (
+    LONGEST,
+    SHORTEST,
+    TABLE_NAME_CHARACTERS,
+    check_table_name,
+)
+
+Json = dict[str, Any]
+
+ERROR_RATE: Final = 1
+"""Per cent of the requests; more is an alarm."""
+
+MAX_METRICS: Final = 10
+
+READS: Final = ("GetItem", "BatchGetItem", "Query")
+WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+
+_PERIOD = 300  # seconds
+_ERROR_PERIODS = 3  # two of three, so that one failed request in a quiet night wakes nobody
+
+TOPIC = "AlarmTopic"
+HAS_TOPIC = "HasAlarmTopic"
+
+TOPIC_PARAMETER: Final[Mapping[str, Json]] = {
+    TOPIC: {
+        "Type": "String",
+        "Default": "",
+        "AllowedPattern": "(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+)?",
+        "ConstraintDescription": "the ARN of an SNS topic, or nothing",
+        "Description": "ARN of the SNS topic that is told of alarms; empty tells nobody.",
+    }
+}
+TOPIC_CONDITION: Final[Mapping[str, Json]] = {
+    HAS_TOPIC: {"Fn::Not": [{"Fn::Equals": [{"Ref": TOPIC}, ""]}]}
+}
+
+
+def alarms(table_name: Json) -> dict[str, Json]:
+    """The alarms as resources of a template, by logical name; `table_name` is a `Ref`."""
+    return {
+        "ReadErrors": _error_rate(
+            table_name,
+            "of the table's reads failed in the service (HTTP 500)",
+            READS,
+            [
+                _metric("errors", "SystemErrors", "Sum", table_name, operation=name)
+                for name in READS
+            ],
+        ),
+        "WriteErrors": _error_rate(
+            table_name,
+            "of the table's writes failed in the service (HTTP 500)",
+            WRITES,
+            _system_errors(table_name, WRITES),
+        ),
+        "RefusedRequests": _error_rate(
+            table_name,
+            "requests were refused (HTTP 400: denied, invalid, no table; not failed conditions or"
+            " throttling), measured on this table's requests. DynamoDB counts refusals by account"
+            " and region, so other tables' count too",
+            READS + WRITES,
+            [_metric("errors", "UserErrors", "Sum", None)],
+        ),
+        "Throttling": _throttling(table_name),
+    }
+
+
+def alarms_template(table_name: str) -> Json:
+    """A CloudFormation template of the alarms alone, for a table that there is already."""
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Alarms on the table of ThriveCalc's records",
+        "Parameters": {**table_name_parameter(table_name), **TOPIC_PARAMETER},
+        "Conditions": dict(TOPIC_CONDITION),
+        "Resources": alarms({"Ref": TABLE_NAME}),
+    }
+
+
+TABLE_NAME = "TableName"
+
+
+def table_name_parameter(default: str) -> dict[str, Json]:
+    """The template's parameter that names the table. Raises ConfigurationError."""
+    return {
+        TABLE_NAME: {
+            "Type": "String",
+            "Default": check_table_name(default),
+            "MinLength": SHORTEST,
+            "MaxLength": LONGEST,
+            "AllowedPattern": f"{TABLE_NAME_CHARACTERS}+",
+            "Description": "Name of the table, as in DYNAMODB_TABLE_NAME.",
+        }
+    }
+
+
+def _system_errors(table_name: Json, operations: Sequence[str]) -> list[Json]:
+    return [
+        _metric("errors", "SystemErrors", "Sum", table_name, operation=name) for name in operations
+    ]
+
+
+def _error_rate(
+    table_name: Json, what: str, operations: Sequence[str], errors: Sequence[Json]
+) -> Json:
+    """Failed requests in per cent of all; latency is measured once for each that succeeded."""
+    answered = [
+        _metric("answered", "SuccessfulRequestLatency", "SampleCount", table_name, operation=name)
+        for name in operations
+    ]
+    metrics = _numbered([*errors, *answered])
+    failed = _sum(metrics[: len(errors)])
+    rate = f"100 * ({failed}) / ({_sum(metrics)})"
+    return _alarm(
+        f"More than {ERROR_RATE} % {what}.",
+        [_expression("rate", rate, "Error rate (%)"), *metrics],
+        threshold=ERROR_RATE,
+        periods=_ERROR_PERIODS,
+        breaching=_ERROR_PERIODS - 1,
+    )
+
+
+def _throttling(table_name: Json) -> Json:
+    """Events rather than requests: a batch counts as throttled only where all of it was."""
+    metrics = _numbered(
+        [
+            _metric(name, f"{name}ThrottleEvents", "Sum", table_name, index=index)
+            for index in (None, table.INDEX_NAME)
+            for name in ("Read", "Write")
+        ]
+    )
+    return _alarm(
+        "Reads or writes of the table or its index were throttled.",
+        [_expression("throttled", _sum(metrics), "Throttled reads and writes"), *metrics],
+        threshold=0,
+        periods=1,
+        breaching=1,
+    )
+
+
+def _alarm(
+    description: str, metrics: list[Json], *, threshold: int, periods: int, breaching: int
+) -> Json:
+    actions = {"Fn::If": [HAS_TOPIC, [{"Ref": TOPIC}], {"Ref": "AWS::NoValue"}]}
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmDescription": description,
+            "Metrics": metrics,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": threshold,
+            "EvaluationPeriods": periods,
+            "DatapointsToAlarm": breaching,
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": actions,
+            "OKActions": actions,
+        },
+    }
+
+
+def _expression(identifier: str, expression: str, label: str) -> Json:
+    return {"Id": identifier, "Expression": expression, "Label": label, "ReturnData": True}
+
+
+def _metric(
+    prefix: str,
+    name: str,
+    statistic: str,
+    table_name: Json | None,
+    *,
+    operation: str | None = None,
+    index: str | None = None,
+) -> Json:
+    values = {
+        "TableName": table_name,
+        "Operation": operation,
+        "GlobalSecondaryIndexName": index,
+    }
+    metric: Json = {"Namespace": "AWS/DynamoDB", "MetricName": name}
+    dimensions = [{"Name": each, "Value": value} for each, value in values.items() if value]
+    if dimensions:
+        metric["Dimensions"] = dimensions
+    return {
+        "Id": prefix.lower(),
+        "MetricStat": {"Metric": metric, "Period": _PERIOD, "Stat": statistic},
+        "ReturnData": False,
+    }
+
+
+def _numbered(metrics: Sequence[Json]) -> list[Json]:
+    return [
+        metric | {"Id": f"{metric['Id']}{number}"} for number, metric in enumerate(metrics, start=1)
+    ]
+
+
+def _sum(metrics: Sequence[Json]) -> str:
+    return " + ".join(f"FILL({metric['Id']}, 0)" for metric in metrics)

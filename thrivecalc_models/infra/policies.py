@@ -1,0 +1,127 @@
+"""IAM policies: for a service, for one user's own credentials, for reading, for this command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.infra.names import check_table_name
+from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
+from thrivecalc_models.wire import check_user_id
+
+Json = dict[str, Any]
+
+ROLES: Final = ("service", "user", "reader", "operator")
+
+SIGNED_IN_WITH_GOOGLE: Final = "google-oauth2|${accounts.google.com:sub}"
+"""The user id of whoever holds web identity credentials that Google's token was exchanged for."""
+
+_DESCRIBE = frozenset({"DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"})
+_READ = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
+_CHANGE_TABLE = frozenset(
+    {"CreateTable", "UpdateTable", "UpdateTimeToLive", "UpdateContinuousBackups"}
+)
+_BACK_UP = frozenset({"CreateBackup", "RestoreTableToPointInTime", "RestoreTableFromBackup"})
+_OF_A_BACKUP = frozenset({"DescribeBackup", "RestoreTableFromBackup"})
+_OF_NO_TABLE = frozenset({"ListBackups", "ListTables"})
+
+_ACCOUNT = re.compile(r"[0-9]{12}|\*")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
+
+
+def policy(
+    role: str,
+    *,
+    table_name: str,
+    region: str,
+    account: str = "*",
+    user_id: str | None = None,
+) -> Json:
+    """The IAM policy document of a role on the table and its index.
+
+    `service` reads and writes users' records. `user` does the same for one partition key only:
+    `user_id`, else that of whoever is signed in with Google. `reader` reads the whole table and how
+    it is set up. `operator` does what the command does: it also makes and changes the table, backs
+    it up, and restores into tables whose names begin with this one's and a `-`. An account of `*`
+    leaves it open. Raises ConfigurationError for names that AWS would not take, InvalidKeyError for
+    such a user id.
+    """
+    arn = _table_arn(table_name, region, account)
+    if role == "service":
+        statements = [_allow("Records", SERVICE_ACTIONS, _with_index(arn))]
+    elif role == "user":
+        statements = [_of_one_user(arn, user_id)]
+    elif role == "reader":
+        statements = [_allow("Read", _READ | _DESCRIBE, _with_index(arn))]
+    else:
+        statements = _of_operator(arn)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _table_arn(table_name: str, region: str, account: str) -> str:
+    check_table_name(table_name)
+    if _REGION.fullmatch(region) is None:
+        raise ConfigurationError("a region has a name such as us-east-1; this one is another")
+    if _ACCOUNT.fullmatch(account) is None:
+        raise ConfigurationError("an account has 12 digits, such as 111122223333; give those")
+    return f"arn:{_partition(region)}:dynamodb:{region}:{account}:table/{table_name}"
+
+
+def _partition(region: str) -> str:
+    """Source: "Amazon Resource Names (ARNs)", AWS Identity and Access Management User Guide."""
+    for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+        if region.startswith(prefix):
+            return partition
+    return "aws"
+
+
+def _with_index(arn: str) -> list[str]:
+    return [arn, f"{arn}/index/{table.INDEX_NAME}"]
+
+
+def _allow(sid: str, actions: Iterable[str], resources: list[str]) -> Json:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": [f"dynamodb:{action}" for action in sorted(actions)],
+        "Resource": resources,
+    }
+
+
+def _of_one_user(arn: str, user_id: str | None) -> Json:
+    """ForAllValues alone is true of a request that names no key; Null closes that door.
+
+    Source: "Using IAM policy conditions for fine-grained access control", Amazon DynamoDB
+    Developer Guide.
+    """
+    key = SIGNED_IN_WITH_GOOGLE if user_id is None else _literal(check_user_id(user_id))
+    return _allow("OwnRecords", SERVICE_ACTIONS, _with_index(arn)) | {
+        "Condition": {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [key]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
+    }
+
+
+def _literal(text: str) -> str:
+    """Text in which IAM sees no policy variable.
+
+    Source: "IAM policy elements: Variables and tags", AWS Identity and Access Management User
+    Guide, which spells a dollar sign `${$}`.
+    """
+    return text.replace("$", "${$}")
+
+
+def _of_operator(arn: str) -> list[Json]:
+    # A restore needs the right to read and write the new table as well: "Using IAM with DynamoDB
+    # backup and restore", Amazon DynamoDB Developer Guide.
+    restored = f"{arn}-*"
+    everything = SERVICE_ACTIONS | _READ | _DESCRIBE | _CHANGE_TABLE | _BACK_UP
+    return [
+        _allow("Table", everything, [*_with_index(arn), *_with_index(restored)]),
+        _allow("Backups", _OF_A_BACKUP, [f"{arn}/backup/*"]),
+        _allow("Lists", _OF_NO_TABLE, ["*"]),
+    ]

@@ -1,0 +1,120 @@
+"""What DynamoDB charges, as dated lists, and the file with which they are replaced."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NoReturn
+
+import attrs
+
+from thrivecalc_models.errors import ConfigurationError
+
+
+@attrs.frozen(kw_only=True)
+class Prices:
+    """USD for a table on demand, of the class Standard, in one region, since a day.
+
+    A million read units, a million write units, and a month of a GB (2^30 bytes) stored and kept
+    recoverable.
+    """
+
+    since: str
+    region: str
+    read_million: Decimal
+    write_million: Decimal
+    storage_gb_month: Decimal
+    recovery_gb_month: Decimal
+
+
+GUIDE: Final = Prices(
+    since="2018-11-28",
+    region="us-east-1",
+    read_million=Decimal("0.25"),
+    write_million=Decimal("1.25"),
+    storage_gb_month=Decimal("0.25"),
+    recovery_gb_month=Decimal("0.20"),
+)
+"""The prices that the guide reckons with."""
+
+# Source: "Amazon DynamoDB pricing for on-demand capacity", aws.amazon.com/dynamodb/pricing.
+PRICE_LISTS: Final = (
+    GUIDE,
+    attrs.evolve(
+        GUIDE,
+        since="2024-11-01",
+        read_million=Decimal("0.125"),
+        write_million=Decimal("0.625"),
+    ),
+)
+"""All lists, the latest last."""
+
+_AMOUNTS = ("read_million", "write_million", "storage_gb_month", "recovery_gb_month")
+_NAMES = ("since", "region", *_AMOUNTS)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HIGHEST = Decimal(1_000_000)
+_LONGEST = 40  # characters
+
+
+def read_prices(text: str) -> Prices:
+    """Prices from a JSON object with exactly the names of `Prices`; amounts as numbers or text.
+
+    Raises ConfigurationError, which names what is wrong and never shows the value.
+    """
+    given = _object(text)
+    missing = [name for name in _NAMES if name not in given]
+    unknown = [name for name in given if name not in _NAMES]
+    if missing:
+        raise ConfigurationError(f"it lacks {', '.join(missing)}; it needs {', '.join(_NAMES)}")
+    if unknown:
+        raise ConfigurationError(
+            f"it has names that mean nothing ({len(unknown)}); it needs {', '.join(_NAMES)}"
+        )
+    return Prices(
+        since=_since(given["since"]),
+        region=_region(given["region"]),
+        **{name: read_price(given[name], name) for name in _AMOUNTS},
+    )
+
+
+def read_price(value: object, name: str) -> Decimal:
+    """An amount of USD, exactly as given. Raises ConfigurationError."""
+    try:
+        if not isinstance(value, str | Decimal) or len(str(value)) > _LONGEST:
+            raise InvalidOperation
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if amount.is_finite() and 0 <= amount <= _HIGHEST:
+        return amount
+    raise ConfigurationError(f"{name} must be USD, a number from 0 to {_HIGHEST:,} such as 0.25")
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        given = json.loads(
+            text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError, InvalidOperation):
+        given = None
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"it is no JSON object; it needs {', '.join(_NAMES)}")
+    return given
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("NaN and infinities are no JSON")
+
+
+def _since(value: object) -> str:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        return value
+    raise ConfigurationError("since must be a day such as 2024-11-01")
+
+
+def _region(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[a-z0-9-]{1,40}", value):
+        return value
+    raise ConfigurationError("region must be a name such as us-east-1")

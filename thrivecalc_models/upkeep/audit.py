@@ -1,0 +1,105 @@
+"""Looking at every item of the table, or of one user, and mending what can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import attrs
+
+from thrivecalc_models.protocol import State
+from thrivecalc_models.upkeep.findings import Finding, Kind, findings
+from thrivecalc_models.upkeep.repairs import Repair, Repaired, perform, repair_of
+from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.wire import Item
+
+EXAMPLES = 5
+
+
+@attrs.frozen(kw_only=True)
+class Examined:
+    """One page of items: how many, what it cost to read, what was found, what became of repairs.
+
+    `mended` are those of the findings that are gone after repairs.
+    """
+
+    items: int
+    units: float
+    findings: list[Finding]
+    repairs: list[Repair] = attrs.field(factory=list)
+    repaired: list[Repaired] = attrs.field(factory=list)
+    mended: list[Finding] = attrs.field(factory=list)
+
+
+@attrs.define
+class Tally:
+    """What an audit found, in flat memory: counts, and a few examples of each kind."""
+
+    items: int = 0
+    units: float = 0.0
+    found: dict[Kind, int] = attrs.field(factory=lambda: dict.fromkeys(Kind, 0))
+    mended: dict[Kind, int] = attrs.field(factory=lambda: dict.fromkeys(Kind, 0))
+    examples: dict[Kind, list[Finding]] = attrs.field(factory=lambda: {kind: [] for kind in Kind})
+    repairs: int = 0
+    outcomes: dict[str, int] = attrs.field(
+        factory=lambda: {state.value: 0 for state in State if state is not State.EXISTING}
+    )
+
+    @property
+    def remaining(self) -> int:
+        """Findings that were not mended."""
+        return sum(self.found.values()) - sum(self.mended.values())
+
+    def add(self, page: Examined) -> None:
+        self.items += page.items
+        self.units += page.units
+        self.repairs += len(page.repairs)
+        for finding in page.findings:
+            self.found[finding.kind] += 1
+            if len(self.examples[finding.kind]) < EXAMPLES:
+                self.examples[finding.kind].append(finding)
+        for finding in page.mended:
+            self.mended[finding.kind] += 1
+        for repaired in page.repaired:
+            self.outcomes[repaired.outcome] += 1
+
+
+def audit(
+    whole: WholeTable, *, user_id: str | None = None, segments: int = 4, apply: bool = False
+) -> Iterator[Examined]:
+    """Examine page after page; with `apply`, send the repairs of a page before the next is read.
+
+    An error, or an interrupt, comes after the page that says what became of every repair.
+    """
+    for items, units in _pages(whole, user_id, segments):
+        now = whole.store._binding.clock()
+        found = [finding for item in items for finding in findings(item, now)]
+        repairs = [repair for item in items if (repair := repair_of(item, now)) is not None]
+        page = Examined(items=len(items), units=units, findings=found, repairs=repairs)
+        if not (apply and repairs):
+            yield page
+            continue
+        repaired, end = perform(whole.store, repairs)
+        yield attrs.evolve(page, repaired=repaired, mended=list(_mended(repaired, now)))
+        if end is not None:
+            raise end
+
+
+def _pages(
+    whole: WholeTable, user_id: str | None, segments: int
+) -> Iterator[tuple[list[Item], float]]:
+    if user_id is None:
+        for segment in whole.scan(segments=segments):
+            yield segment.items, segment.units
+    else:
+        for page in whole.user_pages(user_id):
+            yield page.items, page.units
+
+
+def _mended(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:
+    """What was found before a repair, and no more after it."""
+    for each in repaired:
+        if each.outcome == State.APPLIED.value:
+            assert each.item is not None
+            left = findings(each.item, now)
+            yield from (found for found in findings(each.repair.item, now) if found not in left)

@@ -1,0 +1,251 @@
+"""Backups on demand, and restoring one, or a point in time, into a new table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.errors import (
+    ConfigurationError,
+    RefusedError,
+    TableNotFoundError,
+    ThriveCalcError,
+    UnavailableError,
+)
+from thrivecalc_models.operations import Call, Failure, Protocol, Reply, Result, Send, Wait
+from thrivecalc_models.protocol import Backoff, RetryPolicy, persist, service_error
+from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
+from thrivecalc_models.whole_table import WholeTable
+
+Json = dict[str, Any]
+
+POLL_SECONDS = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class Backup:
+    """A backup as DynamoDB lists it; `size` is in bytes, None while it is being made."""
+
+    arn: str
+    name: str
+    created: datetime
+    status: str
+    kind: str
+    size: int | None
+
+
+@attrs.frozen
+class OfBackup:
+    """Restore what a backup has."""
+
+    arn: str
+
+
+@attrs.frozen
+class OfTime:
+    """Restore what the table had at a time; None is the latest that can be restored."""
+
+    at: datetime | None
+
+
+Source = OfBackup | OfTime
+
+
+def create_backup(whole: WholeTable, name: str) -> Backup:
+    """Make a backup and wait until it is available.
+
+    Raises ServiceError; an UnavailableError says where the backup may have been begun.
+    """
+    parameters = {"TableName": whole.store.table_name, "BackupName": name}
+    body = _begin(whole, "CreateBackup", parameters, "`thrivecalc backup list` shows it if it was")
+    return whole.run(_until_available(whole, body["BackupDetails"]["BackupArn"]))
+
+
+def list_backups(whole: WholeTable) -> Iterator[Backup]:
+    """Every backup of a table of this name, AWS Backup's too; the table need not exist any more."""
+    page: Json = {"TableName": whole.store.table_name, "BackupType": "ALL"}
+    while True:
+        try:
+            body = whole.call("ListBackups", **page)
+        except RefusedError as error:
+            raise _explained(error, whole, None) from None
+        yield from (_backup(summary) for summary in body.get("BackupSummaries", []))
+        last = body.get("LastEvaluatedBackupArn")
+        if not last:
+            return
+        page["ExclusiveStartBackupArn"] = last
+
+
+def begin_restore(whole: WholeTable, source: Source, target: WholeTable) -> bool:
+    """Begin restoring into the table of `target`, which must not exist; False if it had begun.
+
+    A table that DynamoDB itself names as restored from this source counts as begun: so the same
+    call goes on after an interruption. Any other table of that name is a ConfigurationError.
+    """
+    try:
+        described = target.call("DescribeTable", TableName=target.store.table_name)["Table"]
+    except TableNotFoundError:
+        _restore(whole, source, target.store.table_name)
+        return True
+    _check_begun(described, source, whole, target.store.table_name)
+    return False
+
+
+def count_items(whole: WholeTable) -> int:
+    """How many items the table has, counted now; memory stays flat, and no item is transferred."""
+    count: int = 0
+    page: Json = {
+        "TableName": whole.store.table_name,
+        "Select": "COUNT",
+        "ConsistentRead": True,
+    }
+    while True:
+        body = whole.call("Scan", **page)
+        count += int(body["Count"])
+        if not body.get("LastEvaluatedKey"):
+            return count
+        page["ExclusiveStartKey"] = body["LastEvaluatedKey"]
+
+
+def _restore(whole: WholeTable, source: Source, into: str) -> None:
+    if isinstance(source, OfBackup):
+        operation = "RestoreTableFromBackup"
+        parameters: Json = {"TargetTableName": into, "BackupArn": source.arn}
+    else:
+        operation = "RestoreTableToPointInTime"
+        parameters = {"SourceTableName": whole.store.table_name, "TargetTableName": into}
+        if source.at is None:
+            parameters["UseLatestRestorableTime"] = True
+        else:
+            parameters["RestoreDateTime"] = source.at.timestamp()
+    _begin(whole, operation, parameters, "the same command goes on with it if it was", into=into)
+
+
+def _check_begun(described: Json, source: Source, whole: WholeTable, into: str) -> None:
+    summary = described.get("RestoreSummary") or {}
+    exists = f"the table {into!r} exists already, and nothing is restored over it"
+    if isinstance(source, OfBackup):
+        if summary.get("SourceBackupArn") == source.arn:
+            return
+    elif str(summary.get("SourceTableArn", "")).endswith(f":table/{whole.store.table_name}"):
+        at = _moment(summary["RestoreDateTime"])
+        if source.at is None and not summary.get("RestoreInProgress"):
+            raise ConfigurationError(
+                f"{exists}; it was restored from this table as of {text_of(at)}: give --at with"
+                " that time to finish it, or another name for a later one"
+            )
+        if source.at is None or abs((at - source.at).total_seconds()) < 1:
+            return
+    raise ConfigurationError(f"{exists}; choose another name")
+
+
+def _begin(
+    whole: WholeTable,
+    operation: str,
+    parameters: Json,
+    way_out: str,
+    *,
+    into: str | None = None,
+) -> Json:
+    """Send what makes something each time it is applied: again only if it cannot have been."""
+    binding = whole.store._binding
+    result = whole.run(_unless_applied(Call(operation, parameters), binding.retry, binding))
+    if isinstance(result, Reply):
+        return result.body
+    if result.applied_maybe:
+        raise UnavailableError(
+            f"{operation} got no good answer ({result.code}), and may have been begun; {way_out}",
+            operation=operation,
+            code=result.code,
+            request_id=result.request_id,
+        )
+    error = service_error(operation, result, whole.store.settings)
+    raise _explained(error, whole, into) if isinstance(error, RefusedError) else error
+
+
+def _unless_applied(call: Call, policy: RetryPolicy, binding: Any) -> Protocol[Result]:
+    backoff = Backoff(policy, binding.rng)
+    attempt = 1
+    while True:
+        received = yield Send((call,), attempt)
+        (result,) = received.results
+        if isinstance(result, Reply) or not result.again or result.applied_maybe:
+            return result
+        wait = backoff.next_wait(result, received.at)
+        if wait is None:
+            return result
+        yield Wait(wait, call.name, attempt, result.code)
+        attempt += 1
+
+
+def _until_available(whole: WholeTable, arn: str) -> Protocol[Backup]:
+    binding = whole.store._binding
+    call = Call("DescribeBackup", {"BackupArn": arn})
+    while True:
+        result = yield from persist(call, binding.retry, binding.rng)
+        if isinstance(result, Failure):
+            raise service_error(call.name, result, whole.store.settings)
+        backup = _backup(result.body["BackupDescription"]["BackupDetails"])
+        if backup.status != "CREATING":
+            return backup
+        yield Wait(POLL_SECONDS)
+
+
+def _explained(error: RefusedError, whole: WholeTable, into: str | None) -> ThriveCalcError:
+    """What the codes of these operations mean here, with the way out."""
+    name = whole.store.table_name
+    if error.code in NO_SUCH_OPERATION:
+        return ConfigurationError(
+            f"the endpoint {whole.store.endpoint} has no backups ({error.operation}); the real"
+            " service has, and among the local engines moto"
+        )
+    meaning = {
+        "BackupNotFoundException": "there is no such backup; see `thrivecalc backup list`",
+        "BackupInUseException": "the backup is being made or deleted; try again when it is done",
+        "TableAlreadyExistsException": f"the table {into!r} exists already; choose another name",
+        "TableInUseException": f"the table {into or name!r} is being made or deleted; try later",
+        "InvalidRestoreTimeException": "this time cannot be restored; `thrivecalc backup list`"
+        " shows from when to when can be",
+        "PointInTimeRecoveryUnavailableException": f"point-in-time recovery of {name!r} is off;"
+        " `thrivecalc table create` switches it on, from then",
+        "ContinuousBackupsUnavailableException": f"backups of {name!r} cannot be made yet; try"
+        " again in a few minutes",
+    }.get(error.code or "")
+    return error if meaning is None else ConfigurationError(f"{error.operation}: {meaning}")
+
+
+def recoverable(whole: WholeTable) -> tuple[datetime, datetime] | None:
+    """From when to when the table can be restored to a point in time; None where it cannot."""
+    try:
+        body = whole.call("DescribeContinuousBackups", TableName=whole.store.table_name)
+    except (RefusedError, TableNotFoundError):
+        return None
+    described = body["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    if described.get("PointInTimeRecoveryStatus") != "ENABLED":
+        return None
+    ends = [described.get(f"{end}RestorableDateTime") for end in ("Earliest", "Latest")]
+    return None if None in ends else (_moment(ends[0]), _moment(ends[1]))
+
+
+def _backup(details: Json) -> Backup:
+    return Backup(
+        arn=details["BackupArn"],
+        name=details["BackupName"],
+        created=_moment(details["BackupCreationDateTime"]),
+        status=details["BackupStatus"],
+        kind=details["BackupType"],
+        size=details.get("BackupSizeBytes"),
+    )
+
+
+def _moment(value: Any) -> datetime:
+    """A time of the service: seconds since 1970, or what botocore has made of them."""
+    return value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+
+def text_of(time: datetime) -> str:
+    """As `--at` takes it, to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,31 @@
+"""Commands for people to copy: this one and AWS's, for the table that was looked at."""
+
+from __future__ import annotations
+
+import shlex
+
+import attrs
+
+from thrivecalc_models.table import Settings
+
+
+@attrs.frozen
+class Commands:
+    """Writes commands out with the table, region and endpoint in use."""
+
+    settings: Settings
+
+    def thrivecalc(self, *words: str, table: str | None = None) -> str:
+        """A command of ours, for this table or another one of that name."""
+        place = ["--table", table or self.settings.table_name, "--region", self.settings.region]
+        if self.settings.endpoint is not None:
+            place += ["--endpoint", self.settings.endpoint]
+        return shlex.join(["thrivecalc", *words, *place])
+
+    def aws(self, *words: str) -> str:
+        """A command of the AWS command line interface, for this table."""
+        place = ["--table-name", self.settings.table_name, "--region", self.settings.region]
+        if self.settings.endpoint is not None:
+            place += ["--endpoint-url", self.settings.endpoint]
+        operation, *options = words
+        return shlex.join(["aws", "dynamodb", operation, *place, *options])

@@ -1,0 +1,439 @@
+"""What can be wrong between this machine and its table, found out without changing anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib import metadata
+from typing import Any, Literal
+
+import attrs
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ServiceError,
+    TableNotFoundError,
+    UnavailableError,
+)
+from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
+from thrivecalc_models.protocol import RetryPolicy, persist
+from thrivecalc_models.store import DataStore
+from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport.botocore import STAND_IN, make_client
+from thrivecalc_models.upkeep.commands import Commands
+from thrivecalc_models.upkeep.table_check import check_table
+from thrivecalc_models.whole_table import WholeTable
+
+Json = dict[str, Any]
+State = Literal["ok", "trouble", "unknown"]
+Clock = Callable[[], datetime]
+
+TIMEOUT = 5.0
+SKEW_THAT_MATTERS = 60.0
+"""Seconds. AWS refuses signatures five minutes off, and records get their stamps from here."""
+
+PACKAGES = ("thrivecalc-models", "pynamodb", "botocore", "pycurl", "orjson")
+
+_SOURCES = {
+    "table_name": ("table name", "--table", "DYNAMODB_TABLE_NAME"),
+    "region": ("region", "--region", "AWS_REGION"),
+    "endpoint": ("endpoint", "--endpoint", "AWS_ENDPOINT"),
+}
+_PROVIDERS = {
+    "env": "environment variables",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the AWS configuration file",
+    "iam-role": "the role of this EC2 instance",
+    "container-role": "the role of this container",
+    "assume-role": "an assumed role",
+    "assume-role-with-web-identity": "a role assumed with a web identity",
+    "sso": "IAM Identity Center",
+    "custom-process": "a credential process",
+}
+
+
+@attrs.frozen
+class Row:
+    """One thing that was looked at; what is wrong has a way out."""
+
+    check: str
+    state: State
+    what: str
+    way_out: str = ""
+
+
+@attrs.frozen
+class Diagnosis:
+    """All rows, and whether the service could be reached at all."""
+
+    rows: list[Row]
+    reached: bool
+
+    @property
+    def troubles(self) -> list[Row]:
+        return [row for row in self.rows if row.state == "trouble"]
+
+
+class _Unreachable(Exception):
+    """Nothing further can be looked at: the service does not answer."""
+
+
+class _Stop(Exception):
+    """Nothing further can be looked at, for a reason that has its row."""
+
+
+def diagnose(
+    given: Mapping[str, str | None], *, clock: Clock = lambda: datetime.now(UTC)
+) -> Diagnosis:
+    """Look at settings, credentials, endpoint, clock, table, actions and versions, in this order.
+
+    `given` has the arguments of DataStore that were given: table_name, region, endpoint. Nothing
+    is changed by any request: reads ask for keys that nobody has, conditional writes have a
+    condition that contradicts itself, and the one write without a condition deletes such a key.
+    """
+    rows: list[Row] = []
+    reached = True
+    try:
+        for row in _rows(given, clock):
+            rows.append(row)
+    except _Stop:
+        pass
+    except _Unreachable:
+        reached = False
+    rows.append(_versions())
+    return Diagnosis(rows, reached)
+
+
+def _rows(given: Mapping[str, str | None], clock: Clock) -> Iterator[Row]:
+    try:
+        settings = resolve_settings(**given)  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        yield _trouble("settings", error)
+        raise _Stop from error
+    yield from _settings(settings, given)
+    url, row = _credentials(settings)
+    yield row
+    if url is None:
+        raise _Stop
+    yield from _reach(settings, url, clock)
+    if row.state == "trouble":
+        raise _Stop
+    retry = RetryPolicy(attempts=2, deadline=TIMEOUT)
+    with DataStore(**given, timeout=TIMEOUT, retry=retry) as store:  # type: ignore[arg-type]
+        yield Row("transport", "ok", store.transport)
+        yield from _table(WholeTable(store))
+        yield from _actions(store)
+
+
+def _trouble(check: str, error: Exception) -> Row:
+    """What an error says, and its way out: what follows the last colon or semicolon."""
+    text = str(error)
+    for mark in ("; ", ": "):
+        what, found, way_out = text.partition(mark)
+        if found:
+            return Row(check, "trouble", what, way_out)
+    return Row(check, "trouble", text)
+
+
+# Settings and credentials
+
+
+def _settings(settings: Settings, given: Mapping[str, str | None]) -> Iterator[Row]:
+    for name, (check, argument, variable) in _SOURCES.items():
+        if given.get(name):
+            source = argument
+        elif os.environ.get(variable):
+            source = variable
+        else:
+            source = "default"
+        value = getattr(settings, name) or "the real service"
+        yield Row(check, "ok", f"{value} ({source})")
+
+
+def _credentials(settings: Settings) -> tuple[str | None, Row]:
+    """Where requests go (None: that cannot be said), and where credentials come from."""
+    try:
+        session, client = make_client(
+            settings, timeout=TIMEOUT, max_concurrency=1, allow_http=False
+        )
+        with closing(client):
+            url = str(client.meta.endpoint_url)
+        found = session.get_credentials()
+    except (BotoCoreError, ConfigurationError) as error:
+        what = f"{type(error).__name__}: {error}"
+        way_out = "mend the AWS configuration: AWS_PROFILE, and the files that it is in"
+        return None, Row("credentials", "trouble", what, way_out)
+    if found is None:
+        return url, Row(
+            "credentials",
+            "trouble",
+            "none found",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile with AWS_PROFILE, or give"
+            " this machine a role",
+        )
+    if found.access_key == STAND_IN:
+        return url, Row("credentials", "ok", "none needed at this endpoint; a stand-in is sent")
+    provider = _PROVIDERS.get(found.method, found.method)
+    profile = os.environ.get("AWS_PROFILE")
+    return url, Row("credentials", "ok", provider + (f", profile {profile}" if profile else ""))
+
+
+# The way there
+
+
+def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
+    """One request without a signature: any answer shows the way, and has the service's time."""
+    try:
+        date = _date_of_answer(settings, url)
+    except BotoCoreError as error:
+        yield Row(
+            "reachable", "trouble", f"{url} does not answer ({type(error).__name__})", _way(error)
+        )
+        raise _Unreachable from error
+    yield Row("reachable", "ok", f"{url} answers")
+    if date is None:
+        yield Row("clock", "unknown", "the answer has no date")
+        return
+    skew = (clock() - date).total_seconds()
+    text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service"
+    if abs(skew) < SKEW_THAT_MATTERS:
+        yield Row("clock", "ok", text)
+    else:
+        yield Row(
+            "clock",
+            "trouble",
+            text,
+            "set this machine's clock (timedatectl set-ntp true): signatures five minutes off are"
+            " refused, and records get wrong times",
+        )
+
+
+def _date_of_answer(settings: Settings, url: str) -> datetime | None:
+    dates: list[str] = []
+
+    def note(response_dict: Json | None, **_: Any) -> None:
+        if response_dict is not None:
+            dates.append(response_dict["headers"].get("date", ""))
+
+    session = botocore.session.Session()
+    session.set_credentials("none", "none")  # none are looked for, and none are sent
+    client = session.create_client(
+        "dynamodb",
+        region_name=settings.region,
+        endpoint_url=url,
+        config=Config(
+            signature_version=UNSIGNED,
+            connect_timeout=TIMEOUT,
+            read_timeout=TIMEOUT,
+            retries={"total_max_attempts": 1},
+            proxies={} if settings.stand_in_credentials else None,
+        ),
+    )
+    client.meta.events.register("response-received.dynamodb", note)
+    with closing(client), suppress(ClientError):  # it says no, and so it is there
+        client.list_tables(Limit=1)
+    try:
+        return parsedate_to_datetime(dates[-1]) if dates else None
+    except ValueError:
+        return None
+
+
+def _way(error: BotoCoreError) -> str:
+    name = type(error).__name__
+    if "SSL" in name:
+        return "its certificate is not trusted here: check the URL, the proxy, and AWS_CA_BUNDLE"
+    if "Proxy" in name:
+        return "check HTTPS_PROXY and NO_PROXY"
+    return (
+        "check region and endpoint, whether this network lets requests out (proxy, VPC endpoint,"
+        " security group), and for a local engine whether it runs (thrivecalc local)"
+    )
+
+
+# The table
+
+
+def _table(whole: WholeTable) -> Iterator[Row]:
+    try:
+        aspects = check_table(whole)
+    except TableNotFoundError as error:
+        yield _no_table(whole)
+        raise _Stop from error
+    except AccessDeniedError as error:
+        if error.action is None:
+            yield _trouble("credentials", error)
+            raise _Stop from error
+        yield Row(
+            "table",
+            "unknown",
+            f"{error.action} is denied",
+            "a service does not need it; to see the table here, use the policy of `thrivecalc infra"
+            " iam-policy --for operator`",
+        )
+        return
+    except UnavailableError as error:
+        yield _trouble("table", error)
+        raise _Unreachable from error
+    except ServiceError as error:
+        yield _trouble("table", error)
+        raise _Stop from error
+    states: dict[str, State] = {"ok": "ok", "differs": "trouble", "unknown": "unknown"}
+    for aspect in aspects:
+        what = aspect.found
+        if aspect.state == "differs":
+            what = f"{aspect.found}, and should be {aspect.should}"
+        yield Row(f"table: {aspect.name}", states[aspect.state], what, aspect.mend)
+
+
+def _no_table(whole: WholeTable) -> Row:
+    settings = whole.store.settings
+    hints = [f"if it is to be there: {Commands(settings).thrivecalc('table', 'create')}"]
+    configured = botocore.session.Session().get_config_variable("region")
+    if configured and configured != settings.region:
+        hints.insert(0, f"the AWS configuration says region {configured}: set AWS_REGION to that")
+    else:
+        hints.insert(0, "check DYNAMODB_TABLE_NAME, AWS_REGION and the account of the credentials")
+    return Row(
+        "table",
+        "trouble",
+        f"no table {settings.table_name} in {settings.region}{_tables_there(whole)}",
+        "; ".join(hints),
+    )
+
+
+def _tables_there(whole: WholeTable) -> str:
+    try:
+        names = whole.call("ListTables", Limit=5)["TableNames"]
+    except ServiceError:
+        return ""
+    return f"; there are {', '.join(names)}" if names else "; there is none at all"
+
+
+# What these credentials may do
+
+
+@attrs.frozen
+class _Probe:
+    action: str
+    operation: str
+    request: Json
+    for_service: bool = True
+    where: str = ""
+
+
+def _probes(name: str) -> list[_Probe]:
+    """Requests that change nothing, each of which IAM decides by one action.
+
+    The key is random, so that nobody has it; and a condition that wants an attribute both there
+    and not there holds for no item at all. BatchWriteItem takes no condition: it deletes that key,
+    and deleting what is not there is nothing. IAM decides before any of this is looked at.
+    """
+    user = {"S": f"thrivecalc-doctor-{uuid.uuid4()}"}
+    key = {table.USER_ID: user, table.RECORD_KEY: {"S": f"probe#{uuid.uuid4()}"}}
+    never: Json = {
+        "TableName": name,
+        "ConditionExpression": "attribute_exists(#key) AND attribute_not_exists(#key)",
+        "ExpressionAttributeNames": {"#key": table.USER_ID},
+    }
+    query: Json = {
+        "TableName": name,
+        "KeyConditionExpression": "#user = :user",
+        "ExpressionAttributeNames": {"#user": table.USER_ID},
+        "ExpressionAttributeValues": {":user": user},
+        "Limit": 1,
+    }
+    check = {"TransactItems": [{"ConditionCheck": {**never, "Key": key}}]}
+    delete = {"RequestItems": {name: [{"DeleteRequest": {"Key": key}}]}}
+    return [
+        _Probe("GetItem", "GetItem", {"TableName": name, "Key": key}),
+        _Probe("Query", "Query", query),
+        _Probe("Query", "Query", {**query, "IndexName": table.INDEX_NAME}, where="the index"),
+        _Probe("PutItem", "PutItem", {**never, "Item": key}),
+        _Probe("UpdateItem", "UpdateItem", {**never, "Key": key}),
+        _Probe("DeleteItem", "DeleteItem", {**never, "Key": key}),
+        _Probe("BatchGetItem", "BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
+        _Probe("BatchWriteItem", "BatchWriteItem", delete),
+        _Probe("ConditionCheckItem", "TransactWriteItems", check),
+        _Probe(
+            "Scan",
+            "Scan",
+            {"TableName": name, "Select": "COUNT", "Limit": 1},
+            for_service=False,
+        ),
+    ]
+
+
+def _actions(store: DataStore) -> Iterator[Row]:
+    binding = store._binding
+    commands = Commands(store.settings)
+    for probe in _probes(store.table_name):
+        call = Call(probe.operation, probe.request)
+        result = binding.driver.run(persist(call, binding.retry, binding.rng))
+        if isinstance(result, Failure) and result.kind is Kind.NO_TABLE and not probe.where:
+            yield _no_table(WholeTable(store))
+            raise _Stop
+        yield _outcome(probe, result, commands)
+        if isinstance(result, Failure) and result.kind is Kind.UNAVAILABLE:
+            raise _Unreachable
+
+
+def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
+    check = f"dynamodb:{probe.action}" + (f" on {probe.where}" if probe.where else "")
+    if isinstance(result, Reply) or _condition_failed(result):
+        return Row(check, "ok", "allowed")
+    if result.kind is Kind.DENIED and not probe.for_service:
+        return Row(check, "ok", "denied, as for a service; export, audit and users need it")
+    if result.kind is Kind.DENIED:
+        if result.code.startswith("KMS"):
+            return Row(
+                check, "trouble", "the table's key is denied", "allow kms:Decrypt on that key"
+            )
+        role = commands.thrivecalc("infra", "iam-policy", "--for", "service")
+        return Row(
+            check,
+            "trouble",
+            "denied",
+            f"give these credentials the policy of `{role}`; those of one user"
+            " (dynamodb:LeadingKeys) are denied here, since the probe is nobody's",
+        )
+    if result.kind is Kind.THROTTLED:
+        return Row(
+            check,
+            "trouble",
+            f"throttled ({result.code})",
+            "send less at a time; see the alarms of `thrivecalc infra alarms`, and the table's"
+            " limits (aws dynamodb describe-limits)",
+        )
+    if result.kind is Kind.CREDENTIALS:
+        return Row(check, "trouble", f"not accepted ({result.code})", "renew the credentials")
+    if probe.where and result.kind in (Kind.INVALID, Kind.NO_TABLE):
+        return Row(check, "trouble", "the index is missing", commands.thrivecalc("table", "create"))
+    return Row(check, "unknown", f"could not be tried ({result.code})")
+
+
+def _condition_failed(failure: Failure) -> bool:
+    """Whether the condition that cannot hold did not: the action itself was allowed."""
+    return failure.kind is Kind.CONDITION_FAILED or [reason.code for reason in failure.reasons] == [
+        "ConditionalCheckFailed"
+    ]
+
+
+def _versions() -> Row:
+    found = [f"python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"{package} not installed")
+    return Row("versions", "ok", ", ".join(found))

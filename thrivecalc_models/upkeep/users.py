@@ -1,0 +1,63 @@
+"""Who is in the table: counts and sizes by user and type."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import attrs
+
+from thrivecalc_models import table
+from thrivecalc_models.wire import Item, item_size, split_key
+
+NO_TYPE = "(none)"
+"""Stands for the type of an item that says none, neither in `dataType` nor in its key."""
+
+
+@attrs.define
+class Usage:
+    """How many items, and how many bytes as DynamoDB counts them."""
+
+    items: int = 0
+    size: int = 0
+
+    def add(self, items: int, size: int) -> None:
+        self.items += items
+        self.size += size
+
+
+@attrs.define
+class Survey:
+    """Counts and sizes of the items that were added, by user and type; the items are not kept."""
+
+    by_user: dict[str, dict[str, Usage]] = attrs.field(factory=dict, repr=False)
+
+    def add(self, items: Iterable[Item]) -> None:
+        for item in items:
+            types = self.by_user.setdefault(item[table.USER_ID]["S"], {})
+            types.setdefault(type_of(item), Usage()).add(1, item_size(item))
+
+    def by_type(self) -> dict[str, Usage]:
+        """All users together, by type."""
+        found: defaultdict[str, Usage] = defaultdict(Usage)
+        for types in self.by_user.values():
+            for data_type, usage in types.items():
+                found[data_type].add(usage.items, usage.size)
+        return dict(sorted(found.items()))
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """All of them together."""
+    found = Usage()
+    for usage in usages:
+        found.add(usage.items, usage.size)
+    return found
+
+
+def type_of(item: Item) -> str:
+    """The type that an item says, else that of its key."""
+    data_type = item.get(table.DATA_TYPE, {}).get("S")
+    if data_type is None:
+        parts = split_key(item[table.RECORD_KEY]["S"])
+        data_type = parts[0] if parts else None
+    return data_type or NO_TYPE
