@@ -1,10 +1,10 @@
 """The tutorial of `docs/operations.md`, run as it is written: it prints what the page shows.
 
 Blocks marked `console` are one shell session, in a directory that has the samples. A line that
-begins with `$` is a command, the lines below are what it prints, on either stream. `...` stands for
-any lines, or for anything within a line. Times, ports, ids of backups, and capacity (which moto
-makes up) may differ; so may the width of columns. Blocks behind `<!-- on moto -->` need what only
-that engine has.
+begins with `$` is a command, to the next line if it ends with a backslash; the lines below are what
+it prints, on either stream. `...` stands for any lines, or for anything within a line. Times,
+ports, ids of backups, and capacity (which moto makes up) may differ; so may the width of columns.
+Blocks behind `<!-- on moto -->` need what only that engine has.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"(?P<on_moto><!-- on moto -->\n)?```console\n(?P<lines>.*?)\n```", re.DOTALL)
 START = "thrivecalc local"
-LONGEST = 120  # seconds for the whole page
+LONGEST = 300  # seconds for the whole page
 END = "\x1e"
 
 MAY_DIFFER = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
     (r"backup/\d+-[0-9a-f]+", "backup/ID"),
     (r"[\d,.]+ read units", "N read units"),
     (r"─+", "─"),
@@ -54,7 +55,9 @@ def steps(page: str) -> list[Step]:
     found: list[Step] = []
     for block in BLOCK.finditer(page):
         for line in block["lines"].splitlines():
-            if line.startswith("$ "):
+            if found and found[-1].command.endswith("\\"):
+                found[-1] = attrs.evolve(found[-1], command=f"{found[-1].command}\n{line}")
+            elif line.startswith("$ "):
                 found.append(Step(line.removeprefix("$ "), [], block["on_moto"] is not None))
             else:
                 found[-1].shown.append(line)
