@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -13,10 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from exchanging import export, fill, goal, goals, table_of
 
-from thrivecalc_models import SavingsGoal
+from thrivecalc_models import AccessDeniedError, SavingsGoal
 from thrivecalc_models.exchange import FileProblem, Mapped
+from thrivecalc_models.operations import Failure, Kind
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.testing.faults import Interrupt, LoseReply, OtherWriter, Partial, Throttle
+from thrivecalc_models.testing.faults import (
+    Denied,
+    Interrupt,
+    LoseReply,
+    OtherWriter,
+    Partial,
+    Throttle,
+)
 
 ITEM = goal("google-oauth2|1", "g1", 1)
 
@@ -163,12 +172,56 @@ def test_a_bad_line_is_refused_and_the_others_are_not(tmp_path, line, reason):
 
 def test_an_endless_line_is_not_kept(tmp_path):
     """A line over 16 MB is refused without being read into memory; what follows it is read."""
-    path = written(tmp_path / "a.jsonl", "x" * 40_000_000 + "\n" + lines_of([ITEM]))
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+        file.seek(0, 2)
+        file.write(b"\n" + lines_of([ITEM]).encode())
+    tracemalloc.start()
     done = fill(SimulatedTable(), path)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
     assert (done.counts.written, done.counts.refused) == (1, 1)
     assert [(each.line, each.reason) for each in done.refusals] == [
         (1, "the line has over 16,777,216 bytes; an item has fewer")
     ]
+
+
+class Choosy(SimulatedTable):
+    """A table that finds an item invalid where this library finds nothing."""
+
+    def send(self, operation, request):
+        if operation.endswith(("PutItem", "WriteItem")) and "'g0007'" in str(request):
+            return Failure(kind=Kind.INVALID, code="ValidationException")
+        return super().send(operation, request)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_the_service_finds_invalid_is_refused(tmp_path, replace):
+    """One item that the service will not have keeps none of the others out."""
+    path = written(tmp_path / "a.jsonl", lines_of(goals(60)))
+    table = Choosy()
+    done = fill(table, path, replace=replace)
+    assert (done.counts.written, done.counts.refused) == (59, 1)
+    assert len(table.items) == 59
+    (refusal,) = refusals(done)
+    assert (refusal["line"], refusal["reason"]) == (8, "the service refused it as invalid")
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_trouble_with_the_service_ends_it(tmp_path, replace):
+    """What may be tried again is; a denied action is an error at once, and nothing is refused."""
+    path = written(tmp_path / "a.jsonl", lines_of(goals(60)))
+    table = SimulatedTable()
+    operation = "BatchWriteItem" if replace else "PutItem"
+    table.fail_next(Throttle(), operation=operation, times=3)
+    assert fill(table, path, replace=replace).counts.written == 60
+    table.fail_always(Denied(), operation=operation)
+    before = table.sent(operation)
+    with pytest.raises(AccessDeniedError):
+        fill(table, path, replace=replace)
+    assert table.sent(operation) == before + 1
+    assert not (tmp_path / "a.jsonl.refused.jsonl").exists()
 
 
 def with_cells(tmp_path, **cells):

@@ -13,7 +13,7 @@ from exchanging import FORMATS, BreakingDisk, Killed, export, fill, full, goals,
 
 from thrivecalc_models.exchange import FileProblem, importing
 from thrivecalc_models.testing import SimulatedTable
-from thrivecalc_models.testing.faults import Interrupt
+from thrivecalc_models.testing.faults import Interrupt, OtherWriter
 
 ITEMS = goals(40)
 TIMES = 50
@@ -93,7 +93,39 @@ def test_an_export_goes_on_behind_what_it_has(tmp_path):
     assert table.sent() - before < requests / 2
 
 
-FILE_ITEMS = goals(600, users=3)
+def test_no_file_is_written_over(tmp_path):
+    """A file that somebody put there meanwhile stays as it is."""
+    path = tmp_path / "a.jsonl"
+
+    def other(table):
+        path.write_text("somebody else's")
+
+    table = table_of(ITEMS)
+    table.fail_next(OtherWriter(other), operation="Scan")
+    for _ in range(2):
+        with pytest.raises(FileProblem, match="is there already"):
+            export(table, path)
+        assert path.read_text() == "somebody else's"
+    path.unlink()
+    assert export(table, path).records == len(ITEMS)
+
+
+def test_progress_of_something_else_is_not_taken(tmp_path):
+    """A stopped export of another user, or a file that is none, is named with the way out."""
+    table, path = table_of(ITEMS, page_bytes=PAGE), tmp_path / "a.jsonl"
+    with pytest.raises(Killed):
+        export(table, path, disk=BreakingDisk(20))
+    with pytest.raises(FileProblem, match="belongs to an export of something else"):
+        export(table, path, user_id="google-oauth2|1")
+    (tmp_path / "a.jsonl.part").unlink()
+    with pytest.raises(FileProblem, match=r"a\.jsonl\.part is shorter than what was written"):
+        export(table, path)
+    (tmp_path / "a.jsonl.progress").write_text("{}")
+    with pytest.raises(FileProblem, match="is no progress file"):
+        export(table, path)
+
+
+FILE_ITEMS = goals(450, users=3)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +134,7 @@ def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "source.jsonl"
     lines = [json.dumps({"Item": item}) for item in FILE_ITEMS]
     lines[100:100] = ["{}", "no json"]
-    lines[500:500] = ['{"Item": {"userId": {"S": "u"}}}']
+    lines[420:420] = ['{"Item": {"userId": {"S": "u"}}}']
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -145,7 +177,7 @@ def test_an_import_can_be_killed(source, tmp_path, monkeypatch, replace):
         )
         assert table.items == whole.items
         assert done.refused_path.read_bytes() == refused
-        assert done.counts.written + done.counts.same == 600 - (0 if replace else 20)
+        assert done.counts.written + done.counts.same == 450 - (0 if replace else 20)
         assert names(path.parent) == [path.name, f"{path.name}.refused.jsonl"]
         total += kills
     assert total > TIMES // 2
@@ -161,7 +193,7 @@ def test_an_import_goes_on_behind_what_it_did(source, tmp_path, monkeypatch):
         fill(table, path, disk=BreakingDisk(18))
     before = table.sent("PutItem")
     assert fill(table, path).resumed
-    assert table.sent("PutItem") - before < 500
+    assert table.sent("PutItem") - before < 400
 
 
 @pytest.mark.parametrize("ending", FORMATS)
