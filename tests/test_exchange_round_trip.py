@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from own_types import Everything, Household
 
 from thrivecalc_models import SavingsGoal, TransactionData
+from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.formats import format_of
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.testing import SimulatedTable
@@ -80,6 +81,14 @@ def test_every_kind_of_field_goes_through(ending, items):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_the_samples_go_through(ending):
     """All samples, the odd ones too, come back item by item."""
+    table = table_of(SAMPLES)
+    assert through_a_file(table, ending) == table.items
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_samples_go_through_without_orjson(monkeypatch, ending):
+    """The standard library's JSON does the same."""
+    monkeypatch.setattr(jsontext, "FAST", False)
     table = table_of(SAMPLES)
     assert through_a_file(table, ending) == table.items
 

@@ -220,8 +220,9 @@ class ParquetReader:
         """The columns; those of a struct `data` are named like ours."""
         found: list[str] = []
         for field in self._file.schema_arrow:
-            if field.name == table.DATA and hasattr(field.type, "fields"):
-                found += [f"{table.DATA}.{inner.name}" for inner in field.type.fields]
+            if field.name == table.DATA and import_pyarrow().types.is_struct(field.type):
+                inner = (field.type.field(at).name for at in range(field.type.num_fields))
+                found += [f"{table.DATA}.{name}" for name in inner]
             else:
                 found.append(field.name)
         return found
