@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -400,7 +401,32 @@ def test_stamps_of_other_programs(tmp_path):
     other.mkdir()
     path = foreign_file(other, FOREIGN | {"made": stamp.replace(tzinfo=None)})
     done = fill(SimulatedTable(), path, mapped=mapped(createdAt="made"))
-    assert "zone" in done.refusals[0].reason
+    assert done.refusals[0].reason.startswith("createdAt takes a date-time with its zone")
+
+
+def test_moments_of_nanoseconds(tmp_path):
+    """What pandas and Spark write is read down to the millisecond, as the table keeps it."""
+    table = pa.Table.from_pylist([FOREIGN])
+    moments = pa.array([1577836800123456789], pa.timestamp("ns", "Europe/Berlin"))
+    pq.write_table(table.append_column("made", moments), tmp_path / "lake.parquet")
+    there = SimulatedTable()
+    fill(there, tmp_path / "lake.parquet", mapped=mapped(createdAt="made"))
+    (item,) = there.items.values()
+    assert item["createdAt"] == {"S": "2020-01-01T00:00:00.123Z"}
+
+
+def test_a_damaged_parquet_file_is_noticed(tmp_path):
+    """Wherever a byte of a file is changed, nothing else than what was exported is imported."""
+    table = table_of(goals(20))
+    export(table, tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    path = tmp_path / "a.parquet"
+    for at in range(0, len(whole), 97):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        other = SimulatedTable()
+        with suppress(FileProblem):
+            fill(other, path)
+        assert other.items.items() <= table.items.items()
 
 
 def test_an_export_to_s3_is_imported_as_it_is(tmp_path):

@@ -130,7 +130,7 @@ def _date(value: Any, path: str) -> str:
 
 def _timestamp(value: Any, path: str) -> str:
     moment = parse_timestamp(value) if isinstance(value, str) else value
-    if not isinstance(moment, datetime):
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise RowProblem(f"{path} takes a date-time with its zone, such as 2025-01-07T12:30:00Z")
     try:
         return format_timestamp(floor_ms(moment), path=path)

@@ -40,6 +40,7 @@ ROWS_WRITTEN = 20_000  # of a row group
 ROWS_READ = 2_000
 _DIGITS, _DECIMALS = 38, 18
 _LONGEST_INT = 2**63 - 1
+_WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
 class Parquet:
@@ -64,7 +65,7 @@ class Parquet:
         with (
             closing(JsonLinesReader(lines, packed=False)) as reader,
             self._arrow.PythonFile(_Sink(write), mode="w") as sink,
-            self._arrow.parquet.ParquetWriter(sink, schema, compression="zstd") as writer,
+            self._arrow.parquet.ParquetWriter(sink, schema, **_WRITING) as writer,
         ):
             rows = (_row_of(row.item, columns) for row in reader.rows(after=0) if row.item)
             while some := list(islice(rows, ROWS_WRITTEN)):
@@ -182,7 +183,7 @@ class ParquetReader:
             pass  # an OSError that says what is wrong, where Arrow's do not
         self._path = path
         self._read = 0
-        self._errors: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
+        self._errors: tuple[type[Exception], ...] = (arrow.ArrowException, OSError, ValueError)
         self._file = self._opened(arrow)
         self.total: int = self._file.metadata.num_rows
         try:
@@ -194,7 +195,7 @@ class ParquetReader:
 
     def _opened(self, arrow: Any) -> Any:
         try:
-            return arrow.parquet.ParquetFile(self._path)
+            return arrow.parquet.ParquetFile(self._path, page_checksum_verification=True)
         except self._errors:
             problem = FileProblem(
                 f"{self._path} is no Parquet file, or a part of one; get it again"
@@ -241,7 +242,7 @@ class ParquetReader:
 
     def _row(self, number: int, row: dict[str, Any] | None) -> Row:
         if row is None:
-            return Row(number, problem="the row has a value that no date or time can hold")
+            return Row(number, problem="the row has a value that cannot be read")
         fields = row.pop(table.DATA, None)
         if isinstance(fields, dict):
             row |= {f"{table.DATA}.{name}": value for name, value in fields.items()}
@@ -251,9 +252,19 @@ class ParquetReader:
 def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:
     """The rows as dicts; None for one that Python cannot hold."""
     try:
-        rows: list[dict[str, Any] | None] = batch.to_pylist()
+        rows: list[dict[str, Any] | None] = _in_microseconds(batch).to_pylist()
     except (ValueError, OverflowError):
         if batch.num_rows == 1:
             return [None]
         return (row for at in range(batch.num_rows) for row in _rows_of(batch.slice(at, 1)))
     return rows
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """The same with moments as Python holds them; the table keeps milliseconds."""
+    arrow = import_pyarrow()
+    for at, field in enumerate(batch.schema):
+        if arrow.types.is_timestamp(field.type) and field.type.unit == "ns":
+            wanted = arrow.timestamp("us", field.type.tz)
+            batch = batch.set_column(at, field.name, batch.column(at).cast(wanted, safe=False))
+    return batch
