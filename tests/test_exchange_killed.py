@@ -120,9 +120,10 @@ def test_progress_of_something_else_is_not_taken(tmp_path):
     (tmp_path / "a.jsonl.part").unlink()
     with pytest.raises(FileProblem, match=r"a\.jsonl\.part is shorter than what was written"):
         export(table, path)
-    (tmp_path / "a.jsonl.progress").write_text("{}")
-    with pytest.raises(FileProblem, match="is no progress file"):
-        export(table, path)
+    for text in ("{}", "", '{"of": "export"}', '{"of": "import"}', "[]"):
+        (tmp_path / "a.jsonl.progress").write_text(text)
+        with pytest.raises(FileProblem, match="is no progress file of an export; remove it"):
+            export(table, path)
 
 
 FILE_ITEMS = goals(450, users=3)

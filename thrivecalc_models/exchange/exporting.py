@@ -95,7 +95,7 @@ class _Export:
         return Exported(self._path, state.records, state.refused, self._refused, resumed)
 
     def _state(self, what: dict[str, Any]) -> tuple[_State, bool]:
-        saved = files.load(self._progress, of="export")
+        saved = files.load(self._progress, _State, of="export")
         if saved is None:
             self._check_free()
             return _State(what), False

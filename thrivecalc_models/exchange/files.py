@@ -10,6 +10,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
+
 from thrivecalc_models.errors import ThriveCalcError
 from thrivecalc_models.exchange import jsontext
 
@@ -128,15 +130,16 @@ def forget(disk: Disk, path: Path) -> None:
     disk.remove(path)
 
 
-def load(path: Path, *, of: str) -> dict[str, Any] | None:
-    """What `save` has saved, or None where there is nothing. Raises FileProblem."""
+def load(path: Path, state_class: type, *, of: str) -> dict[str, Any] | None:
+    """The fields of a state that `save` has saved, or None. Raises FileProblem."""
     try:
         content = jsontext.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except jsontext.NotJsonError:
         content = None
-    if not isinstance(content, dict) or content.get("of") != of:
+    names = {field.name for field in attrs.fields(state_class)}
+    if not isinstance(content, dict) or content.keys() != names or content["of"] != of:
         raise FileProblem(f"{path} is no progress file of an {of}; remove it to begin anew")
     return content
 

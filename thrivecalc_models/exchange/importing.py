@@ -151,7 +151,7 @@ class _Import:
             "ignored": sorted(options.mapped.ignored),
             "file": [now.st_size, now.st_mtime_ns],
         }
-        saved = None if options.check else files.load(self._progress, of="import")
+        saved = None if options.check else files.load(self._progress, _State, of="import")
         if saved is not None and saved.get("what") == what:
             return _State(**saved), True
         return _State(what, format_timestamp(self._whole.store._binding.clock())), False
