@@ -38,6 +38,7 @@ from moto.server import ThreadedMotoServer
 
 STARTING_TAKES_AT_MOST = 60  # seconds
 STOPPING_TAKES_AT_MOST = 10
+SESSION = botocore.session.Session()  # one, which reads botocore's data files once
 
 
 class EngineMissing(Exception):
@@ -57,7 +58,7 @@ class Engine:
 
     def client(self) -> Any:
         """A botocore client with credentials of its own, so that the environment needs none."""
-        return botocore.session.Session().create_client(
+        return SESSION.create_client(
             "dynamodb",
             region_name=self.region,
             endpoint_url=self.endpoint,

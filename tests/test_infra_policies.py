@@ -10,10 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import attrs
-import botocore.session
 import click
 import pytest
 from cli import sample_items
+from engines import SESSION
 from iam import ENTRIES, allows
 from proxy import FaultyProxy
 from pynamodb.connection import Connection
@@ -63,7 +63,7 @@ def actions_of(document):
 
 def operations_named_in(*parts):
     """Every operation of DynamoDB whose name stands as text in these parts of the package."""
-    loader = botocore.session.Session().get_component("data_loader")
+    loader = SESSION.get_component("data_loader")
     known = set(loader.load_service_model("dynamodb", "service-2")["operations"])
     package = Path(thrivecalc_models.__file__).parent
     found = set()
@@ -327,7 +327,7 @@ def test_no_command_is_forgotten():
 @MOTO
 def test_iam_takes_the_policy(engine, role):
     """IAM accepts every document: its grammar, actions, resources and conditions."""
-    iam = botocore.session.Session().create_client(
+    iam = SESSION.create_client(
         "iam",
         region_name=engine.region,
         endpoint_url=engine.endpoint,

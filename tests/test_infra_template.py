@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import attrs
-import botocore.session
 import pytest
+from engines import SESSION
 
 from thrivecalc_models import operations, table
 from thrivecalc_models.infra import alarms_template, table_template
@@ -21,7 +21,7 @@ ON_MOTO = "ignore:Tried to parse AWS..CloudWatch..Alarm"  # moto knows none in s
 
 def service(engine, name):
     """Another service of the same moto, on loopback."""
-    return botocore.session.Session().create_client(
+    return SESSION.create_client(
         name,
         region_name=engine.region,
         endpoint_url=engine.endpoint,

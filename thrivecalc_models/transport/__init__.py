@@ -1,6 +1,6 @@
 """How a request travels: transports behind one seam, and the driver that uses them."""
 
-from thrivecalc_models.transport.botocore import BotocoreTransport
+from thrivecalc_models.transport.botocore import BotocoreTransport, new_session
 from thrivecalc_models.transport.choice import AutoTransport, explain, make_transport
 from thrivecalc_models.transport.driver import Driver
 from thrivecalc_models.transport.failures import classify_error, classify_exception
@@ -17,4 +17,5 @@ __all__ = [
     "classify_exception",
     "explain",
     "make_transport",
+    "new_session",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import attrs
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from thrivecalc_models.operations.replies import Reply, Result
 from thrivecalc_models.table import Settings, resolve_settings
@@ -76,11 +78,27 @@ class BotocoreTransport:
         return client
 
 
+def new_session() -> Any:
+    """A botocore session of our own, which shares with the others what was read of its data files.
+
+    Reading them takes some 80 ms, and would be done again for every store.
+    """
+    session = botocore.session.Session()
+    loader = _loader(session.get_config_variable("data_path"))
+    session.register_component("data_loader", loader)
+    return session
+
+
+@functools.cache
+def _loader(data_path: str | None) -> Any:
+    return create_loader(data_path)
+
+
 def make_client(
     settings: Settings, *, timeout: float, max_concurrency: int, allow_http: bool
 ) -> tuple[Any, Any]:
     """A session of our own and its client. Raises ConfigurationError for plain http far away."""
-    session = botocore.session.Session()
+    session = new_session()
     if settings.stand_in_credentials:
         _stand_in(session)
     config = Config(

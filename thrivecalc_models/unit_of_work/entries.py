@@ -84,9 +84,7 @@ def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> Pend
     if record is None:
         return None
     if entry.action == "delete":
-        delete = DeleteItem(
-            key=writing.key_of(record), condition=writing.unchanged_or_gone(record)
-        )
+        delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
     js_safe = access.binding.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):

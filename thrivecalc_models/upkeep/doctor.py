@@ -13,7 +13,6 @@ from importlib import metadata
 from typing import Any, Literal
 
 import attrs
-import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,6 +29,7 @@ from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport import new_session
 from thrivecalc_models.transport.botocore import STAND_IN, make_client
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import check_table
@@ -226,7 +226,7 @@ def _date_of_answer(settings: Settings, url: str) -> datetime | None:
         if response_dict is not None:
             dates.append(response_dict["headers"].get("date", ""))
 
-    session = botocore.session.Session()
+    session = new_session()
     session.set_credentials("none", "none")  # none are looked for, and none are sent
     client = session.create_client(
         "dynamodb",
@@ -299,7 +299,7 @@ def _table(whole: WholeTable) -> Iterator[Row]:
 def _no_table(whole: WholeTable) -> Row:
     settings = whole.store.settings
     hints = [f"if it is to be there: {Commands(settings).thrivecalc('table', 'create')}"]
-    configured = botocore.session.Session().get_config_variable("region")
+    configured = new_session().get_config_variable("region")
     if configured and configured != settings.region:
         hints.insert(0, f"the AWS configuration says region {configured}: set AWS_REGION to that")
     else:
