@@ -11,6 +11,7 @@ import click
 import pytest
 from cli import Place, run, run_alone
 from click.testing import CliRunner
+from machines import goal_item
 from proxy import FaultyProxy, always
 
 from thrivecalc_models.cli import table_commands
@@ -256,3 +257,32 @@ def test_nothing_stored_steers_the_terminal(made):
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "evil\\x1b]0;title\\x07|1" in shown
+
+
+OWN_TYPES = """
+from thrivecalc_models import PayloadAttribute, UserRecord, payload
+
+@payload
+class PensionData:
+    provider: str
+
+class Pension(UserRecord, discriminator="pension"):
+    data: PayloadAttribute[PensionData] = PayloadAttribute(PensionData)
+"""
+
+
+@on_moto
+def test_types_of_a_service_can_be_named(made, tmp_path):
+    """A module with a service's own types, in the working directory, makes them known."""
+    stored = goal_item("p") | {"dataType": {"S": "pension"}, "recordKey": {"S": "pension#p"}}
+    made.fill([stored | {"data": {"M": {"provider": {"S": "P"}}}}])
+    (tmp_path / "my_types.py").write_text(OWN_TYPES, encoding="utf-8")
+    assert "unknown-type" in made.run("audit", exit_code=1).stdout
+    command = [sys.executable, "-m", "thrivecalc_models.cli", "--import", "my_types", "audit"]
+    subprocess.run([*command, *made.options], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_module_that_is_not_there():
+    """A module that cannot be imported is one line, with its name."""
+    result = run("--import", "no_such_module", "users", exit_code=2)
+    assert result.stderr == ("Error: --import no_such_module: No module named 'no_such_module'\n")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
+import sys
 
 import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from thrivecalc_models.cli.common import Findings, exit_code, left
+from thrivecalc_models.cli.common import Findings, UsageProblem, exit_code, left
 from thrivecalc_models.errors import ServiceError, ThriveCalcError
 
 INTERRUPTED = 130
@@ -106,9 +108,31 @@ def _of_file(error: OSError) -> str:
     " the service, 130 stopped by Ctrl-C.",
 )
 @click.version_option(package_name="thrivecalc-models", prog_name="thrivecalc")
-def app() -> None:
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="A module that defines types of your own, such as my_service.types; may be repeated.",
+)
+def app(modules: tuple[str, ...]) -> None:
     """Look after the DynamoDB table of ThriveCalc's records.
 
     Every command takes --table, --region and --endpoint; where they are not given, the environment
     variables DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT count.
     """
+    for module in modules:
+        _import(module)
+
+
+def _import(module: str) -> None:
+    """Import a module as `python -m` would find it, from the working directory too."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        problem = UsageProblem(f"--import {module}: {error}")
+    else:
+        return
+    raise problem
