@@ -19,7 +19,7 @@ demo: $(VENV)/.local
 
 test: $(VENV)/.test engines
 	$(BIN)/python -m pytest $(ARGS)
-	$(BIN)/python -m pytest --transport botocore $(ARGS)
+	$(BIN)/python -m pytest --transport botocore --below-the-command $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

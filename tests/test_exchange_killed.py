@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from exchanging import FORMATS, BreakingDisk, Killed, export, fill, full, goals, table_of
 
-from thrivecalc_models.exchange import FileProblem, importing
+from thrivecalc_models.exchange import FileProblem, files, importing
 from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.testing.faults import Interrupt, OtherWriter
 
@@ -212,3 +212,18 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, ending):
         assert not path.exists()
         export(table, path)
         assert content(path) == whole
+
+
+def test_two_runs_at_once(tmp_path):
+    """While a file is written or imported nobody else may; afterwards there is no trace of it."""
+    path = tmp_path / "a.jsonl"
+    with files.alone(path):
+        with pytest.raises(FileProblem, match="another run"):
+            export(table_of(ITEMS), path)
+        with pytest.raises(FileProblem, match="another run"), files.alone(path):
+            pass
+    assert names(tmp_path) == []
+    export(table_of(ITEMS), path)
+    with files.alone(path), pytest.raises(FileProblem, match="another run"):
+        fill(table_of([]), path)
+    assert names(tmp_path) == [path.name]

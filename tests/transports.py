@@ -3,7 +3,8 @@
 A store that is not told takes the direct transport. With `--transport botocore` there is a handler
 on botocore in this process and in all that it starts, so that such a store takes botocore's. Only
 the tests that need one then run: those in which the last run on the direct transport saw a store
-choose, or a process start. Where there was no such run, all do.
+choose, or a process start. Where there was no such run, all do. What stands on stores and never sees
+a transport, the command, is left out with `--below-the-command`, as `make test` does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from thrivecalc_models.transport import AutoTransport
 
 ON_BOTOCORE = Path(__file__).parent / "on_botocore"
 TRAVELLED = "thrivecalc/travelled"
+OF_THE_COMMAND = ("test_cli", "test_exchange", "test_infra", "test_operations")
 
 
 class Watch:
@@ -48,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="what stores take that may choose; auto is the direct one",
     )
+    parser.addoption(
+        "--below-the-command",
+        action="store_true",
+        help="leave out the tests of the command `thrivecalc` and of what only it uses",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,11 +76,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     travelled = config.cache.get(TRAVELLED, None) if config.cache else None
-    if config.getoption("--transport") == "auto" or travelled is None:
-        return
-    kept = [item for item in items if item.nodeid in travelled]
-    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in travelled])
-    items[:] = kept
+    on_auto = config.getoption("--transport") == "auto"
+    below = config.getoption("--below-the-command")
+
+    def wanted(item: pytest.Item) -> bool:
+        if below and item.path.name.startswith(OF_THE_COMMAND):
+            return False
+        return on_auto or travelled is None or item.nodeid in travelled
+
+    kept = [item for item in items if wanted(item)]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+        items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)

@@ -67,8 +67,10 @@ def export_table(
     FileProblem (also where the file is there already), ConfigurationError for a table with other
     keys, and ServiceError; the same call goes on afterwards.
     """
+    if not path.parent.is_dir():
+        raise FileProblem(f"{path.parent} is no directory; make it first")
     export = _Export(whole, path, user_id, disk or Disk())
-    with files.told(export.growing, "written"):
+    with files.told(export.growing, "written"), files.alone(path):
         return export.run(tell)
 
 
@@ -109,8 +111,6 @@ class _Export:
     def _check_free(self) -> None:
         if self._path.exists():
             raise FileProblem(f"{self._path} is there already; take another name, or remove it")
-        if not self._path.parent.is_dir():
-            raise FileProblem(f"{self._path.parent} is no directory; make it first")
 
     def _save(self, state: _State) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))

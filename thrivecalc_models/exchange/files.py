@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import FileIO
@@ -14,6 +15,9 @@ import attrs
 
 from thrivecalc_models.errors import ThriveCalcError
 from thrivecalc_models.exchange import jsontext
+
+if sys.platform != "win32":
+    import fcntl
 
 PRIVATE = 0o600
 """Files with records are for their owner alone."""
@@ -142,6 +146,43 @@ def load(path: Path, state_class: type, *, of: str) -> dict[str, Any] | None:
     if not isinstance(content, dict) or content.keys() != names or content["of"] != of:
         raise FileProblem(f"{path} is no progress file of an {of}; remove it to begin anew")
     return content
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Refuse what another process is doing already, with a file beside `path`.
+
+    The lock ends with the process, however that ends. On Windows there is none. Raises FileProblem.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    lock = beside(path, ".lock")
+    descriptor = _locked(lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # still ours: nobody else can take it before it is closed
+        os.close(descriptor)
+
+
+def _locked(lock: Path) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+                return descriptor
+        except BlockingIOError:
+            taken = True
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            taken = False  # its owner has just ended, and removed it
+        os.close(descriptor)
+        if taken:
+            raise FileProblem(f"{lock} is held by another run of this; wait for its end")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def import_file(
     form = format_of(path)
     pace = Pace(options.max_write_units, monotonic, sleep)
     work = _Import(whole, path, options, disk or Disk(), pace)
-    with files.told(path, "imported"):
+    with files.told(path, "imported"), nullcontext() if options.check else files.alone(path):
         item_count(whole)
         state, resumed = work.begin()
         with closing(form.reader(path, options.mapped, state.stamp)) as reader:
