@@ -25,6 +25,17 @@ SINGLE = 400  # single requests in a round
 COLUMNS = ("get", "list", "put", "batch write", "batch get")
 HEADER = ("", "get", "list, an item", "put", "batch write, an item", "batch get, an item")
 
+GOALS = {
+    "get": (0.10, 1 / 3.5, 1.7),
+    "put": (0.10, 1 / 3.5, 1.7),
+    "list": (0.10, 1 / 3, 2.3),
+    "batch get": (0.10, 1 / 3, 2.3),
+    "batch write": (0.10, 1 / 2.5, 2.2),
+}
+"""At most these multiples of the CPU of PynamoDB, of pydynox and of a raw socket."""
+
+PEERS = ("PynamoDB", "pydynox", "raw socket")
+
 Times = dict[str, dict[str, list[tuple[float, float]]]]
 """By client and operation: CPU and wall, in microseconds."""
 
@@ -85,6 +96,23 @@ def ratios(times: Times) -> list[list[str]]:
     ]
 
 
+def goals(times: Times) -> list[list[str]]:
+    """What each goal is, and what this run reached."""
+    ours, *others = times
+    names = [next((name for name in others if name.startswith(peer)), None) for peer in PEERS]
+    rows = []
+    for title, column in zip(HEADER[1:], COLUMNS, strict=True):
+        row = [title]
+        for goal, name in zip(GOALS[column], names, strict=True):
+            reached = "not measured"
+            if name is not None:
+                ratio = _median(times[ours][column], 0) / _median(times[name][column], 0)
+                reached = f"{ratio:.2f}"
+            row.append(f"{goal:.2f}, {reached}")
+        rows.append(row)
+    return rows
+
+
 def _median(samples: list[tuple[float, float]], which: int) -> float:
     return statistics.median(sample[which] for sample in samples)
 
@@ -97,6 +125,8 @@ def main() -> None:
         finally:
             for client in clients:
                 client.close()
+    header = ("", *(f"against {peer}: goal, reached" for peer in PEERS))
+    report.publish("goals", report.table(header, goals(times)))
     report.publish(
         "operations",
         "\n\n".join(
