@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Nothing of the developer's own account is seen or asked for; a test sets what it needs."""
     if os.environ.get("CI") == "true":
         settings.load_profile("ci" if config.getoption("--transport") == "auto" else "again")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start inherits this
     for name in [name for name in os.environ if name.startswith(SETTINGS)]:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

@@ -53,6 +53,12 @@ def goal(target: int = 1) -> SavingsGoalData:
     return SavingsGoalData(name=f"Goal {target}", target_amount=target)
 
 
+PATHS = [
+    str(Path(__file__).parents[1]),
+    *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+]
+
+
 def run_script(script: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Python in a process of its own: what forks or is interrupted there is not this one."""
     return subprocess.Popen(
@@ -60,7 +66,7 @@ def run_script(script: str, *arguments: str, **options: Any) -> subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | options,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)} | options,
     )
 
 
@@ -348,7 +354,7 @@ def test_an_unknown_authority(
 # Ctrl-C
 
 INTERRUPTED = """
-    import json, sys
+    import json, sys, time
     from thrivecalc_models import CommitError, DataStore, SavingsGoalData
 
     endpoint, table = sys.argv[1:]
@@ -368,7 +374,8 @@ INTERRUPTED = """
             work.commit()
             done = True
             tell(committed=True)
-            sys.stdin.readline()  # the interrupt comes here at the latest
+            for _ in range(3000):  # the interrupt comes here at the latest; one that comes just
+                time.sleep(0.01)   # before a blocking read would not be noticed until its end
             raise SystemExit("no interrupt came")
         except KeyboardInterrupt as error:
             cause = error.__cause__

@@ -3,8 +3,8 @@
 A store that is not told takes the direct transport. With `--transport botocore` there is a handler
 on botocore in this process and in all that it starts, so that such a store takes botocore's. Only
 the tests that need one then run: those in which the last run on the direct transport saw a store
-choose, or a process start. Where there was no such run, all do. What stands on stores and never sees
-a transport, the command, is left out with `--below-the-command`, as `make test` does.
+choose, or a process start. Where there was no such run, all do. What stands on stores and never
+sees a transport, the command, is left out with `--below-the-command`, as `make test` does.
 """
 
 from __future__ import annotations
