@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from thrivecalc_models.errors import ConfigurationError
 
@@ -23,7 +23,27 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 
-class EmbeddedEngine:
+class LocalEngine:
+    """An engine on this machine, at `endpoint` until `close()` or the end of its block."""
+
+    endpoint: str
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class EmbeddedEngine(LocalEngine):
     """An engine with tables of its own, at `endpoint` until `close()`. It keeps nothing on disk.
 
     It listens on `port`, or on a free one. moto keeps its data in globals; an account of its own
@@ -31,8 +51,6 @@ class EmbeddedEngine:
     every engine when it is entered.
     Raises ConfigurationError where moto is not installed, or the port is taken.
     """
-
-    endpoint: str
 
     def __init__(self, *, port: int = 0) -> None:
         self._account = str(next(_accounts))
@@ -56,26 +74,13 @@ class EmbeddedEngine:
         thread.join()
         _forget(self._account)
 
-    def __enter__(self) -> EmbeddedEngine:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Dynoxide:
+class Dynoxide(LocalEngine):
     """The program dynoxide, at `endpoint` until `close()`; with a `path` it keeps its data there.
 
     `program` is where it is, else it is looked for on PATH. Raises ConfigurationError where it is
     not found, does not start, or the port is taken.
     """
-
-    endpoint: str
 
     def __init__(
         self, *, program: Path | None = None, path: Path | None = None, port: int = 0
@@ -116,17 +121,6 @@ class Dynoxide:
                 self._process.kill()
                 self._process.wait()
         self._log.close()
-
-    def __enter__(self) -> Dynoxide:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _wait_for(self, port: int) -> None:
         deadline = time.monotonic() + _START_SECONDS

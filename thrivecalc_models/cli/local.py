@@ -15,7 +15,7 @@ import click
 
 from thrivecalc_models.cli.common import ServiceProblem, Session, UsageProblem
 from thrivecalc_models.exchange import FileProblem, Options, import_file
-from thrivecalc_models.local import Dynoxide, EmbeddedEngine
+from thrivecalc_models.local import Dynoxide, EmbeddedEngine, LocalEngine
 from thrivecalc_models.whole_table import WholeTable
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -76,7 +76,7 @@ def local(
 @contextmanager
 def _started(
     engine: str, path: Path | None, program: Path | None, port: int
-) -> Iterator[EmbeddedEngine | Dynoxide]:
+) -> Iterator[LocalEngine]:
     if engine == "moto":
         with EmbeddedEngine(port=port) as embedded:
             yield embedded
@@ -114,7 +114,7 @@ def _tell(session: Session) -> None:
     session.note("Ready, until Ctrl-C.")
 
 
-def _wait(running: EmbeddedEngine | Dynoxide) -> None:
+def _wait(running: LocalEngine) -> None:
     while not (isinstance(running, Dynoxide) and running.ended()):
         time.sleep(_POLL_SECONDS)
     raise ServiceProblem("dynoxide has ended by itself; start it again")

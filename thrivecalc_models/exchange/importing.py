@@ -256,7 +256,7 @@ class _Import:
         """What would come of writing these items, as far as the table stays as it is."""
         if self._options.replace:
             return [PutOutcome.WRITTEN] * len(items)
-        stored = {_key(item): item for item in self._whole.get(keys)}
+        stored = {Key.of(item): item for item in self._whole.get(keys)}
         return [
             PutOutcome.WRITTEN
             if (there := stored.get(key)) is None
@@ -302,7 +302,7 @@ def _checked(row: Row) -> tuple[Key, float]:
         problem = RowProblem(str(error))
     else:
         _check_keys(row.item)
-        return _key(row.item), float(write_units(size) * COPIES)
+        return Key.of(row.item), float(write_units(size) * COPIES)
     raise problem
 
 
@@ -327,7 +327,3 @@ _KEYS = {
 
 def _without(item: Item, names: frozenset[str]) -> Item:
     return {name: form for name, form in item.items() if name not in names} if names else item
-
-
-def _key(item: Item) -> Key:
-    return Key(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])

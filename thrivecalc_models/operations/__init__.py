@@ -13,6 +13,7 @@ from thrivecalc_models.operations.conditions import (
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
     FATAL,
+    ITEMS_LEFT,
     READS,
     Failure,
     Kind,
@@ -36,10 +37,12 @@ from thrivecalc_models.operations.requests import (
     TransactWrite,
     UpdateItem,
     Write,
+    unprocessed_writes,
 )
 
 __all__ = [
     "FATAL",
+    "ITEMS_LEFT",
     "READS",
     "Absent",
     "AllOf",
@@ -74,4 +77,5 @@ __all__ = [
     "Wait",
     "Write",
     "consumed_units",
+    "unprocessed_writes",
 ]

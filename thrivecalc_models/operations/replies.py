@@ -71,6 +71,9 @@ class Failure:
 
 Result = Reply | Failure
 
+ITEMS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
+"""What befell those writes that the reply to a BatchWriteItem hands back."""
+
 
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 

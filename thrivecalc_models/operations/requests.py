@@ -35,6 +35,11 @@ class Key:
     user_id: str = attrs.field(repr=False)
     record_key: str
 
+    @classmethod
+    def of(cls, item: Item) -> Key:
+        """The key of an item, or of what a reply shows of one."""
+        return cls(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])
+
     def item(self) -> Item:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
@@ -260,6 +265,16 @@ class BatchWrite:
             "RequestItems": {table_name: [write.write_request() for write in self.writes]},
             "ReturnConsumedCapacity": "TOTAL",
         }
+
+
+def unprocessed_writes(body: Json) -> set[Key]:
+    """The keys of the writes that the reply to a BatchWriteItem hands back."""
+    return {
+        Key.of(content.get("Item") or content["Key"])
+        for entries in body.get("UnprocessedItems", {}).values()
+        for entry in entries
+        for content in entry.values()
+    }
 
 
 @attrs.frozen(kw_only=True)

@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models import table
 from thrivecalc_models.operations import (
     FATAL,
+    ITEMS_LEFT,
     Failure,
     Kind,
     Protocol,
@@ -29,6 +29,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Wait,
     consumed_units,
+    unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import Group, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
@@ -172,7 +173,7 @@ def _settle(account: Account, group: Group, members: list[_Job], result: Result)
             if job not in left:
                 account.outcomes[job.write.key] = done
         for job in left:
-            job.last = _LEFT
+            job.last = ITEMS_LEFT
         return left
     for job in members:
         if result.kind is not Kind.NOT_STARTED:
@@ -190,16 +191,8 @@ def _settle(account: Account, group: Group, members: list[_Job], result: Result)
     return []
 
 
-_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
-
-
 def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
-    left = set()
-    for entries in reply.body.get("UnprocessedItems", {}).values():
-        for entry in entries:
-            ((_, content),) = entry.items()
-            key = content.get("Item") or content["Key"]
-            left.add(key[table.RECORD_KEY]["S"])
+    left = {key.record_key for key in unprocessed_writes(reply.body)}
     return [job for job in members if job.write.key in left]
 
 

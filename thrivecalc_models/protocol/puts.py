@@ -23,7 +23,7 @@ from thrivecalc_models.operations import (
     consumed_units,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, wait_for_rest
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
 Same = Callable[[Item, Item], bool]
@@ -61,7 +61,7 @@ def put_each(
     have been written.
     """
     condition = Absent((table.USER_ID,)) if only_free else None
-    puts = [PutItem(key=_key_of(item), item=item, condition=condition) for item in items]
+    puts = [PutItem(key=Key.of(item), item=item, condition=condition) for item in items]
     outcomes: dict[int, PutOutcome] = {}
     units = 0.0
     started = yield Wait(0.0)
@@ -80,12 +80,10 @@ def put_each(
                     raise ServiceFailure(PutItem.name, result)
                 failure = result
         if failure is not None:
-            if len(outcomes) > len(puts) - len(open_):
-                backoff.progress(received.at)
-            wait = backoff.next_wait(failure, received.at)
-            if wait is None:
-                raise ServiceFailure(PutItem.name, failure)
-            yield Wait(wait, PutItem.name, attempt, failure.code)
+            progress = len(outcomes) > len(puts) - len(open_)
+            yield wait_for_rest(
+                backoff, PutItem.name, failure, received, attempt, progress=progress
+            )
         attempt += 1
     return Puts([outcomes[number] for number in range(len(puts))], units)
 
@@ -105,7 +103,3 @@ def _units(put: PutItem, result: Result) -> float:
     if isinstance(result, Reply):
         return consumed_units(result.body)
     return float(write_units(item_size(put.item))) if result.kind is Kind.CONDITION_FAILED else 0.0
-
-
-def _key_of(item: Item) -> Key:
-    return Key(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])

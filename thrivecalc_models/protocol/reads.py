@@ -25,7 +25,7 @@ from thrivecalc_models.operations import (
     consumed_units,
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist, wait_for_rest
 from thrivecalc_models.wire import Item
 
 BATCH_GET_KEYS = 100
@@ -172,12 +172,9 @@ def get_many(
             elif result.kind is not Kind.NOT_STARTED:
                 raise ServiceFailure(BatchGet.name, result)
         if remaining and failure is not None:
-            if progress:
-                backoff.progress(received.at)
-            wait = backoff.next_wait(failure, received.at)
-            if wait is None:
-                raise ServiceFailure(BatchGet.name, failure)
-            yield Wait(wait, BatchGet.name, attempt, failure.code)
+            yield wait_for_rest(
+                backoff, BatchGet.name, failure, received, attempt, progress=progress
+            )
         attempt += 1
     return items
 
@@ -191,7 +188,7 @@ def _answered(body: dict[str, Any]) -> list[Item]:
 
 def _unprocessed(body: dict[str, Any]) -> list[Key]:
     return [
-        Key(key[table.USER_ID]["S"], key[table.RECORD_KEY]["S"])
+        Key.of(key)
         for rest in body.get("UnprocessedKeys", {}).values()
         for key in rest.get("Keys", ())
     ]

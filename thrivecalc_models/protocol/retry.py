@@ -13,11 +13,13 @@ from thrivecalc_models.operations import (
     Kind,
     Operation,
     Protocol,
+    Received,
     Reply,
     Result,
     Send,
     Wait,
 )
+from thrivecalc_models.protocol.failures import ServiceFailure
 
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -75,12 +77,33 @@ class Backoff:
         return self.tries < self.policy.attempts
 
 
+def wait_for_rest(
+    backoff: Backoff,
+    operation: str,
+    failure: Failure,
+    received: Received,
+    attempt: int,
+    *,
+    progress: bool,
+) -> Wait:
+    """The wait before what is left of a round is sent again; with `progress` the budget is whole.
+
+    Raises ServiceFailure where it is spent.
+    """
+    if progress:
+        backoff.progress(received.at)
+    seconds = backoff.next_wait(failure, received.at)
+    if seconds is None:
+        raise ServiceFailure(operation, failure)
+    return Wait(seconds, operation, attempt, failure.code)
+
+
 def persist(
-    operation: Operation, policy: RetryPolicy, rng: random.Random
+    operation: Operation, policy: RetryPolicy, rng: random.Random, *, twice: bool = True
 ) -> Protocol[Reply | Failure]:
     """Send until it succeeds, cannot succeed, or the budget is spent; ends with the last result.
 
-    Only for what may be applied twice without harm.
+    What must not be applied `twice` is not sent again once it may have been applied.
     """
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)
@@ -88,7 +111,7 @@ def persist(
     while True:
         received = yield Send((operation,), attempt)
         result: Result = received.results[0]
-        if isinstance(result, Reply) or not result.again:
+        if isinstance(result, Reply) or not result.again or (result.applied_maybe and not twice):
             return result
         wait = backoff.next_wait(result, received.at)
         if wait is None:

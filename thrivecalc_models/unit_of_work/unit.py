@@ -64,10 +64,6 @@ M = TypeVar("M", bound=Callable[..., Any])
 # Inside UnitOfWork, `list` is the method.
 ListOf = list
 
-MAX_TRANSACTION_WRITES = 100
-MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
-"""Source: TransactWriteItems, Amazon DynamoDB API Reference."""
-
 
 def _exclusive(method: M) -> M:
     """One call at a time: a second thread inside is refused, not made to wait."""

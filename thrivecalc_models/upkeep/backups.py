@@ -15,8 +15,8 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
     UnavailableError,
 )
-from thrivecalc_models.operations import Call, Failure, Protocol, Reply, Result, Send, Wait
-from thrivecalc_models.protocol import Backoff, RetryPolicy, persist, service_error
+from thrivecalc_models.operations import Call, Failure, Protocol, Reply, Wait
+from thrivecalc_models.protocol import persist, service_error
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.whole_table import WholeTable
 
@@ -152,7 +152,8 @@ def _begin(
 ) -> Json:
     """Send what makes something each time it is applied: again only if it cannot have been."""
     binding = whole.store._binding
-    result = whole.run(_unless_applied(Call(operation, parameters), binding.retry, binding))
+    call = Call(operation, parameters)
+    result = whole.run(persist(call, binding.retry, binding.rng, twice=False))
     if isinstance(result, Reply):
         return result.body
     if result.applied_maybe:
@@ -164,21 +165,6 @@ def _begin(
         )
     error = service_error(operation, result, whole.store.settings)
     raise _explained(error, whole, into) if isinstance(error, RefusedError) else error
-
-
-def _unless_applied(call: Call, policy: RetryPolicy, binding: Any) -> Protocol[Result]:
-    backoff = Backoff(policy, binding.rng)
-    attempt = 1
-    while True:
-        received = yield Send((call,), attempt)
-        (result,) = received.results
-        if isinstance(result, Reply) or not result.again or result.applied_maybe:
-            return result
-        wait = backoff.next_wait(result, received.at)
-        if wait is None:
-            return result
-        yield Wait(wait, call.name, attempt, result.code)
-        attempt += 1
 
 
 def _until_available(whole: WholeTable, arn: str) -> Protocol[Backup]:

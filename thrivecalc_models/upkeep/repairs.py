@@ -151,7 +151,7 @@ def _update(repair: Repair, now: datetime) -> UpdateItem:
     stamp = next_stamp(now, parse_timestamp(item.get(table.UPDATED_AT, {}).get("S")))
     sets = {**repair.changes, table.UPDATED_AT: {"S": format_timestamp(stamp)}}
     return UpdateItem(
-        key=Key(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"]),
+        key=Key.of(item),
         sets=tuple(((name,), form) for name, form in sets.items()),
         condition=lock_condition(UserRecord.from_item(item), [(name,) for name in repair.changes]),
     )

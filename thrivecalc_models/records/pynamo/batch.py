@@ -14,24 +14,24 @@ from thrivecalc_models.errors import (
     OutcomeUnknownError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import BatchWrite as BatchWriteItem
 from thrivecalc_models.operations import (
+    ITEMS_LEFT,
     DeleteItem,
     Failure,
     Key,
-    Kind,
     Protocol,
     PutItem,
     Reply,
     Send,
     Wait,
+    unprocessed_writes,
 )
+from thrivecalc_models.operations import BatchWrite as BatchWriteItem
 from thrivecalc_models.protocol import Backoff, RetryPolicy, service_error
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
 from thrivecalc_models.records.pynamo.connection import table_of
-from thrivecalc_models.table import RECORD_KEY, USER_ID
 from thrivecalc_models.wire import describe
 
 if TYPE_CHECKING:
@@ -209,28 +209,15 @@ def write_batch(entries: tuple[Entry, ...], policy: RetryPolicy, rng: Any) -> Pr
         attempt += 1
 
 
-_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
-
-
 def _after(left: Left, result: Reply | Failure) -> Left:
     if isinstance(result, Reply):
-        keys = _unprocessed(result)
+        keys = frozenset(unprocessed_writes(result.body))
         rest = tuple(entry for entry in left.entries if entry.key in keys)
-        return Left(rest, left.doubtful & keys, _LEFT if rest else None)
+        return Left(rest, left.doubtful & keys, ITEMS_LEFT if rest else None)
     doubtful = left.doubtful
     if result.applied_maybe:
         doubtful |= {entry.key for entry in left.entries}
     return Left(left.entries, doubtful, result)
-
-
-def _unprocessed(reply: Reply) -> frozenset[Key]:
-    found = set()
-    for requests in reply.body.get("UnprocessedItems", {}).values():
-        for request in requests:
-            ((_, content),) = request.items()
-            attributes = content.get("Item") or content["Key"]
-            found.add(Key(attributes[USER_ID]["S"], attributes[RECORD_KEY]["S"]))
-    return frozenset(found)
 
 
 def _error(
