@@ -75,7 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    travelled = config.cache.get(TRAVELLED, None) if config.cache else None
+    cache = getattr(config, "cache", None)  # none with -p no:cacheprovider
+    travelled = cache.get(TRAVELLED, None) if cache else None
     on_auto = config.getoption("--transport") == "auto"
     below = config.getoption("--below-the-command")
 
@@ -104,9 +105,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.stash.get(WATCH, None) is None:
         session.exitstatus = pytest.ExitCode.OK  # none of the chosen tests has requests
     watch = config.stash.get(WATCH, None)
-    if watch is not None and config.cache:
-        before = set(config.cache.get(TRAVELLED, []))
-        config.cache.set(TRAVELLED, sorted(before - watch.ran | watch.travelled & watch.ran))
+    cache = getattr(config, "cache", None)
+    if watch is not None and cache:
+        before = set(cache.get(TRAVELLED, []))
+        cache.set(TRAVELLED, sorted(before - watch.ran | watch.travelled & watch.ran))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
