@@ -42,6 +42,7 @@ class Local:
         if more == 4:
             self.variables = json.loads("".join(lines))
         else:
+            assert all(line.startswith("export ") for line in lines)  # so that programs get them
             pairs = [line.removeprefix("export ").rstrip("\n").split("=", 1) for line in lines]
             self.variables = dict(pairs)
 
