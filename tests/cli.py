@@ -92,6 +92,11 @@ class Place:
             **options,
         )
 
+    def keep_expired(self) -> None:
+        """Switch off what removes expired items."""
+        off = {"AttributeName": "ttl", "Enabled": False}
+        self.client.update_time_to_live(TableName=self.name, TimeToLiveSpecification=off)
+
     def fill(self, items: list[dict[str, Any]]) -> None:
         """Put items as they are, with base64 text for binary values as in the samples."""
         for start in range(0, len(items), 25):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +18,8 @@ from thrivecalc_models import (
     IsolationError,
     SavingsGoal,
 )
-from thrivecalc_models.operations import Reply
+from thrivecalc_models.operations import Emit, Query, Received, Reply, Send
+from thrivecalc_models.protocol import RetryPolicy, read_pages
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 
@@ -172,6 +176,30 @@ def test_iteration_reads_a_page_when_it_is_needed(table, user):
     assert table.sent() == 0
     next(records)
     assert table.sent() == 1
+
+
+def test_all_pages_but_the_first_may_be_read_ahead(table):
+    """Behind each page that is not the last, the next one may be asked for before it is wanted."""
+    table.page_bytes = 1
+    for name in "abc":
+        table.put(goal_item(name))
+    emitted = []
+    protocol = read_pages(Query(user_id=USER), RetryPolicy(), random.Random(0))
+    effect = next(protocol)
+    with suppress(StopIteration):
+        while True:
+            results = ()
+            if isinstance(effect, Emit):
+                emitted.append((bool(effect.value.after), effect.ahead))
+                effect = next(protocol)
+                continue
+            if isinstance(effect, Send):
+                results = tuple(
+                    table.send(one.name, one.request(table.table_name)) for one in effect.operations
+                )
+            effect = protocol.send(Received(results, at=0.0))
+    assert emitted[:3] == [(True, True)] * 3
+    assert emitted[-1] == (False, False)
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, "10", None])

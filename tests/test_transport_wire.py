@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport import make_transport
+from thrivecalc_models.transport import make_transport, new_session
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
@@ -151,6 +151,15 @@ def meaning(failure):
 def free_endpoint():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_sessions_share_what_was_read_of_botocores_files(monkeypatch, tmp_path):
+    """A second session reads no data file again, unless AWS_DATA_PATH names other files."""
+    loaders = [new_session().get_component("data_loader") for _ in range(2)]
+    assert loaders[0] is loaders[1]
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    assert str(tmp_path) in new_session().get_component("data_loader").search_paths
+    assert str(tmp_path) not in loaders[0].search_paths
 
 
 def test_a_reply():
