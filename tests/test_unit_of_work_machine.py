@@ -163,6 +163,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         )
         self.seen: dict[str, Seen] = {}
         self.failed = False
+        self.found = []  # keys that exist_ok found in the map, as they are
 
     # --- reading
 
@@ -264,6 +265,8 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         elif known is not None and exist_ok and not known.deleted:
             again = self.work.add(data_type, content, record_id=record_id, exist_ok=True)
             assert again is known.thing
+            if known.action is None and key not in self.found:
+                self.found.append(key)
             return
         elif key in self.seen:
             refused = UnitOfWorkStateError if self.seen[key].deleted else RecordExistsError
@@ -570,7 +573,9 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
                 self.agrees_with_cause(key, error.causes[key])
         else:
             result = self.work.commit()
-            assert (result.applied, result.existing) == (applied, existing)
+            found = [key for key in self.found if key not in outcomes]
+            assert (result.applied, result.existing) == (applied, existing + found)
+            self.found = []
             assert result.requests == len(plan)
         assert requests(self.server, sent) == plan
         self.expected_requests += len(plan)
@@ -610,7 +615,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
             return
         self.expected_requests += 1
         there = self.table.get(seen.key)
-        del self.seen[seen.key]
+        self.forget(seen.key)
         if there is None:
             with pytest.raises(RecordNotFoundError):
                 self.work.refresh(seen.thing)
@@ -625,15 +630,20 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         seen = self.chosen(data, malformed=None)
         if seen is not None:
             self.work.expunge(seen.thing)
-            del self.seen[seen.key]
+            self.forget(seen.key)
             with pytest.raises(UnitOfWorkStateError):
                 self.work.expunge(seen.thing)
+
+    def forget(self, key):
+        del self.seen[key]
+        self.found = [each for each in self.found if each != key]
 
     @precondition(lambda self: self.failed or len(self.seen) > 2)
     @rule()
     def rollback(self):
         """Loaded records say again what was read, in place; the map is empty."""
         self.work.rollback()
+        self.found = []
         for seen in self.seen.values():
             if seen.stored is not None and seen.thing is not None:
                 seen.reset(seen.stored)

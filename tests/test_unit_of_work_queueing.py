@@ -287,6 +287,32 @@ def test_exist_ok_leaves_a_taken_key_as_it_is(work, table):
     assert work.get(SavingsGoal, "g").data.name == NAME
 
 
+def test_exist_ok_counts_a_key_once(work):
+    """A key of the map that exist_ok finds is listed as existing, unless it is written as well."""
+    goal = work.get(SavingsGoal, "g")
+    asked = SavingsGoalData(name="n", target_amount=1)
+    assert work.add(asked, record_id="g", exist_ok=True) is goal
+    assert work.add(asked, record_id="g", exist_ok=True) is goal
+    assert work.commit().existing == [KEY]
+    assert work.add(asked, record_id="g", exist_ok=True) is goal
+    goal.data.current_amount += 1
+    done = work.commit()
+    assert (done.applied, done.existing) == ([KEY], [])
+
+
+def test_exist_ok_is_forgotten_with_the_record(work):
+    """What exist_ok found is forgotten by rollback and expunge, as everything else is."""
+    asked = SavingsGoalData(name="n", target_amount=1)
+    goal = work.get(SavingsGoal, "g")
+    work.add(asked, record_id="g", exist_ok=True)
+    work.expunge(goal)
+    assert work.commit().existing == []
+    work.get(SavingsGoal, "g")
+    work.add(asked, record_id="g", exist_ok=True)
+    work.rollback()
+    assert work.commit().existing == []
+
+
 def test_exist_ok_has_no_place_in_an_atomic_unit(user, table):
     """In a transaction a taken key fails everything, so exist_ok is refused at the call."""
     with user.unit_of_work(atomic=True) as work, pytest.raises(UnitOfWorkStateError):

@@ -530,7 +530,8 @@ class UnitOfWork:
             raise interrupt from error
         if error is not None:
             raise error
-        known, self._known_existing = self._known_existing, []
+        known = [key for key in self._known_existing if key not in account.outcomes]
+        self._known_existing = []
         return result(account, known)
 
     def _commit_error(self, account: Account) -> CommitError | None:
@@ -596,5 +597,7 @@ class UnitOfWork:
     def _forget(self, entry: Entry) -> None:
         entry.remember(None)
         del self._entries[entry.key]
+        if entry.key in self._known_existing:
+            self._known_existing.remove(entry.key)
         if self._transaction is not None:
             self._transaction = self._transaction.without(entry.key, str(uuid.uuid4()))
