@@ -1,5 +1,5 @@
 # make demo     see the library at work
-# make test     run all tests, those with requests on both transports; ARGS="..." goes to pytest
+# make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
 # make lint     check style, types and layers
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
 # make bench    measure against other clients, and write the tables of docs/performance.md
@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
 ENGINES := .engines
 
 .DELETE_ON_ERROR:
@@ -18,8 +19,11 @@ demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test engines
-	$(BIN)/python -m pytest $(ARGS)
-	$(BIN)/python -m pytest --transport botocore --below-the-command $(ARGS)
+	@$(PYTEST) --part command $(ARGS) > $(VENV)/command.txt 2>&1 & command=$$!; failed=; \
+	$(PYTEST) --part library $(ARGS) || failed=yes; \
+	$(PYTEST) --part library --transport botocore $(ARGS) || failed=yes; \
+	echo "And beside that the tests of the command thrivecalc:"; \
+	wait $$command || failed=yes; cat $(VENV)/command.txt; test -z "$$failed"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

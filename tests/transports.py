@@ -3,8 +3,10 @@
 A store that is not told takes the direct transport. With `--transport botocore` there is a handler
 on botocore in this process and in all that it starts, so that such a store takes botocore's. Only
 the tests that need one then run: those in which the last run on the direct transport saw a store
-choose, or a process start. Where there was no such run, all do. What stands on stores and never
-sees a transport, the command, is left out with `--below-the-command`, as `make test` does.
+choose, or a process start. Where there was no such run, all do.
+
+`--part` takes the tests of the library, or those of the command `thrivecalc` and of what only it
+uses: `make test` runs these beside the others, and once, since they stand on stores.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what stores take that may choose; auto is the direct one",
     )
     parser.addoption(
-        "--below-the-command",
-        action="store_true",
-        help="leave out the tests of the command `thrivecalc` and of what only it uses",
+        "--part",
+        choices=["all", "library", "command"],
+        default="all",
+        help="the tests of the library, or of the command thrivecalc and of what only it uses",
     )
 
 
@@ -78,10 +81,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     cache = getattr(config, "cache", None)  # none with -p no:cacheprovider
     travelled = cache.get(TRAVELLED, None) if cache else None
     on_auto = config.getoption("--transport") == "auto"
-    below = config.getoption("--below-the-command")
+    part = config.getoption("--part")
 
     def wanted(item: pytest.Item) -> bool:
-        if below and item.path.name.startswith(OF_THE_COMMAND):
+        of = "command" if item.path.name.startswith(OF_THE_COMMAND) else "library"
+        if part not in ("all", of):
             return False
         return on_auto or travelled is None or item.nodeid in travelled
 
@@ -102,11 +106,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and config.stash.get(WATCH, None) is None:
-        session.exitstatus = pytest.ExitCode.OK  # none of the chosen tests has requests
+    chosen = config.getoption("--part") != "all" or config.getoption("--transport") != "auto"
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and chosen:
+        session.exitstatus = pytest.ExitCode.OK  # what was asked for is in another run
     watch = config.stash.get(WATCH, None)
     cache = getattr(config, "cache", None)
-    if watch is not None and cache:
+    if watch is not None and cache and config.getoption("--part") != "command":
         before = set(cache.get(TRAVELLED, []))
         cache.set(TRAVELLED, sorted(before - watch.ran | watch.travelled & watch.ran))
 
