@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import marshal
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
@@ -16,7 +17,7 @@ MAX_NESTING: Final = 31
 MAX_NAME_SIZE: Final = 65_535
 
 _MAX_NUMBER_SIZE = 21
-_LONGEST_CHARACTER = 4  # bytes in UTF-8
+_WITHOUT_REFERENCES = 2  # a version of the marshal format
 _PLAIN_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _ALWAYS_STORABLE = 38  # characters of a plain number that has neither too many digits nor zeros
 _SHOWN_PATH = 120
@@ -113,26 +114,11 @@ def _too_large(size: int, describe: str) -> ItemTooLargeError:
 
 
 def _size_at_most(item: Item) -> int:
-    """A number that `item_size` does not exceed, for a fraction of its work."""
-    total = _LONGEST_CHARACTER * sum(map(len, item))
-    values = list(item.values())
-    for value in values:  # grows as containers are met
-        for kind, content in value.items():
-            if kind == "S":
-                total += _LONGEST_CHARACTER * len(content)
-            elif kind == "N":
-                total += _MAX_NUMBER_SIZE
-            elif kind == "M":
-                total += 3 + len(content) + _LONGEST_CHARACTER * sum(map(len, content))
-                values.extend(content.values())
-            elif kind == "L":
-                total += 3 + len(content)
-                values.extend(content)
-            elif kind == "BOOL" or kind == "NULL":
-                total += 1
-            else:
-                total += _SIZES[kind](content)
-    return total
+    """A number that `item_size` does not exceed, for a fraction of its work.
+
+    Marshalled without references, each name and value is its UTF-8 and at least five bytes more.
+    """
+    return len(marshal.dumps(item, _WITHOUT_REFERENCES))
 
 
 def write_units(size: int) -> int:

@@ -34,7 +34,7 @@ def format_timestamp(moment: datetime, *, path: str | None = None) -> str:
     Source: "Date Time String Format", ECMAScript Language Specification.
     """
     utc = _in_utc(moment, path=path)
-    return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_timestamp(text: object) -> datetime | None:
