@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from thrivecalc_models.codec import Origins
-from thrivecalc_models.codec.values import Encoding, encode
+from thrivecalc_models.codec.values import EXACT, encode
 from thrivecalc_models.payloads import Field, fields_of
 from thrivecalc_models.payloads.kinds import DictOf, Kind, ListOf, Nested, Optional
 from thrivecalc_models.records import UserRecord
@@ -121,7 +121,7 @@ def _default_form(field: Field) -> AttributeValue:
         field.default(),
         field.wire_name,
         Origins(),
-        encoding=Encoding(js_safe=False),
+        encoding=EXACT,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
@@ -23,7 +24,7 @@ from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
 from thrivecalc_models.records import Binding, UserRecord, edits
-from thrivecalc_models.records.access import Access, DataTypeLike
+from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
@@ -250,7 +251,9 @@ class UserData:
     ) -> UserRecord | None:
         """The record, or None where there is none or it has expired."""
         item = self._access.fetch(self._access.key(data_type, record_id), consistent=consistent)
-        return None if item is None else self._seen(item, include_expired)
+        if item is None:
+            return None
+        return self._access.seen(item, include_expired=include_expired)
 
     def get_many(
         self,
@@ -264,8 +267,11 @@ class UserData:
         A key that is asked for twice gives the same object twice.
         """
         wanted = [self._access.key(*pair) for pair in keys]
-        items = self._access.fetch_many(list(dict.fromkeys(wanted)), consistent=consistent)
-        found = {item[table.RECORD_KEY]["S"]: self._seen(item, include_expired) for item in items}
+        items = self._access.fetch_many(distinct(wanted), consistent=consistent)
+        found = {
+            item[table.RECORD_KEY]["S"]: self._access.seen(item, include_expired=include_expired)
+            for item in items
+        }
         return [found.get(key.record_key) for key in wanted]
 
     @overload
@@ -320,11 +326,12 @@ class UserData:
     ) -> Records:
         _check_order(order_by)
         query = self._query(data_type, consistent)
+        seen = self._access.seen
         records = [
             record
             for page in self._access.pages(query)
             for item in page.items
-            if (record := self._seen(item, include_expired)) is not None
+            if (record := seen(item, include_expired=include_expired)) is not None
         ]
         return _ordered(records, order_by)
 
@@ -358,7 +365,7 @@ class UserData:
     def _iterated(self, query: Query, include_expired: bool) -> Iterator[UserRecord]:
         for page in self._access.pages(query):
             for item in page.items:
-                record = self._seen(item, include_expired)
+                record = self._access.seen(item, include_expired=include_expired)
                 if record is not None:
                     yield record
 
@@ -381,7 +388,7 @@ class UserData:
         if cursor is not None:
             query = attrs.evolve(query, after=read_cursor(query, cursor))
         page = self._access.page(query)
-        seen = (self._seen(item, include_expired) for item in page.items)
+        seen = (self._access.seen(item, include_expired=include_expired) for item in page.items)
         records = [record for record in seen if record is not None]
         return Page(records, None if page.after is None else make_cursor(query, page.after))
 
@@ -393,10 +400,6 @@ class UserData:
             by_index=text is not None and not consistent,
             consistent=consistent,
         )
-
-    def _seen(self, item: dict[str, Any], include_expired: bool) -> UserRecord | None:
-        record = self._access.record(item)
-        return record if include_expired or not self._access.is_expired(record) else None
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -550,7 +553,7 @@ def _check_order(order_by: str | None) -> None:
 
 
 def _ordered(records: list[UserRecord], order_by: str | None) -> list[UserRecord]:
-    records.sort(key=lambda record: record.record_key)
+    records.sort(key=operator.attrgetter("_key"))
     if order_by is None:
         return records
     name = order_by.removeprefix("-")

@@ -3,12 +3,13 @@
 from thrivecalc_models.codec.data import (
     Origins,
     check_mapping,
+    decode_data,
     decode_payload,
     edited_fields,
     edited_names,
     encode_data,
     encode_plain_map,
-    simple_values,
+    has_values,
     undeclared,
     undeclared_names,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Unfit",
     "check_mapping",
     "check_name",
+    "decode_data",
     "decode_payload",
     "decode_plain",
     "edited_fields",
@@ -26,8 +28,8 @@ __all__ = [
     "encode_data",
     "encode_plain",
     "encode_plain_map",
+    "has_values",
     "kind_name",
-    "simple_values",
     "undeclared",
     "undeclared_names",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from thrivecalc_models.codec.plans import ClassPlan, FieldPlan, plan_of
 from thrivecalc_models.codec.values import (
+    EXACT,
     Encoding,
     NestedCodec,
     Unfit,
@@ -17,6 +18,7 @@ from thrivecalc_models.codec.values import (
     decode_plain,
     encode,
     encode_plain,
+    encoding_of,
     keep_form,
 )
 from thrivecalc_models.errors import InvalidRecordError
@@ -34,12 +36,12 @@ class Origins(NestedCodec):
     neighbour, so they are found by the object and not by its place.
     """
 
-    def __init__(self) -> None:
-        self._stored: dict[int, tuple[Any, Item]] = {}
+    # Most records have no nested payloads: they share one empty dict, which nobody writes to.
+    _stored: dict[int, tuple[Any, Item]] = {}  # noqa: RUF012
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
-        self._stored[id(payload)] = (payload, content)
+        self._note(payload, content)
         return payload
 
     def encode(
@@ -97,7 +99,7 @@ class Origins(NestedCodec):
             return
         if is_payload_class(type(value)) and "M" in form:
             if not edited_fields(value, form["M"], self):
-                self._stored[id(value)] = (value, form["M"])
+                self._note(value, form["M"])
             self.learn(value, form["M"])
         elif isinstance(value, list) and "L" in form:
             for inner, inner_form in zip(value, form["L"], strict=False):
@@ -106,6 +108,11 @@ class Origins(NestedCodec):
             for name, inner in value.items():
                 self._learn_value(inner, form["M"].get(name))
 
+    def _note(self, payload: Any, content: Item) -> None:
+        if not self._stored:
+            self._stored = {}
+        self._stored[id(payload)] = (payload, content)
+
     def _origin(self, value: Any) -> Item | None:
         known = self._stored.get(id(value))
         return known[1] if known is not None and known[0] is value else None
@@ -113,49 +120,68 @@ class Origins(NestedCodec):
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
+    return _decode(cls, plan_of(cls), content, nested, path)[0]
+
+
+def decode_data(
+    cls: type, content: Item, nested: NestedCodec
+) -> tuple[Any, tuple[Any, ...] | None]:
+    """The payload of a record, and its values where the fields are all of simple kinds.
+
+    Those cannot change in place: while each is the very same object, nothing was edited.
+    """
     plan = plan_of(cls)
+    payload, values = _decode(cls, plan, content, nested, DATA)
+    if not plan.all_scalar:
+        return payload, None
     if not plan.plain_init:
-        return _decoded_by_init(cls, plan, content, nested, path)
-    payload: Any = object.__new__(cls)
-    for step in plan.steps:
-        step.put(payload, _read_field(step, content, nested, path))
-    return payload
+        values = [get(payload) for _, _, get, _ in plan.scalars]
+    return payload, tuple(values)
 
 
-def _decoded_by_init(
+def _decode(
     cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str
-) -> Any:
-    values = {step.field.name: _read_field(step, content, nested, path) for step in plan.steps}
+) -> tuple[Any, list[Any]]:
+    """A payload, and what was read for each of its fields."""
+    payload: Any = object.__new__(cls)
+    values = []
+    for wire_name, tag, read, put, step in plan.readers:
+        form = content.get(wire_name)
+        value = read(form[tag]) if form is not None and tag in form else None
+        if value is None:
+            value = _read_field(step, form, nested, path)
+        values.append(value)
+        put(payload, value)
+    if plan.plain_init:
+        return payload, values
+    names = [step.field.name for step in plan.steps]
     try:
-        return cls(**values)
+        return cls(**dict(zip(names, values, strict=True))), values
     except (TypeError, ValueError):  # what a service's own validators raise
         pass
     raise Unfit(path, f"is refused by {cls.__name__}")
 
 
-def simple_values(payload: Any) -> tuple[Any, ...] | None:
-    """The values of a payload whose fields are all of simple kinds, None of any other.
+def has_values(payload: Any, values: tuple[Any, ...]) -> bool:
+    """Whether the fields of a payload still have these values of simple kinds, the very objects."""
+    scalars = plan_of(type(payload)).scalars
+    if len(scalars) != len(values):
+        return False
+    for (_, _, get, _), value in zip(scalars, values, strict=True):  # noqa: SIM110 - half the time
+        if get(payload) is not value:
+            return False
+    return True
 
-    They cannot change in place: while each is the very same object, nothing was edited.
-    """
-    plan = plan_of(type(payload))
-    if not plan.all_scalar:
-        return None
-    return tuple([step.get(payload) for step in plan.steps])
 
-
-def _read_field(step: FieldPlan, content: Item, nested: NestedCodec, path: str) -> Any:
-    form = content.get(step.wire_name)
+def _read_field(
+    step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str
+) -> Any:
+    """The plain way to read a field: what is absent, of another type, or unfit."""
     if form is None or "NULL" in form:
         if step.field.required:
             missing = "is missing" if form is None else "is NULL"
             raise Unfit(f"{path}.{step.wire_name}", f"{missing}, but required")
         return step.field.default()
-    if step.scalar is not None:
-        raw = form.get(step.scalar.tag)
-        value = None if raw is None else step.scalar.read(raw)
-        if value is not None:
-            return value
     return decode(step.field.kind, form, f"{path}.{step.wire_name}", nested)
 
 
@@ -187,7 +213,7 @@ def encode_data(
     cannot hold.
     """
     plan = plan_of(type(payload))
-    encoding = Encoding(js_safe=js_safe)
+    encoding = encoding_of(js_safe)
     if base is None and plan.all_scalar:
         encoded = _encode_scalars(plan, payload, encoding)
     else:
@@ -208,7 +234,7 @@ def encode_plain_map(
     values: dict[str, Any], base: Item, path: str, *, js_safe: bool = True
 ) -> Item:
     """Plain Python values by name, each in its form of `base` if unchanged."""
-    encoding = Encoding(js_safe=js_safe)
+    encoding = encoding_of(js_safe)
     encoded = encode_plain(values, path, encoding=encoding, base={"M": base})
     content: Item = encoded["M"]
     return content
@@ -217,10 +243,9 @@ def encode_plain_map(
 def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
     """The fields, by wire name, whose value is not what the map says; unfit values are edits."""
     edited = set()
-    exact = Encoding(js_safe=False)
     for step in plan_of(type(payload)).steps:
         try:
-            form = _encode_field(step, step.get(payload), content, nested, exact, DATA, 1)
+            form = _encode_field(step, step.get(payload), content, nested, EXACT, DATA, 1)
         except InvalidRecordError:
             edited.add(step.wire_name)
         else:
@@ -248,9 +273,9 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
 def _encode_scalars(plan: ClassPlan, payload: Any, encoding: Encoding) -> Item:
     """What `_encode_fields` gives for a new payload of simple fields, in half the time."""
     return {
-        step.wire_name: step.scalar.form(value, step.path, encoding)  # type: ignore[union-attr]
-        for step in plan.steps
-        if (value := step.get(payload)) is not None
+        wire_name: form(value, path, encoding)
+        for wire_name, path, get, form in plan.scalars
+        if (value := get(payload)) is not None
     }
 
 
@@ -310,8 +335,7 @@ def _encode_any_field(
         return own_form(value, encoding, None)
     if stored is None or "NULL" in stored:
         # Both read as the default: while the value is still that, what is stored stays.
-        exact = Encoding(js_safe=False)
-        unchanged = own_form(value, exact, None) == own_form(field.default(), exact, None)
+        unchanged = own_form(value, EXACT, None) == own_form(field.default(), EXACT, None)
         return stored if unchanged else own_form(value, encoding, None)
     if value is None or _is_default_empty_set(field, value):
         return None
@@ -361,7 +385,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
 
 def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> AttributeValue:
     path = f"{DATA}.{field.wire_name}"
-    encoding = Encoding(js_safe=js_safe)
+    encoding = encoding_of(js_safe)
     try:
         plain = encode_plain(value, path, encoding=encoding, depth=2)
     except InvalidRecordError as error:

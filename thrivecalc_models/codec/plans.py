@@ -17,6 +17,8 @@ from thrivecalc_models.payloads import Field, fields_of, has_plain_init, kinds
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, number_text, parse_date
 
+Form = Callable[[Any, str, Encoding], AttributeValue]
+
 
 @attrs.frozen(eq=False)
 class Scalar:
@@ -27,7 +29,7 @@ class Scalar:
 
     tag: str
     read: Callable[[Any], Any]
-    form: Callable[[Any, str, Encoding], AttributeValue]
+    form: Form
 
 
 @attrs.frozen(eq=False)
@@ -46,13 +48,21 @@ class FieldPlan:
 class ClassPlan:
     """The fields of a class in order, and whether instances can be made without `__init__`.
 
-    `all_scalar` says that no field is of another than a simple kind.
+    `readers` has what reading a field takes: wire name, type tag and reader of a simple kind (of
+    others a tag that is none), how to set it, and its step. `all_scalar` says that no field is of
+    another than a simple kind; `scalars` then has what writing takes: wire name, path, how to get
+    it, and its form.
     """
 
     steps: tuple[FieldPlan, ...]
     wire_names: frozenset[str]
     plain_init: bool
+    readers: tuple[Reader, ...]
     all_scalar: bool
+    scalars: tuple[tuple[str, str, Callable[[Any], Any], Form], ...]
+
+
+Reader = tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], None], FieldPlan]
 
 
 def plan_of(cls: type) -> ClassPlan:
@@ -71,7 +81,18 @@ def _plan(cls: type) -> ClassPlan:
         steps=steps,
         wire_names=frozenset(step.wire_name for step in steps),
         plain_init=has_plain_init(cls),
+        readers=tuple(
+            (step.wire_name, "", _same, step.put, step)
+            if step.scalar is None
+            else (step.wire_name, step.scalar.tag, step.scalar.read, step.put, step)
+            for step in steps
+        ),
         all_scalar=all(step.scalar is not None for step in steps),
+        scalars=tuple(
+            (step.wire_name, step.path, step.get, step.scalar.form)
+            for step in steps
+            if step.scalar is not None
+        ),
     )
 
 

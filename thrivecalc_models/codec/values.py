@@ -48,6 +48,14 @@ class Encoding:
     js_safe: bool = True
 
 
+SAFE = Encoding()
+EXACT = Encoding(js_safe=False)
+
+
+def encoding_of(js_safe: bool) -> Encoding:
+    return SAFE if js_safe else EXACT
+
+
 # --- any value ------------------------------------------------------------------------------------
 
 
@@ -349,10 +357,10 @@ def keep_form(
     if base is None or "M" in base or "L" in base:
         return encode(value, encoding, base)
     try:
-        stored = encode(decode(base), Encoding(js_safe=False), None)
+        stored = encode(decode(base), EXACT, None)
     except (Unfit, InvalidRecordError):
         return encode(value, encoding, None)
-    if encode(value, Encoding(js_safe=False), None) == stored:
+    if encode(value, EXACT, None) == stored:
         return base
     return encode(value, encoding, base)
 

@@ -59,13 +59,14 @@ class Emit(Generic[T]):
 class Received:
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 
-    `interrupt` is the exception (KeyboardInterrupt, SystemExit, …) that asks the protocol to end:
-    it must start nothing more and return its account.
+    `since` is the clock before them. `interrupt` is the exception (KeyboardInterrupt, SystemExit,
+    …) that asks the protocol to end: it must start nothing more and return its account.
     """
 
     results: tuple[Result, ...]
     at: float
     interrupt: BaseException | None = None
+    since: float = attrs.field(default=0.0, eq=False)
 
 
 Protocol = Generator[Send | Wait | Emit[Any], Received, R]

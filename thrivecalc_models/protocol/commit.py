@@ -124,13 +124,14 @@ def commit(
     """Send writes of distinct keys, those that can together, all at the same time."""
     account = Account()
     jobs = [_Job(write, write.maybe) for write in writes]
-    at = (yield Wait(0.0)).at
+    at: float | None = None
     attempt = 1
     while jobs and not account.halted:
         by_key = {job.write.key: job for job in jobs}
         groups = groups_of([job.pending() for job in jobs])
         received = yield Send(tuple(group.operation() for group in groups), attempt)
         _note_interrupt(account, received)
+        begun = functools.partial(Backoff, policy, rng, since=received.since if at is None else at)
         waits: list[Wait] = []
         remaining: list[_Job] = []
         for group, result in zip(groups, received.results, strict=True):
@@ -138,7 +139,6 @@ def commit(
             members = [by_key[write.key] for write in group.writes]
             left = _settle(account, group, members, result)
             if left:
-                begun = functools.partial(Backoff, policy, rng, since=at)
                 seconds = _wait_for(account, left, len(members), begun, received.at)
                 waits.append(_retry(group, seconds, attempt, left[0].last))
             remaining += left

@@ -105,14 +105,15 @@ def persist(
 
     What must not be applied `twice` is not sent again once it may have been applied.
     """
-    started = yield Wait(0.0)
-    backoff = Backoff(policy, rng, since=started.at)
+    backoff: Backoff | None = None
     attempt = 1
     while True:
         received = yield Send((operation,), attempt)
         result: Result = received.results[0]
         if isinstance(result, Reply) or not result.again or (result.applied_maybe and not twice):
             return result
+        if backoff is None:
+            backoff = Backoff(policy, rng, since=received.since)
         wait = backoff.next_wait(result, received.at)
         if wait is None:
             return result

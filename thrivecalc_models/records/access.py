@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -42,14 +42,6 @@ from thrivecalc_models.wire import (
 T = TypeVar("T")
 
 DataTypeLike = str | type[UserRecord]
-
-
-@attrs.frozen
-class Given:
-    """A record made from what a caller gave, and whether its id was generated."""
-
-    record: UserRecord
-    generated: bool
 
 
 @attrs.frozen(eq=False)
@@ -100,24 +92,30 @@ class Access:
     def record(self, item: Item) -> UserRecord:
         return UserRecord.from_item(item, binding=self.binding)
 
-    def is_expired(self, record: UserRecord) -> bool:
-        """Whether its ttl has passed, whether or not DynamoDB has swept it yet."""
+    def seen(self, item: Item, *, include_expired: bool) -> UserRecord | None:
+        """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
+        record = UserRecord.from_item(item, binding=self.binding)
+        if include_expired or table.TTL not in item:
+            return record
         ttl = record.ttl
-        return ttl is not None and ttl < self.binding.clock()
+        return None if ttl is not None and ttl < self.binding.clock() else record
 
     def check_item(self, item: Item, key: Key | None = None) -> Item:
         """The item, if it is this user's and of the key that was asked for."""
-        user = item.get(table.USER_ID, {}).get("S")
-        found = item.get(table.RECORD_KEY, {}).get("S")
-        if user != self.user_id or (key is not None and found != key.record_key):
-            wrong = table.USER_ID if user != self.user_id else table.RECORD_KEY
-            raise CorruptItemError(
-                f"the service answered with an item of another {wrong} than was asked for; do not"
-                " use the reply, and look for a proxy or a cache in between",
-                record_key=None if key is None else key.record_key,
-                path=wrong,
-            )
-        return item
+        wrong = table.USER_ID
+        try:
+            if item[table.USER_ID]["S"] == self.user_id:
+                wrong = table.RECORD_KEY
+                if key is None or item[table.RECORD_KEY]["S"] == key.record_key:
+                    return item
+        except KeyError:
+            pass
+        raise CorruptItemError(
+            f"the service answered with an item of another {wrong} than was asked for; do not"
+            " use the reply, and look for a proxy or a cache in between",
+            record_key=None if key is None else key.record_key,
+            path=wrong,
+        )
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -189,7 +187,7 @@ class Access:
         *,
         record_id: str | None = None,
         ttl: datetime | None = None,
-    ) -> Given:
+    ) -> UserRecord:
         """The record of a payload, of a record, or of a type with a camelCase mapping.
 
         Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
@@ -200,7 +198,7 @@ class Access:
             if data is not None or record_id is not None:
                 raise TypeError("a record has its own data and record id; give no others")
             self.check_owner(given)
-            record, generated = given, given._has_fresh_id
+            record = given
         else:
             generated = record_id is None
             record = self._new(given, data, self.binding.new_id() if generated else record_id)
@@ -209,11 +207,11 @@ class Access:
             record.ttl = ttl
         if record._binding is None:
             record._binding = self.binding
-        return Given(record, generated)
+        return record
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
         if data is None and is_payload_class(type(given)):
-            return _class_of_payload(type(given))(self.user_id, record_id=record_id, data=given)
+            return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
         if data is None:
             raise InvalidRecordError(
                 "give a payload, a record, or a type and a mapping in the table's spelling, not"
@@ -236,6 +234,11 @@ class Access:
             )
             record._state.base = {table.DATA: {"M": content}}
         return record
+
+
+def distinct(keys: Iterable[Key]) -> list[Key]:
+    """The keys of one user, each once."""
+    return list({key.record_key: key for key in keys}.values())
 
 
 def _check_user(value: Any) -> None:

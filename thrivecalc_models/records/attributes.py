@@ -13,7 +13,7 @@ from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import RemoveAction, SetAction
 
 from thrivecalc_models.codec import Origins, encode_data, encode_plain
-from thrivecalc_models.codec.values import Encoding
+from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
 from thrivecalc_models.payloads import is_payload_class
 from thrivecalc_models.table import DATA
@@ -283,10 +283,9 @@ def encode_value(value: Any, path: str) -> AttributeValue:
         return cast("AttributeValue", with_bytes({"M": content}))
     if _is_form(value):
         return cast("AttributeValue", value)
-    return cast("AttributeValue", with_bytes(encode_plain(value, path, encoding=_EXACT)))
+    return cast("AttributeValue", with_bytes(encode_plain(value, path, encoding=EXACT)))
 
 
-_EXACT = Encoding(js_safe=False)
 _CONTENTS: dict[str, tuple[type, ...]] = {
     "S": (str,),
     "N": (str,),

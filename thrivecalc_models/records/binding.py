@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,14 +12,11 @@ from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, make_transport
+from thrivecalc_models.wire import fresh_id
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _fresh_id() -> str:
-    return str(uuid.uuid4())
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -32,7 +28,7 @@ class Binding:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     js_safe_numbers: bool = True
     clock: Callable[[], datetime] = _now
-    new_id: Callable[[], str] = _fresh_id
+    new_id: Callable[[], str] = fresh_id
     rng: random.Random = attrs.field(factory=random.Random)
     observer: Observer | None = None
 

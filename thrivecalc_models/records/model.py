@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import uuid
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
@@ -41,6 +40,7 @@ from thrivecalc_models.wire import (
     check_record_id,
     check_user_id,
     describe,
+    fresh_id,
     record_key,
     split_key,
     with_text,
@@ -145,7 +145,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _id_of(self, range_key: str | None) -> str:
         if range_key is None:
-            return str(uuid.uuid4())
+            return fresh_id()
         parts = split_key(range_key)
         if parts is None or parts[0] != self.data_type:
             raise InvalidKeyError(
@@ -175,6 +175,18 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """The payload class of this type, None where `data` is a plain dict."""
         return cls._payload_class
 
+    @classmethod
+    def _of_payload(cls, user_id: str, record_id: str, payload: Any) -> UserRecord:
+        """A new record of a valid user id and of a payload of this very class."""
+        if cls.__init__ is not UserRecord.__init__:
+            return cls(user_id, record_id=record_id, data=payload)
+        data_type = cls._own_data_type or ""
+        record = cls.__new__(cls)
+        record._key = record_key(data_type, check_record_id(record_id, data_type))
+        record.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
+        record._state = State(payload=payload)
+        return record
+
     # --- identity ---------------------------------------------------------------------------------
 
     def _set_identity(self, name: str, value: Any) -> None:
@@ -203,7 +215,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         state = self._state
         if state.payload is not UNREAD:
             return state.payload
-        self._refuse_malformed("read")  # which reads the payload of a whole stored item
+        if self._examine() is not None:  # which reads the payload of a whole stored item
+            self._refuse_malformed("read")
         if state.payload is UNREAD:
             if state.base is None or table.DATA not in state.base:
                 return None
@@ -368,7 +381,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         else:
             record = record_class(_user_instantiated=False)
         record._binding = binding
-        record._remember(State.of_stored(item, projected=projected))
+        record._remember(State(item, projected=projected))
         return record
 
     def _keep_as_stored(self, item: Item) -> None:
@@ -387,15 +400,18 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """Start over from a state, as if just read."""
         self._state = state
         stored = state.stored or {}
-        self._key = key = stored.get(table.RECORD_KEY, {}).get("S", "")
-        own_id = stored.get(table.RECORD_ID, {}).get("S")
-        if own_id is None:
+        try:
+            self._key = stored[table.RECORD_KEY]["S"]
+            user_id, own_id = stored[table.USER_ID]["S"], stored[table.RECORD_ID]["S"]
+        except KeyError:
+            self._key = key = stored.get(table.RECORD_KEY, {}).get("S", "")
+            user_id = stored.get(table.USER_ID, {}).get("S")
             parts = split_key(key)
-            own_id = parts[1] if parts else key
-        self.attribute_values = {
-            table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
-            table.RECORD_ID: own_id,
-        }
+            own_id = stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key)
+        self.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: own_id}
+
+
+_DATA_TYPES = UserRecord.data_type
 
 
 class UnknownRecord(UserRecord):
@@ -424,11 +440,12 @@ class UnknownRecord(UserRecord):
 
 def class_of_item(item: Item) -> type[UserRecord]:
     """The class of a stored item: by its `dataType`, else by its key, else UnknownRecord."""
-    data_type = item.get(table.DATA_TYPE, {}).get("S")
-    if data_type is None:
+    try:
+        data_type = item[table.DATA_TYPE]["S"]
+    except KeyError:
         parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
         data_type = parts[0] if parts else None
-    return UserRecord.data_type.class_of(data_type) or UnknownRecord
+    return _DATA_TYPES.class_of(data_type) or UnknownRecord
 
 
 def read_item(item: Item) -> UserRecord:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Final
-
-import attrs
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
@@ -14,7 +11,6 @@ from thrivecalc_models.wire import Item, split_key
 UNREAD: Final = object()
 
 
-@attrs.define(eq=False)
 class State:
     """The memory of one record.
 
@@ -25,34 +21,30 @@ class State:
     `projected` marks a record read in part, which must not be written.
     """
 
-    stored: Item | None = attrs.field(default=None, repr=False)
-    base: Item | None = attrs.field(default=None, repr=False)
-    payload: Any = attrs.field(default=UNREAD, repr=False)
-    as_read: tuple[Any, ...] | None = attrs.field(default=None, repr=False)
-    extra_data: dict[str, Any] | None = attrs.field(default=None, repr=False)
-    extra_attributes: dict[str, Any] | None = attrs.field(default=None, repr=False)
-    origins: Origins = attrs.field(factory=Origins)
-    projected: bool = False
+    # Of thousands of records that are only read, most never get these.
+    as_read: tuple[Any, ...] | None = None
+    extra_data: dict[str, Any] | None = None
+    extra_attributes: dict[str, Any] | None = None
     unfit: Unfit | None = None
-    examined: bool = False
+    examined = False
 
-    @classmethod
-    def of_stored(cls, item: Item, *, projected: bool = False) -> State:
-        return cls(stored=item, base=item, projected=projected)
+    def __init__(
+        self, stored: Item | None = None, *, payload: Any = UNREAD, projected: bool = False
+    ) -> None:
+        self.stored = stored
+        self.base = stored
+        self.payload = payload
+        self.origins = Origins()
+        self.projected = projected
 
     @property
     def touched(self) -> bool:
         """Whether anything under `data` may differ from what was read."""
         if self.extra_data is not None:
             return True
-        return self.payload is not UNREAD and not self._payload_is_as_read()
-
-    def _payload_is_as_read(self) -> bool:
-        then = self.as_read
-        if then is None:
+        if self.payload is UNREAD:
             return False
-        now = codec.simple_values(self.payload)
-        return now is not None and len(now) == len(then) and all(map(operator.is_, now, then))
+        return self.as_read is None or not codec.has_values(self.payload, self.as_read)
 
     def keep(self, item: Item) -> None:
         """Take an item as what the table has, and as the forms to be kept."""
@@ -61,8 +53,9 @@ class State:
 
     def data_map(self) -> Item | None:
         """The stored map under `data`, None where there is none."""
-        form = (self.base or {}).get(table.DATA, {})
-        content: Item | None = form.get("M")
+        if self.base is None or table.DATA not in self.base:
+            return None
+        content: Item | None = self.base[table.DATA].get("M")
         return content
 
 
@@ -77,17 +70,24 @@ def read_payload(state: State, payload_class: type | None) -> None:
     if payload_class is None:
         state.payload = codec.decode_plain({"M": content}, table.DATA)
     else:
-        state.payload = codec.decode_payload(payload_class, content, state.origins)
-        state.as_read = codec.simple_values(state.payload)
+        state.payload, state.as_read = codec.decode_data(payload_class, content, state.origins)
 
 
 def identity_problems(item: Item) -> list[tuple[str, str]]:
     """What is wrong with an item's key attributes, as (path, reason)."""
+    try:
+        key, data_type = item[table.RECORD_KEY]["S"], item[table.DATA_TYPE]["S"]
+        record_id = item[table.RECORD_ID]["S"]
+    except KeyError:
+        pass
+    else:
+        if data_type and record_id and "#" not in data_type and key == f"{data_type}#{record_id}":
+            return []
+    return _identity_problems(item)
+
+
+def _identity_problems(item: Item) -> list[tuple[str, str]]:
     key = item.get(table.RECORD_KEY, {}).get("S")
-    data_type = item.get(table.DATA_TYPE, {}).get("S")
-    record_id = item.get(table.RECORD_ID, {}).get("S")
-    if data_type and record_id and "#" not in data_type and key == f"{data_type}#{record_id}":
-        return []
     parts = split_key(key) if isinstance(key, str) else None
     if parts is None:
         return [(table.RECORD_KEY, "has no # between type and record id")]

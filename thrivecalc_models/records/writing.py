@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import Encoding, encode_plain, keep_form
+from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import (
     Absent,
@@ -56,7 +56,7 @@ class Changes:
 
 
 def key_of(record: UserRecord) -> Key:
-    return Key(record.user_id, record.record_key)
+    return Key(record.attribute_values[table.USER_ID], record._key)
 
 
 def is_stored(record: UserRecord) -> bool:
@@ -83,7 +83,7 @@ def stamp_for(record: UserRecord, now: datetime) -> str:
 @functools.lru_cache(maxsize=1)
 def _first_stamp(now: datetime) -> str:
     """The stamp of new records: one text for all of a commit."""
-    return format_timestamp(next_stamp(now, None))
+    return format_timestamp(now)
 
 
 def may_have_changed(record: UserRecord) -> bool:
@@ -134,20 +134,22 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
 def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
     """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
     record._check_changeable(table.DATA)
+    values, state = record.attribute_values, record._state
     stamp = stamp_for(record, now)
     item: Item = {
-        table.USER_ID: {"S": record.user_id},
-        table.RECORD_KEY: {"S": record.record_key},
-        table.DATA_TYPE: {"S": record.data_type},
-        table.RECORD_ID: {"S": record.record_id},
+        table.USER_ID: {"S": values[table.USER_ID]},
+        table.RECORD_KEY: {"S": record._key},
+        table.DATA_TYPE: {"S": record._data_type()},
+        table.RECORD_ID: {"S": values[table.RECORD_ID]},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
     created = _created_form(record, stamp)
     if created is not None:
         item[table.CREATED_AT] = created
     item[table.UPDATED_AT] = {"S": stamp}
-    item |= _outer_now(record, js_safe=js_safe)
-    if not is_stored(record) and table.TTL not in item and record.keep_for is not None:
+    if state.base is not None or state.extra_attributes or table.TTL in values:
+        item |= _outer_now(record, js_safe=js_safe)
+    if record.keep_for is not None and state.stored is None and table.TTL not in item:
         item[table.TTL] = {"N": format_ttl(now + record.keep_for)}
     check_size(item, describe=lambda: describe(record.record_key))
     return item
@@ -312,7 +314,7 @@ def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
                 given, at, encoding=how, base=form, depth=1
             ),
             value=value,
-            encoding=Encoding(js_safe=js_safe),
+            encoding=encoding_of(js_safe),
         )
     return encoded
 
@@ -356,7 +358,7 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
         return
     edited = _edits_since(record, written)
     keep = record._state
-    record._remember(type(keep).of_stored(item))
+    record._remember(type(keep)(item))
     state = record._state
     if keep.payload is UNREAD or record.malformed:
         fresh = None
@@ -379,7 +381,7 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
 def restore(record: UserRecord, item: Item) -> None:
     """Make `item` the snapshot and every value what it says, in place."""
     keep = record._state
-    record._remember(type(keep).of_stored(item))
+    record._remember(type(keep)(item))
     if record.malformed:
         return
     state = record._state

@@ -76,7 +76,7 @@ class Driver:
         try:
             while True:
                 try:
-                    effect = _resume(protocol, received)
+                    effect = next(protocol) if received is None else protocol.send(received)
                 except StopIteration as end:
                     return cast(R, end.value)
                 if isinstance(effect, Emit):
@@ -114,7 +114,7 @@ class Driver:
         received: Received | None = None
         while wanted():
             try:
-                effect = _resume(protocol, received)
+                effect = next(protocol) if received is None else protocol.send(received)
             except StopIteration:
                 return None
             if isinstance(effect, Emit):
@@ -147,6 +147,8 @@ class Driver:
             raise ConfigurationError("this store is closed; make another one")
 
     def _perform(self, effect: Send | Wait, shield: Shield | None) -> Received:
+        monotonic = self._exchange.monotonic
+        since = monotonic()
         results: tuple[Result, ...] = ()
         if isinstance(effect, Send):
             results = self._send(effect, shield)
@@ -154,9 +156,8 @@ class Driver:
             if effect.operation:
                 self._tell_retry(effect)
             self._wait(effect.seconds, shield)
-        return Received(
-            results, at=self._exchange.monotonic(), interrupt=shield.interrupt if shield else None
-        )
+        interrupt = None if shield is None else shield.interrupt
+        return Received(results, monotonic(), interrupt, since)
 
     def _send(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
         workers = min(len(send.operations), self._max_concurrency)
@@ -240,10 +241,6 @@ class Driver:
 def _is_fatal(result: Result) -> bool:
     """Whether nothing more should be started after this result."""
     return isinstance(result, Failure) and result.kind in FATAL
-
-
-def _resume(protocol: Protocol[Any], received: Received | None) -> Send | Wait | Emit[Any]:
-    return next(protocol) if received is None else protocol.send(received)
 
 
 @attrs.frozen

@@ -39,7 +39,7 @@ from thrivecalc_models.protocol import (
     transact,
 )
 from thrivecalc_models.records import UserRecord, writing
-from thrivecalc_models.records.access import Access, DataTypeLike, Given
+from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.entries import (
@@ -184,7 +184,7 @@ class UnitOfWork:
         return self._get_many([self._access.key(*pair) for pair in keys], batch=True)
 
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
-        unseen = list(dict.fromkeys(key for key in keys if key.record_key not in self._entries))
+        unseen = distinct(key for key in keys if key.record_key not in self._entries)
         if batch:
             items = self._access.fetch_many(unseen, consistent=self._consistent)
         else:
@@ -238,8 +238,8 @@ class UnitOfWork:
 
     def _take(self, item: Item) -> None:
         """Put what was read into the map, unless it is expired."""
-        record = self._access.record(item)
-        if self._include_expired or not self._access.is_expired(record):
+        record = self._access.seen(item, include_expired=self._include_expired)
+        if record is not None:
             self._entries[record.record_key] = Entry(record.record_key, record)
 
     def _visible(self, key: str) -> UserRecord | None:
@@ -270,8 +270,7 @@ class UnitOfWork:
             raise UnitOfWorkStateError(
                 "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction"
             )
-        made: Given = self._access.make(given, data, record_id=record_id, ttl=ttl)
-        record = made.record
+        record = self._access.make(given, data, record_id=record_id, ttl=ttl)
         if writing.is_stored(record):
             raise RecordExistsError(
                 f"{describe(record.record_key)} is stored already; edit it, or use put",
@@ -283,7 +282,9 @@ class UnitOfWork:
                 self._known_existing.append(known.key)
             return known.record
         self._check_free(record)
-        entry = Entry(record.record_key, record, "add", generated=made.generated, exist_ok=exist_ok)
+        entry = Entry(
+            record.record_key, record, "add", generated=record._has_fresh_id, exist_ok=exist_ok
+        )
         self._enter(entry, (Intent.ADD, Intent.ADD_FRESH))
         return record
 
@@ -314,7 +315,7 @@ class UnitOfWork:
     ) -> UserRecord:
         """Queue a record to be created or replaced as a whole, whatever is there. Returns it."""
         self._check_open()
-        record = self._access.make(given, data, record_id=record_id, ttl=ttl).record
+        record = self._access.make(given, data, record_id=record_id, ttl=ttl)
         record._check_changeable(table.DATA)
         if writing.is_stored(record):
             self._check_same_object(record)
@@ -517,8 +518,11 @@ class UnitOfWork:
         if not was_attempt or write.intent is not Intent.UPDATE:
             entry.action = None if entry.action in ("add", "put", "check") else entry.action
         if write.after is not None and entry.record is not None:
-            item = write.after if outcome.item is None else outcome.item
-            self._access.check_item(item, writing.key_of(entry.record))
+            item = outcome.item
+            if item is None:
+                item = write.after
+            else:
+                self._access.check_item(item, writing.key_of(entry.record))
             writing.absorb(entry.record, item, write.after)
             entry.record._binding = self._access.binding
 

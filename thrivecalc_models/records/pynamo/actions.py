@@ -18,7 +18,7 @@ from pynamodb.expressions.update import Action, AddAction, RemoveAction, SetActi
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
-from thrivecalc_models.codec.values import Encoding, decode
+from thrivecalc_models.codec.values import decode, encoding_of
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.wire import AttributeValue, Item, parse_number, parse_ttl, with_text
@@ -52,7 +52,7 @@ def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -
         for operand in _operands(action.values[1:]):
             if isinstance(operand, Value):
                 value = codec.decode_plain(with_text(operand.value), path)
-                codec.encode_plain(value, path, encoding=Encoding(js_safe=js_safe))
+                codec.encode_plain(value, path, encoding=encoding_of(js_safe))
         problem = _misfit(record, action, names) if whole else None
         if problem is not None:
             raise InvalidRecordError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pynamodb.models import Model
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import Encoding
+from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.lookups import whole
 from thrivecalc_models.wire import (
@@ -56,8 +56,7 @@ class PynamoDicts(Model):
 
     def from_simple_dict(self, d: dict[str, Any]) -> None:
         """Become what such a mapping says, as if just read."""
-        exact = Encoding(js_safe=False)
-        item = {name: codec.encode_plain(value, name, encoding=exact) for name, value in d.items()}
+        item = {name: codec.encode_plain(value, name, encoding=EXACT) for name, value in d.items()}
         writing.restore(_of(self), whole(item))
 
 
