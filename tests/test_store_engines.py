@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import json
 from base64 import b64decode
@@ -314,6 +315,18 @@ def test_put(user: Any) -> None:
     stale.data.name = "Third"
     user.put(stale)
     assert user.get(SavingsGoal, "one").data.name == "Third"
+
+
+def test_text_of_an_own_class(store: DataStore) -> None:
+    """User ids, record ids and texts that are members of a string enum are text like any other."""
+
+    class Word(enum.StrEnum):
+        ONE = "one"
+
+    user = store.user(Word.ONE)
+    user.put(BudgetData(name=Word.ONE, period=Word.ONE), record_id=Word.ONE)
+    stored = store.user("one").get(Budget, "one")
+    assert stored.data == BudgetData(name="one", period="one")
 
 
 def test_delete(user: Any) -> None:

@@ -1,5 +1,7 @@
 """Keys: what can be one, what is refused, and what messages show."""
 
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from thrivecalc_models.wire import (
     check_record_id,
     check_user_id,
     describe,
+    fresh_id,
     masked_user,
     record_key,
     split_key,
@@ -103,3 +106,18 @@ def test_described_key_is_one_short_printable_line(key):
     assert shown.encode().decode() == shown
     if len(key) <= 60 and key.isprintable():
         assert shown == key
+
+
+def test_fresh_ids_are_random_uuids():
+    """A new id is a version 4 UUID in its usual form; each free bit takes both values."""
+    ids = [fresh_id() for _ in range(500)]
+    parsed = [uuid.UUID(each) for each in ids]
+    assert [str(each) for each in parsed] == ids
+    assert {(each.version, each.variant) for each in parsed} == {(4, uuid.RFC_4122)}
+    ones, zeros = 0, 0
+    for each in parsed:
+        ones |= each.int
+        zeros |= ~each.int
+    free = 2**128 - 1 - (0xF << 76) - (0b11 << 62)
+    assert ones & free == zeros & free == free
+    assert len(set(ids)) == len(ids)

@@ -1,6 +1,7 @@
 """Sizes: what DynamoDB counts, as measured on DynamoDB Local 3.1.0, and what it refuses."""
 
 import base64
+import enum
 from decimal import Decimal
 
 import pytest
@@ -11,12 +12,14 @@ from thrivecalc_models.errors import InvalidRecordError, ItemTooLargeError
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
     check_item,
+    check_size,
     item_size,
     nesting_depth,
     read_units,
     value_size,
     write_units,
 )
+from thrivecalc_models.wire.sizes import _size_at_most
 
 NUMBERS = st.builds(
     lambda digits, exponent, sign: f"{sign}{digits}E{exponent}",
@@ -173,6 +176,36 @@ def test_largest_item():
     with pytest.raises(ItemTooLargeError, match=r"goal#1 would have 409,601 bytes") as caught:
         check_item(item, describe="goal#1")
     assert caught.value.size == 409_601
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5), VALUES, max_size=8))
+def test_rough_count_is_never_below_the_size(item):
+    """What lets most items pass without an exact count does not let a large one pass."""
+    assert _size_at_most(item) >= item_size(item)
+
+
+@pytest.mark.parametrize("too_much", [0, 1])
+@pytest.mark.parametrize("letter", ["x", "ü", "\N{MONEY BAG}"])
+def test_check_size_is_exact_at_the_border(letter, too_much):
+    """An item that was encoded already may have 409,600 bytes, and not one more."""
+    item = {
+        "text": {"S": letter * ((MAX_ITEM_SIZE - 40) // len(letter.encode()))},
+        "pad": {"S": ""},
+    }
+    item["pad"] = {"S": "x" * (MAX_ITEM_SIZE - item_size(item) + too_much)}
+    if not too_much:
+        check_size(item, describe=lambda: "x")
+        return
+    with pytest.raises(ItemTooLargeError) as caught:
+        check_size(item, describe=lambda: "x")
+    assert caught.value.size == MAX_ITEM_SIZE + 1
+
+
+def test_text_of_an_own_class_has_a_size():
+    """Members of a string enum are text like any other."""
+    item = {"id": {"S": enum.Enum("Colour", {"RED": "red"}, type=str).RED}}
+    check_size(item, describe=lambda: "x")
+    assert _size_at_most(item) >= item_size(item) == 5
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,10 @@ def _size_at_most(item: Item) -> int:
 
     Marshalled without references, each name and value is its UTF-8 and at least five bytes more.
     """
-    return len(marshal.dumps(item, _WITHOUT_REFERENCES))
+    try:
+        return len(marshal.dumps(item, _WITHOUT_REFERENCES))
+    except ValueError:  # text of somebody's own class, such as an enum's
+        return item_size(item)
 
 
 def write_units(size: int) -> int:
