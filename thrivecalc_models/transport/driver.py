@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -78,7 +78,8 @@ class Driver:
                 try:
                     effect = next(protocol) if received is None else protocol.send(received)
                 except StopIteration as end:
-                    return cast(R, end.value)
+                    returned: R = end.value
+                    return returned
                 if isinstance(effect, Emit):
                     raise TypeError("this protocol emits results on its way: use stream()")
                 received = self._perform(effect, shield)
