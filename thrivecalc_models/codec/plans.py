@@ -1,7 +1,7 @@
-"""What reading and writing a payload class takes, worked out once per class.
+"""What reading and writing a field of a payload class takes, worked out once.
 
-Most fields are text, amounts, dates, numbers and bools. Those are read and written here without
-going through the kinds again; everything else goes the plain way of `codec.values`.
+Most fields are text, amounts, dates, numbers and bools. Those are read and written without going
+through the kinds again; everything else goes the plain way of `codec.values`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from thrivecalc_models.codec.values import Encoding
-from thrivecalc_models.payloads import Field, fields_of, has_plain_init, kinds
+from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, number_text, parse_date
 
@@ -24,12 +24,19 @@ Form = Callable[[Any, str, Encoding], AttributeValue]
 class Scalar:
     """How a simple kind is stored: its type tag, and both ways.
 
-    `read` gives None for what does not fit, and the plain way then says why.
+    `read` gives None for what does not fit, and the plain way then says why. `content` is what
+    `form` puts under the tag, as source code of `value`, `path` and `js_safe`.
     """
 
     tag: str
     read: Callable[[Any], Any]
     form: Form
+    content: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is stored is the value itself."""
+        return self.read is _same
 
 
 @attrs.frozen(eq=False)
@@ -44,59 +51,7 @@ class FieldPlan:
     put: Callable[[Any, Any], None]
 
 
-@attrs.frozen(eq=False)
-class ClassPlan:
-    """The fields of a class in order, and whether instances can be made without `__init__`.
-
-    `readers` has what reading a field takes: wire name, type tag and reader of a simple kind (of
-    others a tag that is none), how to set it, and its step. `all_scalar` says that no field is of
-    another than a simple kind; `scalars` then has what writing takes: wire name, path, how to get
-    it, and its form.
-    """
-
-    steps: tuple[FieldPlan, ...]
-    wire_names: frozenset[str]
-    plain_init: bool
-    readers: tuple[Reader, ...]
-    all_scalar: bool
-    scalars: tuple[tuple[str, str, Callable[[Any], Any], Form], ...]
-
-
-Reader = tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], None], FieldPlan]
-
-
-def plan_of(cls: type) -> ClassPlan:
-    plan = _PLANS.get(cls)
-    if plan is None:
-        plan = _PLANS[cls] = _plan(cls)
-    return plan
-
-
-_PLANS: dict[type, ClassPlan] = {}
-
-
-def _plan(cls: type) -> ClassPlan:
-    steps = tuple(_field_plan(cls, field) for field in fields_of(cls))
-    return ClassPlan(
-        steps=steps,
-        wire_names=frozenset(step.wire_name for step in steps),
-        plain_init=has_plain_init(cls),
-        readers=tuple(
-            (step.wire_name, "", _same, step.put, step)
-            if step.scalar is None
-            else (step.wire_name, step.scalar.tag, step.scalar.read, step.put, step)
-            for step in steps
-        ),
-        all_scalar=all(step.scalar is not None for step in steps),
-        scalars=tuple(
-            (step.wire_name, step.path, step.get, step.scalar.form)
-            for step in steps
-            if step.scalar is not None
-        ),
-    )
-
-
-def _field_plan(cls: type, field: Field) -> FieldPlan:
+def field_plan(cls: type, field: Field) -> FieldPlan:
     kind = field.kind.kind if isinstance(field.kind, kinds.Optional) else field.kind
     slot = getattr(cls, field.name)
     return FieldPlan(
@@ -118,14 +73,28 @@ def _whole(text: str) -> int | None:
     return int(number) if number == number.to_integral_value() else None
 
 
+def _text(value: Any, path: str, encoding: Encoding) -> AttributeValue:
+    return {"S": value}
+
+
+def _bool(value: Any, path: str, encoding: Encoding) -> AttributeValue:
+    return {"BOOL": value}
+
+
+def _date(value: Any, path: str, encoding: Encoding) -> AttributeValue:
+    return {"S": value.isoformat()}
+
+
 def _number(value: Any, path: str, encoding: Encoding) -> AttributeValue:
     return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
 
 
+_NUMBER = "number_text(value, path=path, js_safe=js_safe)"
+
 _SCALARS: dict[type, Scalar] = {
-    kinds.Text: Scalar("S", _same, lambda value, path, encoding: {"S": value}),
-    kinds.AmountKind: Scalar("N", Decimal, _number),
-    kinds.Integer: Scalar("N", _whole, _number),
-    kinds.Boolean: Scalar("BOOL", _same, lambda value, path, encoding: {"BOOL": value}),
-    kinds.Date: Scalar("S", parse_date, lambda value, path, encoding: {"S": value.isoformat()}),
+    kinds.Text: Scalar("S", _same, _text, "value"),
+    kinds.AmountKind: Scalar("N", Decimal, _number, _NUMBER),
+    kinds.Integer: Scalar("N", _whole, _number, _NUMBER),
+    kinds.Boolean: Scalar("BOOL", _same, _bool, "value"),
+    kinds.Date: Scalar("S", parse_date, _date, "value.isoformat()"),
 }

@@ -37,7 +37,7 @@ def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool 
     if type(value) is Decimal:
         plain = str(value)
         # Most amounts: so short that every double gives them back, and already in plain notation.
-        if len(plain) <= _ALWAYS_EXACT_DIGITS and _SHORT.fullmatch(plain):
+        if len(plain) <= _ALWAYS_EXACT_DIGITS and (plain.isdigit() or _SHORT.fullmatch(plain)):
             return plain
     number = to_decimal(value, path=path)
     if not number:

@@ -1,0 +1,152 @@
+"""Reading, comparing and writing the payloads of one class, as code made for its fields.
+
+The plain way in `codec.data` asks each field anew what it is. Here that way is written out, for
+what most items and payloads hold. Of `SavingsGoalData` it begins with:
+
+    def read(content, nested, path):
+        get = content.get
+        v0 = content['name']['S']
+        v1 = read1(content['targetAmount']['N'])
+        if v1 is None: raise KeyError
+        form = get('currentAmount')
+        v2 = default2() if form is None else read2(form['N'])
+        if v2 is None and form is not None: raise KeyError
+
+A KeyError says that something else is stored: the plain way then finds out what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.codec.fields import encode_field, read_field
+from thrivecalc_models.codec.plans import FieldPlan, field_plan
+from thrivecalc_models.codec.values import Encoding, NestedCodec
+from thrivecalc_models.payloads import fields_of, has_plain_init
+from thrivecalc_models.table import DATA
+from thrivecalc_models.wire import Item, number_text
+
+Values = tuple[Any, ...]
+
+
+@attrs.frozen(eq=False)
+class ClassPlan:
+    """The fields of a class in order, and what is made for them.
+
+    `plain_init` says that instances can be made without `__init__`. `read(content, nested, path)`
+    gives a payload and its values, or None for values that can change in place; it raises KeyError
+    for what it leaves to the plain way. `same(payload, values)` says whether the fields have these
+    values, the very objects. `write(payload, nested, encoding)` gives the map of a new payload.
+    """
+
+    steps: tuple[FieldPlan, ...]
+    wire_names: frozenset[str]
+    plain_init: bool
+    read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
+    same: Callable[[Any, Values], bool]
+    write: Callable[[Any, NestedCodec, Encoding], Item]
+
+
+def plan_of(cls: type) -> ClassPlan:
+    plan = _PLANS.get(cls)
+    if plan is None:
+        plan = _PLANS[cls] = _plan(cls)
+    return plan
+
+
+_PLANS: dict[type, ClassPlan] = {}
+
+
+def _plan(cls: type) -> ClassPlan:
+    steps = tuple(field_plan(cls, field) for field in fields_of(cls))
+    plain_init = has_plain_init(cls)
+    source = "\n".join(
+        [*(_reading(steps) if plain_init else _NO_READING), *_comparing(steps), *_writing(steps)]
+    )
+    names: dict[str, Any] = {
+        "cls": cls,
+        "encode_field": encode_field,
+        "new": object.__new__,
+        "number_text": number_text,
+        "read_field": read_field,
+    }
+    for n, step in enumerate(steps):
+        names |= {
+            f"default{n}": step.field.default,
+            f"put{n}": step.put,
+            f"read{n}": step.scalar and step.scalar.read,
+            f"step{n}": step,
+        }
+    exec(compile(source, f"<codec of {cls.__name__}>", "exec"), names)
+    return ClassPlan(
+        steps=steps,
+        wire_names=frozenset(step.wire_name for step in steps),
+        plain_init=plain_init,
+        read=names["read"],
+        same=names["same"],
+        write=names["write"],
+    )
+
+
+_NO_READING = ["def read(content, nested, path):", " raise KeyError"]
+
+
+def _reading(steps: Sequence[FieldPlan]) -> list[str]:
+    lines = ["def read(content, nested, path):", " get = content.get"]
+    for n, step in enumerate(steps):
+        lines += [f" {line}" for line in _reading_of(n, step)]
+    values = "(" + "".join(f"v{n}, " for n in range(len(steps))) + ")"
+    mutable = [f"v{n} is None" for n, step in enumerate(steps) if step.scalar is None]
+    if mutable:
+        values += f" if {' and '.join(mutable)} else None"
+    return [
+        *lines,
+        " payload = new(cls)",
+        *(f" put{n}(payload, v{n})" for n in range(len(steps))),
+        f" return payload, {values}",
+    ]
+
+
+def _reading_of(n: int, step: FieldPlan) -> list[str]:
+    name, scalar = step.wire_name, step.scalar
+    if scalar is None:
+        return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
+    if step.field.required:
+        form, lines, unfit = f"content[{name!r}]", [], f"v{n} is None"
+        default = ""
+    else:
+        form, lines, unfit = "form", [f"form = get({name!r})"], f"v{n} is None and form is not None"
+        default = f"default{n}() if form is None else "
+    content = f"{form}[{scalar.tag!r}]"
+    if scalar.is_plain:
+        return [*lines, f"v{n} = {default}{content}"]
+    return [*lines, f"v{n} = {default}read{n}({content})", f"if {unfit}: raise KeyError"]
+
+
+def _comparing(steps: Sequence[FieldPlan]) -> list[str]:
+    fields = [f"payload.{step.field.name} is values[{n}]" for n, step in enumerate(steps)]
+    return ["def same(payload, values):", f" return {' and '.join(fields) or True}"]
+
+
+def _writing(steps: Sequence[FieldPlan]) -> list[str]:
+    lines = [
+        "def write(payload, nested, encoding):",
+        " js_safe = encoding.js_safe",
+        " content = {}",
+    ]
+    for n, step in enumerate(steps):
+        value = f"payload.{step.field.name}"
+        if step.scalar is None:
+            value = f"encode_field(step{n}, {value}, None, nested, encoding, {DATA!r}, 1)"
+            form = "value"
+        else:
+            content = step.scalar.content.replace("path=path", f"path={step.path!r}")
+            form = f"{{{step.scalar.tag!r}: {content}}}"
+        lines += [
+            f" value = {value}",
+            f" if value is not None: content[{step.wire_name!r}] = {form}",
+        ]
+    return [*lines, " return content"]
