@@ -33,8 +33,10 @@ class Origins(NestedCodec):
     neighbour, so they are found by the object and not by its place.
     """
 
-    # Most records have no nested payloads: they share one empty dict, which nobody writes to.
-    _stored: dict[int, tuple[Any, Item]] = {}  # noqa: RUF012
+    __slots__ = ("_stored",)
+
+    def __init__(self) -> None:
+        self._stored: dict[int, tuple[Any, Item]] | None = None  # most records have none
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
@@ -106,12 +108,12 @@ class Origins(NestedCodec):
                 self._learn_value(inner, form["M"].get(name))
 
     def _note(self, payload: Any, content: Item) -> None:
-        if not self._stored:
+        if self._stored is None:
             self._stored = {}
         self._stored[id(payload)] = (payload, content)
 
     def _origin(self, value: Any) -> Item | None:
-        known = self._stored.get(id(value))
+        known = None if self._stored is None else self._stored.get(id(value))
         return known[1] if known is not None and known[0] is value else None
 
 

@@ -14,12 +14,13 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.value import value
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@attrs.frozen
+@value
 class Send:
     """Send these at the same time; resumed with `Received` once all have ended.
 
@@ -31,7 +32,7 @@ class Send:
     attempt: int = 1
 
 
-@attrs.frozen
+@value
 class Wait:
     """Do nothing for so many seconds; resumed with `Received` without results.
 
@@ -44,7 +45,7 @@ class Wait:
     code: str = ""
 
 
-@attrs.frozen
+@value
 class Emit(Generic[T]):
     """A result on the way; resumed with None when the next one is wanted.
 
@@ -55,7 +56,7 @@ class Emit(Generic[T]):
     ahead: bool = False
 
 
-@attrs.frozen
+@value
 class Received:
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from thrivecalc_models.value import value
 from thrivecalc_models.wire import Item
 
 
@@ -32,7 +33,7 @@ FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
 """After one of these nothing more is started: every further request would meet the same."""
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class Reply:
     """A successful answer: DynamoDB's JSON, with binary values as base64 text."""
 

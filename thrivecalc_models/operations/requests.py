@@ -11,6 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
+from thrivecalc_models.value import value
 from thrivecalc_models.wire import AttributeValue, Item
 
 MAX_EXPRESSION_BYTES = 4096
@@ -28,7 +29,7 @@ class Operation(Protocol):
     def request(self, table_name: str) -> Json: ...
 
 
-@attrs.frozen
+@value
 class Key:
     """The primary key of an item."""
 
@@ -44,7 +45,7 @@ class Key:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class GetItem:
     name: ClassVar[str] = "GetItem"
     key: Key
@@ -59,7 +60,7 @@ class GetItem:
         }
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class BatchGet:
     """Up to 100 distinct keys of one table."""
 
@@ -79,7 +80,7 @@ class BatchGet:
         }
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class Query:
     """One page of a user's items: all of them, or of one type, from the table or the index.
 
@@ -165,7 +166,7 @@ class Scan:
         return request
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class PutItem:
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
@@ -185,7 +186,7 @@ class PutItem:
         return {"PutRequest": {"Item": self.item}}
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class UpdateItem:
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
@@ -220,7 +221,7 @@ class UpdateItem:
         )
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class DeleteItem:
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
@@ -253,7 +254,7 @@ class ConditionCheck:
 Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class BatchWrite:
     """Up to 25 unconditional puts and deletes of distinct keys."""
 

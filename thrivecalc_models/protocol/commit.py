@@ -33,6 +33,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.plan import Group, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
+from thrivecalc_models.value import value
 from thrivecalc_models.wire import Item, same_item, same_value
 
 TOKEN_SECONDS = 590.0
@@ -49,7 +50,7 @@ class State(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class Outcome:
     """What became of one write.
 

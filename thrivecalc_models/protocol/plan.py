@@ -16,6 +16,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Write,
 )
+from thrivecalc_models.value import value
 from thrivecalc_models.wire import describe
 
 BATCH_WRITES = 25
@@ -37,7 +38,7 @@ class Intent(enum.Enum):
     CHECK = "check"
 
 
-@attrs.frozen(kw_only=True)
+@value(kw_only=True)
 class PendingWrite:
     """One pending write of one key.
 
@@ -64,7 +65,7 @@ class PendingWrite:
         return self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
 
-@attrs.frozen
+@value
 class Group:
     """The writes that travel in one request."""
 

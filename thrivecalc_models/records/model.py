@@ -29,6 +29,8 @@ from thrivecalc_models.records.state import (
     UNREAD,
     State,
     identity_problems,
+    is_sound,
+    key_values,
     read_payload,
     stamp_problems,
 )
@@ -115,8 +117,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         _user_instantiated: bool = True,
         **attributes: Any,
     ) -> None:
-        self.attribute_values = {}
         self._state = State()
+        self._state.values = {}
         if not _user_instantiated:
             return
         known = self.get_attributes()
@@ -182,10 +184,22 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return cls(user_id, record_id=record_id, data=payload)
         data_type = cls._own_data_type or ""
         record = cls.__new__(cls)
-        record._key = record_key(data_type, check_record_id(record_id, data_type))
-        record.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
-        record._state = State(payload=payload)
+        record._key = f"{data_type}#{check_record_id(record_id, data_type)}"
+        record._state = state = State(None, payload)
+        state.values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
         return record
+
+    @property
+    def attribute_values(self) -> dict[str, Any]:
+        """PynamoDB's dict of the values that were set or read so far, by the table's names."""
+        state = self._state
+        if state.values is None:
+            state.values = key_values(state.stored or {})
+        return state.values
+
+    @attribute_values.setter
+    def attribute_values(self, values: dict[str, Any]) -> None:
+        self._state.values = values
 
     # --- identity ---------------------------------------------------------------------------------
 
@@ -213,14 +227,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _payload(self) -> Any:
         state = self._state
-        if state.payload is not UNREAD:
-            return state.payload
-        if self._examine() is not None:  # which reads the payload of a whole stored item
-            self._refuse_malformed("read")
         if state.payload is UNREAD:
-            if state.base is None or table.DATA not in state.base:
-                return None
-            self._read_payload()
+            if self._examine() is not None:  # which reads the payload of a whole stored item
+                self._refuse_malformed("read")
+            if state.payload is UNREAD:
+                if state.base is None or table.DATA not in state.base:
+                    return None
+                self._read_payload()
         return state.payload
 
     def _read_payload(self) -> None:
@@ -317,13 +330,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if state.stored is None or state.examined or state.projected:
             return state.unfit
         state.examined = True
-        identity = identity_problems(state.stored)
-        if identity:
-            state.unfit = Unfit(*identity[0])
+        if not is_sound(state.stored):
+            state.unfit = Unfit(*identity_problems(state.stored)[0])
             return state.unfit
         try:
             if state.payload is UNREAD:
-                read_payload(state, type(self).payload_class())
+                read_payload(state, type(self)._payload_class)
         except Unfit as unfit:
             state.unfit = unfit.with_traceback(None)
         return state.unfit
@@ -381,7 +393,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         else:
             record = record_class(_user_instantiated=False)
         record._binding = binding
-        record._remember(State(item, projected=projected))
+        record._remember(State(item, UNREAD, projected))
         return record
 
     def _keep_as_stored(self, item: Item) -> None:
@@ -399,16 +411,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def _remember(self, state: State) -> None:
         """Start over from a state, as if just read."""
         self._state = state
-        stored = state.stored or {}
         try:
-            self._key = stored[table.RECORD_KEY]["S"]
-            user_id, own_id = stored[table.USER_ID]["S"], stored[table.RECORD_ID]["S"]
-        except KeyError:
-            self._key = key = stored.get(table.RECORD_KEY, {}).get("S", "")
-            user_id = stored.get(table.USER_ID, {}).get("S")
-            parts = split_key(key)
-            own_id = stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key)
-        self.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: own_id}
+            self._key = state.stored[table.RECORD_KEY]["S"]  # type: ignore[index]  # see below
+        except (KeyError, TypeError):
+            self._key = ""
 
 
 _DATA_TYPES = UserRecord.data_type

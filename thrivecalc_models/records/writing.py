@@ -89,6 +89,8 @@ def _first_stamp(now: datetime) -> str:
 def may_have_changed(record: UserRecord) -> bool:
     """Whether anything was touched; if not, there is nothing to compare."""
     state = record._state
+    if state.payload is UNREAD and state.extra_data is None and state.values is None:
+        return state.extra_attributes is not None
     return state.touched or state.extra_attributes is not None or _ttl_differs(record)
 
 
@@ -328,9 +330,10 @@ def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeVal
 
 def _ttl_differs(record: UserRecord) -> bool:
     """Whether `ttl` was given another value than the one that its stored form reads as."""
-    if table.TTL not in record.attribute_values:
+    values = record._state.values
+    if values is None or table.TTL not in values:
         return False
-    value = record.attribute_values[table.TTL]
+    value = values[table.TTL]
     stored = (record._state.base or {}).get(table.TTL)
     if stored is None:
         return value is not None
