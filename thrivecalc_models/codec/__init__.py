@@ -10,6 +10,7 @@ from thrivecalc_models.codec.data import (
     encode_data,
     encode_plain_map,
     has_values,
+    size_at_most,
     undeclared,
     undeclared_names,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "encode_plain_map",
     "has_values",
     "kind_name",
+    "size_at_most",
     "undeclared",
     "undeclared_names",
 ]

@@ -40,6 +40,8 @@ class ClassPlan:
     gives a payload and its values, or None for values that can change in place; it raises KeyError
     for what it leaves to the plain way. `same(payload, values)` says whether the fields have these
     values, the very objects. `write(payload, nested, encoding)` gives the map of a new payload.
+    `bound(payload)` is a number of bytes that this map surely does not exceed, None where one that
+    is quickly found would not do.
     """
 
     steps: tuple[FieldPlan, ...]
@@ -48,6 +50,7 @@ class ClassPlan:
     read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
     same: Callable[[Any, Values], bool]
     write: Callable[[Any, NestedCodec, Encoding], Item]
+    bound: Callable[[Any], int | None]
 
 
 def plan_of(cls: type) -> ClassPlan:
@@ -63,9 +66,8 @@ _PLANS: dict[type, ClassPlan] = {}
 def _plan(cls: type) -> ClassPlan:
     steps = tuple(field_plan(cls, field) for field in fields_of(cls))
     plain_init = has_plain_init(cls)
-    source = "\n".join(
-        [*(_reading(steps) if plain_init else _NO_READING), *_comparing(steps), *_writing(steps)]
-    )
+    reading = _reading(steps) if plain_init else _NO_READING
+    source = "\n".join([*reading, *_comparing(steps), *_writing(steps), *_bounding(steps)])
     names: dict[str, Any] = {
         "cls": cls,
         "encode_field": encode_field,
@@ -88,6 +90,7 @@ def _plan(cls: type) -> ClassPlan:
         read=names["read"],
         same=names["same"],
         write=names["write"],
+        bound=names["bound"],
     )
 
 
@@ -150,3 +153,20 @@ def _writing(steps: Sequence[FieldPlan]) -> list[str]:
             f" if value is not None: content[{step.wire_name!r}] = {form}",
         ]
     return [*lines, " return content"]
+
+
+_WIDEST_CHARACTER = 4  # bytes in UTF-8
+_WIDEST_VALUE = 64  # bytes of a number, a date or a bool, and what a map counts for a member
+
+
+def _bounding(steps: Sequence[FieldPlan]) -> list[str]:
+    texts = ["0"]
+    lines = ["def bound(payload):"]
+    for step in steps:
+        field = f"payload.{step.field.name}"
+        if step.scalar is None:
+            lines.append(f" if {field} is not None: return None")
+        elif step.scalar.is_plain and step.scalar.tag == "S":
+            texts.append(f"len({field} or '')")
+    names = sum(_WIDEST_CHARACTER * len(step.wire_name) + _WIDEST_VALUE for step in steps)
+    return [*lines, f" return {_WIDEST_CHARACTER} * ({' + '.join(texts)}) + {names}"]

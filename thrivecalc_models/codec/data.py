@@ -170,6 +170,11 @@ def has_values(payload: Any, values: Values) -> bool:
     return plan_of(type(payload)).same(payload, values)
 
 
+def size_at_most(payload: Any) -> int | None:
+    """Bytes that the map of a new payload does not exceed, where they are quickly found."""
+    return plan_of(type(payload)).bound(payload)
+
+
 def undeclared_names(cls: type, content: Item) -> list[str]:
     declared = plan_of(cls).wire_names
     return [name for name in content if name not in declared]

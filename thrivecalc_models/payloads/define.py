@@ -53,7 +53,7 @@ def payload(cls: type[T]) -> type[T]:
 
 def is_payload_class(candidate: Any) -> bool:
     """Whether `@payload` made this class."""
-    return isinstance(candidate, type) and getattr(candidate, "__repr__", None) is _repr
+    return getattr(candidate, "__repr__", None) is _repr
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:

@@ -27,7 +27,7 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records.binding import Binding
-from thrivecalc_models.records.model import UnknownRecord, UserRecord
+from thrivecalc_models.records.model import RecordMeta, UnknownRecord, UserRecord
 from thrivecalc_models.signals import LOGGER
 from thrivecalc_models.wire import (
     Item,
@@ -36,7 +36,6 @@ from thrivecalc_models.wire import (
     check_user_id,
     describe,
     masked_user,
-    record_key,
 )
 
 T = TypeVar("T")
@@ -55,8 +54,8 @@ class Access:
 
     def data_type(self, data_type: DataTypeLike) -> str:
         """The text of a type given as text or as a record class. Raises InvalidKeyError."""
-        if isinstance(data_type, type) and issubclass(data_type, UserRecord):
-            own = data_type.own_data_type()
+        if isinstance(data_type, RecordMeta):
+            own = data_type._own_data_type
             if own is None:
                 raise InvalidKeyError(
                     f"{data_type.__name__} has no data type of its own; name one",
@@ -75,7 +74,7 @@ class Access:
     def key(self, data_type: DataTypeLike, record_id: str) -> Key:
         """The key of a record of this user. Raises InvalidKeyError."""
         text = self.data_type(data_type)
-        return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
+        return Key(self.user_id, f"{text}#{check_record_id(record_id, text)}")
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
@@ -192,8 +191,6 @@ class Access:
 
         Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
         """
-        if isinstance(given, tuple) and data is None and len(given) == 2:
-            given, data = given
         if isinstance(given, UserRecord):
             if data is not None or record_id is not None:
                 raise TypeError("a record has its own data and record id; give no others")
@@ -210,8 +207,11 @@ class Access:
         return record
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
-        if data is None and is_payload_class(type(given)):
-            return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
+        if data is None:
+            if is_payload_class(type(given)):
+                return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
+            if isinstance(given, tuple) and len(given) == 2:
+                given, data = given
         if data is None:
             raise InvalidRecordError(
                 "give a payload, a record, or a type and a mapping in the table's spelling, not"
