@@ -5,29 +5,37 @@ what most items and payloads hold. Of `SavingsGoalData` it begins with:
 
     def read(content, nested, path):
         get = content.get
-        v0 = content['name']['S']
-        v1 = read1(content['targetAmount']['N'])
+        stored = content['name']['S']
+        v0 = stored
+        stored = content['targetAmount']['N']
+        v1 = Decimal(stored)
         if v1 is None: raise KeyError
         form = get('currentAmount')
-        v2 = default2() if form is None else read2(form['N'])
-        if v2 is None and form is not None: raise KeyError
+        if form is None: v2 = default2()
+        else:
+            stored = form['N']
+            v2 = Decimal(stored)
+            if v2 is None: raise KeyError
 
-A KeyError says that something else is stored: the plain way then finds out what.
+A KeyError or ValueError says that something else is stored: the plain way finds out what.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import attrs
 
 from thrivecalc_models.codec.fields import encode_field, read_field
-from thrivecalc_models.codec.plans import FieldPlan, field_plan
+from thrivecalc_models.codec.plans import FieldPlan, field_plan, whole
 from thrivecalc_models.codec.values import Encoding, NestedCodec
 from thrivecalc_models.payloads import fields_of, has_plain_init
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import Item, number_text
+from thrivecalc_models.wire import Item, number_text, parse_date
+from thrivecalc_models.wire.numbers import is_canonical
 
 Values = tuple[Any, ...]
 
@@ -38,10 +46,10 @@ class ClassPlan:
 
     `plain_init` says that instances can be made without `__init__`. `read(content, nested, path)`
     gives a payload and its values, or None for values that can change in place; it raises KeyError
-    for what it leaves to the plain way. `same(payload, values)` says whether the fields have these
-    values, the very objects. `write(payload, nested, encoding)` gives the map of a new payload.
-    `bound(payload)` is a number of bytes that this map surely does not exceed, None where one that
-    is quickly found would not do.
+    or ValueError for what it leaves to the plain way. `same(payload, values)` says whether the
+    fields have these values, the very objects. `write(payload, nested, encoding)` gives the map of
+    a new payload. `bound(payload)` is a number of bytes that this map surely does not exceed, None
+    where one that is quickly found would not do.
     """
 
     steps: tuple[FieldPlan, ...]
@@ -69,17 +77,21 @@ def _plan(cls: type) -> ClassPlan:
     reading = _reading(steps) if plain_init else _NO_READING
     source = "\n".join([*reading, *_comparing(steps), *_writing(steps), *_bounding(steps)])
     names: dict[str, Any] = {
+        "Decimal": Decimal,
         "cls": cls,
+        "date_of": date.fromisoformat,
         "encode_field": encode_field,
+        "is_canonical": is_canonical,
         "new": object.__new__,
         "number_text": number_text,
+        "parse_date": parse_date,
         "read_field": read_field,
+        "whole": whole,
     }
     for n, step in enumerate(steps):
         names |= {
             f"default{n}": step.field.default,
             f"put{n}": step.put,
-            f"read{n}": step.scalar and step.scalar.read,
             f"step{n}": step,
         }
     exec(compile(source, f"<codec of {cls.__name__}>", "exec"), names)
@@ -117,16 +129,18 @@ def _reading_of(n: int, step: FieldPlan) -> list[str]:
     name, scalar = step.wire_name, step.scalar
     if scalar is None:
         return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
+    reading = [f"v{n} = {scalar.reading}"]
+    if "(" in scalar.reading:
+        reading.append(f"if v{n} is None: raise KeyError")
     if step.field.required:
-        form, lines, unfit = f"content[{name!r}]", [], f"v{n} is None"
-        default = ""
-    else:
-        form, lines, unfit = "form", [f"form = get({name!r})"], f"v{n} is None and form is not None"
-        default = f"default{n}() if form is None else "
-    content = f"{form}[{scalar.tag!r}]"
-    if scalar.is_plain:
-        return [*lines, f"v{n} = {default}{content}"]
-    return [*lines, f"v{n} = {default}read{n}({content})", f"if {unfit}: raise KeyError"]
+        return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
+    return [
+        f"form = get({name!r})",
+        f"if form is None: v{n} = default{n}()",
+        "else:",
+        f" stored = form[{scalar.tag!r}]",
+        *(f" {line}" for line in reading),
+    ]
 
 
 def _comparing(steps: Sequence[FieldPlan]) -> list[str]:
@@ -146,7 +160,7 @@ def _writing(steps: Sequence[FieldPlan]) -> list[str]:
             value = f"encode_field(step{n}, {value}, None, nested, encoding, {DATA!r}, 1)"
             form = "value"
         else:
-            content = step.scalar.content.replace("path=path", f"path={step.path!r}")
+            content = step.scalar.writing.replace("path=path", f"path={step.path!r}")
             form = f"{{{step.scalar.tag!r}: {content}}}"
         lines += [
             f" value = {value}",
@@ -166,7 +180,7 @@ def _bounding(steps: Sequence[FieldPlan]) -> list[str]:
         field = f"payload.{step.field.name}"
         if step.scalar is None:
             lines.append(f" if {field} is not None: return None")
-        elif step.scalar.is_plain and step.scalar.tag == "S":
+        elif step.scalar.reading == "stored" and step.scalar.tag == "S":
             texts.append(f"len({field} or '')")
     names = sum(_WIDEST_CHARACTER * len(step.wire_name) + _WIDEST_VALUE for step in steps)
     return [*lines, f" return {_WIDEST_CHARACTER} * ({' + '.join(texts)}) + {names}"]

@@ -33,10 +33,7 @@ class Origins(NestedCodec):
     neighbour, so they are found by the object and not by its place.
     """
 
-    __slots__ = ("_stored",)
-
-    def __init__(self) -> None:
-        self._stored: dict[int, tuple[Any, Item]] | None = None  # most records have none
+    _stored: dict[int, tuple[Any, Item]] | None = None  # most records have no nested payloads
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
@@ -131,7 +128,7 @@ def decode_data(
     """
     try:
         return plan_of(cls).read(content, nested, path)
-    except KeyError:  # something is missing, NULL, or of another type
+    except (KeyError, ValueError):  # something is missing, NULL, or of another type
         pass
     return decode_plainly(cls, content, nested, path)
 

@@ -16,6 +16,7 @@ from thrivecalc_models.codec.values import Encoding
 from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, number_text, parse_date
+from thrivecalc_models.wire.numbers import ALWAYS_EXACT_DIGITS
 
 Form = Callable[[Any, str, Encoding], AttributeValue]
 
@@ -24,19 +25,16 @@ Form = Callable[[Any, str, Encoding], AttributeValue]
 class Scalar:
     """How a simple kind is stored: its type tag, and both ways.
 
-    `read` gives None for what does not fit, and the plain way then says why. `content` is what
-    `form` puts under the tag, as source code of `value`, `path` and `js_safe`.
+    `read` gives None for what does not fit, and the plain way then says why. Both ways stand here
+    as source code, too: `reading` is what `read` makes of `stored`, or raises ValueError; `writing`
+    is what `form` puts under the tag for `value`, `path` and `js_safe`.
     """
 
     tag: str
     read: Callable[[Any], Any]
     form: Form
-    content: str
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether what is stored is the value itself."""
-        return self.read is _same
+    reading: str
+    writing: str
 
 
 @attrs.frozen(eq=False)
@@ -68,7 +66,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() else None
 
@@ -89,12 +87,22 @@ def _number(value: Any, path: str, encoding: Encoding) -> AttributeValue:
     return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
 
 
-_NUMBER = "number_text(value, path=path, js_safe=js_safe)"
+# As `number_text`, without calling it for the most common numbers.
+_NUMBER = (
+    f"text if len(text := str(value)) <= {ALWAYS_EXACT_DIGITS}"
+    " and (text.isdigit() or is_canonical(text))"
+    " else number_text(value, path=path, js_safe=js_safe)"
+)
+
+# As `parse_date`, without calling it for the form that all of ours have.
+_DAY = (
+    "date_of(stored) if len(stored) == 10 and stored[4] == stored[7] == '-' else parse_date(stored)"
+)
 
 _SCALARS: dict[type, Scalar] = {
-    kinds.Text: Scalar("S", _same, _text, "value"),
-    kinds.AmountKind: Scalar("N", Decimal, _number, _NUMBER),
-    kinds.Integer: Scalar("N", _whole, _number, _NUMBER),
-    kinds.Boolean: Scalar("BOOL", _same, _bool, "value"),
-    kinds.Date: Scalar("S", parse_date, _date, "value.isoformat()"),
+    kinds.Text: Scalar("S", _same, _text, "stored", "value"),
+    kinds.AmountKind: Scalar("N", Decimal, _number, "Decimal(stored)", _NUMBER),
+    kinds.Integer: Scalar("N", whole, _number, "whole(stored)", _NUMBER),
+    kinds.Boolean: Scalar("BOOL", _same, _bool, "stored", "value"),
+    kinds.Date: Scalar("S", parse_date, _date, _DAY, "value.isoformat()"),
 }

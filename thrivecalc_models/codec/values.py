@@ -319,8 +319,6 @@ def encode(
 class NestedCodec:
     """What the codec of single values needs of the codec of payloads; `data.Origins` is one."""
 
-    __slots__ = ()
-
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         raise NotImplementedError
 

@@ -170,9 +170,12 @@ class Scan:
 class PutItem:
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
-    key: Key
     item: Item = attrs.field(repr=False)
     condition: Condition | None = None
+
+    @property
+    def key(self) -> Key:
+        return Key.of(self.item)
 
     def request(self, table_name: str) -> Json:
         return _single(self.entry(table_name))

@@ -27,7 +27,7 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records.binding import Binding
-from thrivecalc_models.records.model import RecordMeta, UnknownRecord, UserRecord
+from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
 from thrivecalc_models.signals import LOGGER
 from thrivecalc_models.wire import (
     Item,
@@ -246,7 +246,7 @@ def _check_user(value: Any) -> None:
 
 
 def _class_of_payload(payload_class: type) -> type[UserRecord]:
-    classes = UserRecord.data_type.classes_of_payload(payload_class)
+    classes = DATA_TYPES.classes_of_payload(payload_class)
     if len(classes) != 1:
         found = "no record class has" if not classes else "several record classes have"
         raise InvalidRecordError(

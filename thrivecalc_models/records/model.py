@@ -332,12 +332,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         state.examined = True
         if not is_sound(state.stored):
             state.unfit = Unfit(*identity_problems(state.stored)[0])
-            return state.unfit
-        try:
-            if state.payload is UNREAD:
+        elif state.payload is UNREAD:
+            try:
                 read_payload(state, type(self)._payload_class)
-        except Unfit as unfit:
-            state.unfit = unfit.with_traceback(None)
+            except Unfit as unfit:
+                state.unfit = unfit.with_traceback(None)
         return state.unfit
 
     def _refuse_malformed(self, verb: str) -> None:
@@ -417,7 +416,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             self._key = ""
 
 
-_DATA_TYPES = UserRecord.data_type
+DATA_TYPES = UserRecord.data_type
 
 
 class UnknownRecord(UserRecord):
@@ -451,7 +450,7 @@ def class_of_item(item: Item) -> type[UserRecord]:
     except KeyError:
         parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
         data_type = parts[0] if parts else None
-    return _DATA_TYPES.class_of(data_type) or UnknownRecord
+    return DATA_TYPES.class_of(data_type) or UnknownRecord
 
 
 def read_item(item: Item) -> UserRecord:

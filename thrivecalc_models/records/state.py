@@ -87,12 +87,15 @@ class State:
 
 def read_payload(state: State, payload_class: type | None) -> None:
     """Read the payload from the base. Raises Unfit where it does not fit its class."""
-    content = state.data_map()
-    if content is None:
+    try:
+        content = state.base[table.DATA]["M"]  # type: ignore[index]  # see below
+    except (KeyError, TypeError):
         form = (state.base or {}).get(table.DATA)
-        raise Unfit(
-            table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
-        )
+        reason = "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
+    else:
+        reason = ""
+    if reason:
+        raise Unfit(table.DATA, reason)
     if payload_class is not None:
         state.payload, state.as_read = codec.decode_data(payload_class, content, state.origins)
     else:

@@ -57,7 +57,7 @@ class Changes:
 
 
 def key_of(record: UserRecord) -> Key:
-    return Key(record.attribute_values[table.USER_ID], record._key)
+    return Key(record.user_id, record._key)
 
 
 def is_stored(record: UserRecord) -> bool:
@@ -244,7 +244,6 @@ def put_of(
     record: UserRecord, *, now: datetime, js_safe: bool, condition: Condition | None = None
 ) -> PutItem:
     return PutItem(
-        key=key_of(record),
         item=whole_item(record, now=now, js_safe=js_safe),
         condition=condition,
     )

@@ -70,7 +70,7 @@ def _exclusive(method: M) -> M:
 
     @functools.wraps(method)
     def call(self: UnitOfWork, *args: Any, **kwargs: Any) -> Any:
-        if not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(False):
             raise UnitOfWorkStateError(
                 "this unit of work is in use by another thread; give each thread its own"
             )
@@ -271,31 +271,29 @@ class UnitOfWork:
                 "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction"
             )
         record = self._access.make(given, data, record_id=record_id, ttl=ttl)
+        key = record._key
         if writing.is_stored(record):
             raise RecordExistsError(
-                f"{describe(record.record_key)} is stored already; edit it, or use put",
-                record_key=record.record_key,
+                f"{describe(key)} is stored already; edit it, or use put", record_key=key
             )
-        known = self._entries.get(record.record_key)
-        if exist_ok and known is not None and known.record is not None and not known.deleted:
-            if known.action is None and known.key not in self._known_existing:
-                self._known_existing.append(known.key)
-            return known.record
-        self._check_free(record)
-        entry = Entry(
-            record.record_key, record, "add", generated=record._has_fresh_id, exist_ok=exist_ok
-        )
+        known = self._entries.get(key)
+        if known is not None:
+            if exist_ok and known.record is not None and not known.deleted:
+                if known.action is None and key not in self._known_existing:
+                    self._known_existing.append(key)
+                return known.record
+            self._check_free(known, record)
+        entry = Entry(key, record, "add", record._has_fresh_id, exist_ok)
         self._enter(entry, (Intent.ADD, Intent.ADD_FRESH))
         return record
 
-    def _check_free(self, record: UserRecord) -> None:
-        known = self._entries.get(record.record_key)
-        if known is not None and known.deleted:
+    def _check_free(self, known: Entry, record: UserRecord) -> None:
+        if known.deleted:
             raise UnitOfWorkStateError(
                 f"{describe(record.record_key)} is being deleted in this unit; use put, which"
                 " replaces it"
             )
-        if known is None or known.record is record:
+        if known.record is record:
             return
         raise RecordExistsError(
             f"{describe(record.record_key)} is in this unit already; edit it, or use put",
@@ -390,14 +388,14 @@ class UnitOfWork:
 
     def _enter(self, entry: Entry, same: tuple[Intent, ...]) -> None:
         """Queue an entry in the place of its key; an unknown attempt of the same is that write."""
-        known = self._entries.get(entry.key)
+        entries, key = self._entries, entry.key
         if entry.record is not None and entry.record._attempt is not None:
             entry.attempt = entry.record._attempt
             if entry.attempt.intent in same:
                 entry.action = None
-        if known is not None and known.action is None and entry.action is not None:
-            del self._entries[entry.key]  # it is first queued now
-        self._entries[entry.key] = entry
+        if entry.action is not None and key in entries and entries[key].action is None:
+            del entries[key]  # it is first queued now
+        entries[key] = entry
 
     # --- the plan ---------------------------------------------------------------------------------
 
