@@ -47,6 +47,8 @@ def check_user_id(value: object) -> str:
     Raises InvalidKeyError, whose message never shows the user id. Source: "Constraints in Amazon
     DynamoDB", Amazon DynamoDB Developer Guide.
     """
+    if type(value) is str and 0 < len(value) <= MAX_PARTITION_KEY and value.isascii():
+        return value
     text, size = _text_and_size(value, "the user id", path=USER_ID)
     if size > MAX_PARTITION_KEY:
         raise InvalidKeyError(
