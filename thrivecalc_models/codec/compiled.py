@@ -44,6 +44,7 @@ Values = tuple[Any, ...]
 class ClassPlan:
     """The fields of a class in order, and what is made for them.
 
+    `others` are those that hold more than a simple value.
     `plain_init` says that instances can be made without `__init__`. `read(content, nested, path)`
     gives a payload and its values, or None for values that can change in place; it raises KeyError
     or ValueError for what it leaves to the plain way. `same(payload, values)` says whether the
@@ -53,6 +54,7 @@ class ClassPlan:
     """
 
     steps: tuple[FieldPlan, ...]
+    others: tuple[FieldPlan, ...]
     wire_names: frozenset[str]
     plain_init: bool
     read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
@@ -97,6 +99,7 @@ def _plan(cls: type) -> ClassPlan:
     exec(compile(source, f"<codec of {cls.__name__}>", "exec"), names)
     return ClassPlan(
         steps=steps,
+        others=tuple(step for step in steps if step.scalar is None),
         wire_names=frozenset(step.wire_name for step in steps),
         plain_init=plain_init,
         read=names["read"],

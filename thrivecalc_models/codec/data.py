@@ -83,12 +83,9 @@ class Origins(NestedCodec):
         In the `edited` fields, by wire name, places may have changed: there objects keep the
         origins they have.
         """
-        plan = plan_of(type(payload))
-        if all(step.scalar is not None for step in plan.steps):
-            return
-        for field in (step.field for step in plan.steps):
-            if field.wire_name not in edited:
-                self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
+        for step in plan_of(type(payload)).others:
+            if step.wire_name not in edited:
+                self._learn_value(step.get(payload), content.get(step.wire_name))
 
     def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
         if form is None:

@@ -399,12 +399,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """Take an item as the snapshot of what the record says already."""
         state = self._state
         state.keep(item)
-        self.attribute_values.pop(table.CREATED_AT, None)
-        self.attribute_values.pop(table.UPDATED_AT, None)
-        if self.attribute_values.get(table.TTL, UNREAD) is None:
-            del self.attribute_values[table.TTL]  # the type's keep_for may have given one
-        payload_class = type(self).payload_class()
-        if payload_class is not None and state.payload is not UNREAD:
+        values = state.values
+        if values is not None:
+            values.pop(table.CREATED_AT, None)
+            values.pop(table.UPDATED_AT, None)
+            if table.TTL in values and values[table.TTL] is None:
+                del values[table.TTL]  # the type's keep_for may have given one
+        if type(self)._payload_class is not None and state.payload is not UNREAD:
             state.origins.learn(state.payload, item[table.DATA]["M"])
 
     def _remember(self, state: State) -> None:

@@ -526,7 +526,7 @@ class UnitOfWork:
 
     def _conclude(self, account: Account, interrupt: BaseException | None) -> CommitResult:
         error = self._commit_error(account)
-        self._has_applied = self._has_applied or bool(account.keys(State.APPLIED))
+        self._has_applied = self._has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
         if interrupt is not None:
             raise interrupt from error
