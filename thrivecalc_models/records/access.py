@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -94,7 +94,7 @@ class Access:
     def seen(self, item: Item, *, include_expired: bool) -> UserRecord | None:
         """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
         record = UserRecord.from_item(item, binding=self.binding)
-        if include_expired or table.TTL not in item:
+        if table.TTL not in item or include_expired:
             return record
         ttl = record.ttl
         return None if ttl is not None and ttl < self.binding.clock() else record
@@ -123,19 +123,40 @@ class Access:
         item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
         return None if item is None else self.check_item(item, key)
 
-    def fetch_many(self, keys: Sequence[Key], *, consistent: bool) -> list[Item]:
-        """The items of distinct keys, in no order."""
-        wanted = {key.record_key: key for key in keys}
+    def fetch_many(self, keys: Mapping[str, Key], *, consistent: bool) -> dict[str, Item]:
+        """The items that are there of some keys, both by record key."""
+        wanted = keys.values()
         items = self.run(
-            get_many(keys, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
+            get_many(wanted, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
         )
+        found = {}
         for item in items:
             self.check_item(item)
-            if item[table.RECORD_KEY]["S"] not in wanted:
-                self.check_item(item, keys[0])
-        return items
+            record_key = item[table.RECORD_KEY]["S"]
+            if record_key not in keys:
+                self.check_item(item, next(iter(wanted)))
+            found[record_key] = item
+        return found
 
     def pages(self, query: Query) -> Iterator[ItemPage]:
+        """Page after page, once all of its items were checked."""
+        for page in self._pages(query):
+            for item in page.items:
+                self.check_item(item)
+            yield page
+
+    def records(self, query: Query, *, include_expired: bool) -> list[UserRecord]:
+        """The records of all pages, but those whose ttl has passed."""
+        records = []
+        for page in self._pages(query):
+            for item in page.items:
+                self.check_item(item)
+                record = self.seen(item, include_expired=include_expired)
+                if record is not None:
+                    records.append(record)
+        return records
+
+    def _pages(self, query: Query) -> Iterator[ItemPage]:
         pages = self.binding.driver.stream(read_pages(query, self.binding.retry, self.binding.rng))
         while True:
             try:
@@ -145,8 +166,6 @@ class Access:
             except ServiceFailure as failure:
                 error = self._public(failure)
             else:
-                for item in page.items:
-                    self.check_item(item)
                 yield page
                 continue
             raise error
@@ -236,9 +255,9 @@ class Access:
         return record
 
 
-def distinct(keys: Iterable[Key]) -> list[Key]:
-    """The keys of one user, each once."""
-    return list({key.record_key: key for key in keys}.values())
+def distinct(keys: Iterable[Key]) -> dict[str, Key]:
+    """The keys of one user, each once, by record key."""
+    return {key.record_key: key for key in keys}
 
 
 def _check_user(value: Any) -> None:

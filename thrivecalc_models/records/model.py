@@ -29,7 +29,6 @@ from thrivecalc_models.records.state import (
     UNREAD,
     State,
     identity_problems,
-    is_sound,
     key_values,
     read_payload,
     stamp_problems,
@@ -330,8 +329,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if state.stored is None or state.examined or state.projected:
             return state.unfit
         state.examined = True
-        if not is_sound(state.stored):
-            state.unfit = Unfit(*identity_problems(state.stored)[0])
+        identity = None if state.sound else identity_problems(state.stored)
+        if identity:
+            state.unfit = Unfit(*identity[0])
         elif state.payload is UNREAD:
             try:
                 read_payload(state, type(self)._payload_class)
@@ -386,13 +386,23 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         cls, item: Item, *, binding: Binding | None = None, projected: bool = False
     ) -> UserRecord:
         """The record of a stored item, in the class that its type says."""
-        record_class = class_of_item(item)
+        try:
+            data_type, record_id = item[table.DATA_TYPE]["S"], item[table.RECORD_ID]["S"]
+            key = item[table.RECORD_KEY]["S"]
+        except KeyError:
+            record_class, key = class_of_item(item), item.get(table.RECORD_KEY, {}).get("S", "")
+            sound = False
+        else:
+            record_class = _CLASSES.get(data_type, UnknownRecord)
+            sound = key == f"{data_type}#{record_id}" and "#" not in data_type
+            sound = sound and data_type != "" and record_id != ""
         if record_class.__init__ is UserRecord.__init__:
-            record = record_class.__new__(record_class)  # what that would set is set below
+            record = object.__new__(record_class)  # what that would set is set below
         else:
             record = record_class(_user_instantiated=False)
         record._binding = binding
-        record._remember(State(item, UNREAD, projected))
+        record._state = State(item, UNREAD, projected, sound)
+        record._key = key
         return record
 
     def _keep_as_stored(self, item: Item) -> None:
@@ -411,13 +421,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def _remember(self, state: State) -> None:
         """Start over from a state, as if just read."""
         self._state = state
-        try:
-            self._key = state.stored[table.RECORD_KEY]["S"]  # type: ignore[index]  # see below
-        except (KeyError, TypeError):
-            self._key = ""
+        self._key = (state.stored or {}).get(table.RECORD_KEY, {}).get("S", "")
 
 
 DATA_TYPES = UserRecord.data_type
+_CLASSES = DATA_TYPES.classes
 
 
 class UnknownRecord(UserRecord):
@@ -450,8 +458,8 @@ def class_of_item(item: Item) -> type[UserRecord]:
         data_type = item[table.DATA_TYPE]["S"]
     except KeyError:
         parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
-        data_type = parts[0] if parts else None
-    return DATA_TYPES.class_of(data_type) or UnknownRecord
+        data_type = parts[0] if parts else ""
+    return _CLASSES.get(data_type, UnknownRecord)
 
 
 def read_item(item: Item) -> UserRecord:

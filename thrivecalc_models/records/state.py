@@ -18,7 +18,8 @@ class State:
     `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
     `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
     `as_read` are the simple values that `base` gave the payload, if all of them are simple.
-    `projected` marks a record read in part, which must not be written. `values` is PynamoDB's dict
+    `projected` marks a record read in part, which must not be written. `sound` says that the key
+    attributes of `stored` are known to agree. `values` is PynamoDB's dict
     of attribute values, made when it is first wanted.
     """
 
@@ -31,18 +32,24 @@ class State:
         "extra_data",
         "payload",
         "projected",
+        "sound",
         "stored",
         "unfit",
         "values",
     )
 
     def __init__(
-        self, stored: Item | None = None, payload: Any = UNREAD, projected: bool = False
+        self,
+        stored: Item | None = None,
+        payload: Any = UNREAD,
+        projected: bool = False,
+        sound: bool = False,
     ) -> None:
         self.stored = stored
         self.base = stored
         self.payload = payload
         self.projected = projected
+        self.sound = sound
         self.examined = False
         self.unfit: Unfit | None = None
         self.as_read: tuple[Any, ...] | None = None
@@ -112,22 +119,8 @@ def key_values(stored: Item) -> dict[str, Any]:
     }
 
 
-def is_sound(item: Item) -> bool:
-    """Whether an item's key attributes agree."""
-    try:
-        key, data_type = item[table.RECORD_KEY]["S"], item[table.DATA_TYPE]["S"]
-        record_id = item[table.RECORD_ID]["S"]
-    except KeyError:
-        return False
-    return bool(
-        key == f"{data_type}#{record_id}" and data_type and record_id and "#" not in data_type
-    )
-
-
 def identity_problems(item: Item) -> list[tuple[str, str]]:
     """What is wrong with an item's key attributes, as (path, reason)."""
-    if is_sound(item):
-        return []
     key = item.get(table.RECORD_KEY, {}).get("S")
     parts = split_key(key) if isinstance(key, str) else None
     if parts is None:

@@ -87,12 +87,17 @@ def _first_stamp(now: datetime) -> str:
     return format_timestamp(now)
 
 
+def is_unchanged(record: UserRecord) -> bool:
+    """Whether a record is stored as it is: told without comparing more than simple values."""
+    return record._state.stored is not None and not may_have_changed(record)
+
+
 def may_have_changed(record: UserRecord) -> bool:
     """Whether anything was touched; if not, there is nothing to compare."""
     state = record._state
-    if state.payload is UNREAD and state.extra_data is None and state.values is None:
-        return state.extra_attributes is not None
-    return state.touched or state.extra_attributes is not None or _ttl_differs(record)
+    if state.touched or state.extra_attributes is not None:
+        return True
+    return state.values is not None and _ttl_differs(record)
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:

@@ -78,12 +78,7 @@ def pending_writes(
 def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> PendingWrite | None:
     """The write that an entry is waiting for; None where nothing changed."""
     record = entry.record
-    if (
-        entry.action is None
-        and record is not None
-        and writing.is_stored(record)
-        and not writing.may_have_changed(record)
-    ):
+    if entry.action is None and record is not None and writing.is_unchanged(record):
         return None  # as most of what was only read
     if entry.action == "delete any":
         delete = DeleteItem(key=Key(access.user_id, entry.key))

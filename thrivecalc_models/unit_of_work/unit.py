@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
@@ -184,16 +184,20 @@ class UnitOfWork:
         return self._get_many([self._access.key(*pair) for pair in keys], batch=True)
 
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
-        unseen = distinct(key for key in keys if key.record_key not in self._entries)
+        entries = self._entries
+        unseen = distinct([key for key in keys if key.record_key not in entries])
+        found: Mapping[str, Item | None]
         if batch:
-            items = self._access.fetch_many(unseen, consistent=self._consistent)
+            found = self._access.fetch_many(unseen, consistent=self._consistent)
         else:
-            fetched = [self._access.fetch(key, consistent=self._consistent) for key in unseen]
-            items = [item for item in fetched if item is not None]
-        found = {item[table.RECORD_KEY]["S"]: item for item in items}
-        for key in unseen:
-            if key.record_key in found:
-                self._take(found[key.record_key])
+            found = {
+                record_key: self._access.fetch(key, consistent=self._consistent)
+                for record_key, key in unseen.items()
+            }
+        for record_key in unseen:
+            item = found.get(record_key)
+            if item is not None:
+                self._take(item)
         return [self._visible(key.record_key) for key in keys]
 
     @overload
@@ -240,11 +244,15 @@ class UnitOfWork:
         """Put what was read into the map, unless it is expired."""
         record = self._access.seen(item, include_expired=self._include_expired)
         if record is not None:
-            self._entries[record.record_key] = Entry(record.record_key, record)
+            self._entries[record._key] = Entry(record._key, record)
 
     def _visible(self, key: str) -> UserRecord | None:
         entry = self._entries.get(key)
-        return None if entry is None or entry.deleted else entry.record
+        if entry is None:
+            return None
+        if entry.action is None and entry.attempt is None:  # as most of them are
+            return entry.record
+        return None if entry.deleted else entry.record
 
     # --- queueing ---------------------------------------------------------------------------------
 
