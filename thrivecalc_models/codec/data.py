@@ -164,6 +164,11 @@ def has_values(payload: Any, values: Values) -> bool:
     return plan_of(type(payload)).same(payload, values)
 
 
+def nests(cls: type) -> bool:
+    """Whether a field of the class can hold more than a simple value."""
+    return bool(plan_of(cls).others)
+
+
 def size_at_most(payload: Any) -> int | None:
     """Bytes that the map of a new payload does not exceed, where they are quickly found."""
     return plan_of(type(payload)).bound(payload)

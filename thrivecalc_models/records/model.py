@@ -355,8 +355,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         )
 
     def _check_changeable(self, name: str) -> None:
-        self._refuse_malformed("changed")
-        self._refuse_projected()
+        if self._state.stored is not None:
+            self._refuse_malformed("changed")
+            self._refuse_projected()
 
     def _refuse_projected(self) -> None:
         if self._state.projected:
@@ -415,7 +416,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             values.pop(table.UPDATED_AT, None)
             if table.TTL in values and values[table.TTL] is None:
                 del values[table.TTL]  # the type's keep_for may have given one
-        if type(self)._payload_class is not None and state.payload is not UNREAD:
+        payload_class = type(self)._payload_class
+        if payload_class is not None and state.payload is not UNREAD and codec.nests(payload_class):
             state.origins.learn(state.payload, item[table.DATA]["M"])
 
     def _remember(self, state: State) -> None:

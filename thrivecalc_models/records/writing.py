@@ -151,9 +151,11 @@ def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
         table.RECORD_ID: {"S": values[table.RECORD_ID]},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
-    created = _created_form(record, stamp)
-    if created is not None:
-        item[table.CREATED_AT] = created
+    if state.stored is None:
+        given = values.get(table.CREATED_AT)
+        item[table.CREATED_AT] = {"S": stamp if given is None else format_timestamp(given)}
+    elif table.CREATED_AT in state.stored:
+        item[table.CREATED_AT] = state.stored[table.CREATED_AT]
     item[table.UPDATED_AT] = {"S": stamp}
     if state.base is not None or state.extra_attributes or table.TTL in values:
         item |= _outer_now(record, js_safe=js_safe)
@@ -358,14 +360,6 @@ def _ttl_differs(record: UserRecord) -> bool:
     if stored is None:
         return value is not None
     return bool(value != type(record).ttl._read(stored))
-
-
-def _created_form(record: UserRecord, stamp: str) -> AttributeValue | None:
-    stored = record._state.stored
-    if stored is not None:
-        return stored.get(table.CREATED_AT)
-    given = record.attribute_values.get(table.CREATED_AT)
-    return {"S": stamp if given is None else format_timestamp(given)}
 
 
 # --- after a write --------------------------------------------------------------------------------

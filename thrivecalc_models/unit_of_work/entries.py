@@ -46,7 +46,7 @@ class Entry:
     def remember(self, attempt: PendingWrite | None) -> None:
         """Keep an attempt, on the record too: another unit may be the one to repeat it."""
         self.attempt = attempt
-        if self.record is not None:
+        if self.record is not None and self.record._attempt is not attempt:
             self.record._attempt = attempt
 
 
