@@ -45,7 +45,7 @@ class Origins(NestedCodec):
     ) -> Item:
         origin = self._origin(value)
         base = stored if origin is None else origin
-        encoded = _encode_fields(value, base, self, encoding, path, depth)
+        encoded = encode_fields(value, base, self, encoding, path, depth)
         if base is None:
             return encoded
         return encoded | {name: base[name] for name in undeclared_names(type(value), base)}
@@ -205,7 +205,7 @@ def encode_data(
     if base is None:
         encoded = plan_of(type(payload)).write(payload, nested, encoding)
     else:
-        encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
+        encoded = encode_fields(payload, base, nested, encoding, DATA, 1)
     if not extras:
         return encoded
     declared = plan_of(type(payload)).wire_names
@@ -258,7 +258,7 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
     return frozenset(edited)
 
 
-def _encode_fields(
+def encode_fields(
     payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
 ) -> Item:
     encoded: Item = {}
