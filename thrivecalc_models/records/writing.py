@@ -89,15 +89,14 @@ def _first_stamp(now: datetime) -> str:
 
 def is_unchanged(record: UserRecord) -> bool:
     """Whether a record is stored as it is: told without comparing more than simple values."""
-    return record._state.stored is not None and not may_have_changed(record)
-
-
-def may_have_changed(record: UserRecord) -> bool:
-    """Whether anything was touched; if not, there is nothing to compare."""
     state = record._state
-    if state.touched or state.extra_attributes is not None:
-        return True
-    return state.values is not None and _ttl_differs(record)
+    if state.stored is None or state.extra_data is not None or state.extra_attributes is not None:
+        return False
+    if state.payload is not UNREAD and (
+        state.as_read is None or not codec.has_values(state.payload, state.as_read)
+    ):
+        return False
+    return state.values is None or not _ttl_differs(record)
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
