@@ -29,6 +29,7 @@ from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, explain, make_transport
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
+from thrivecalc_models.wire import check_user_id
 
 R = TypeVar("R", bound=UserRecord)
 T = TypeVar("T")
@@ -155,7 +156,7 @@ class DataStore:
 
     def user(self, user_id: str) -> UserData:
         """The data of one user. Raises InvalidKeyError for an id that no user can have."""
-        return UserData(Access(self._binding, user_id))
+        return UserData(Access(self._binding, check_user_id(user_id)))
 
     def create_table(self) -> None:
         """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.

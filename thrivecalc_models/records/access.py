@@ -29,11 +29,11 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
 from thrivecalc_models.signals import LOGGER
+from thrivecalc_models.value import value
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
     check_record_id,
-    check_user_id,
     describe,
     masked_user,
 )
@@ -43,12 +43,15 @@ T = TypeVar("T")
 DataTypeLike = str | type[UserRecord]
 
 
-@attrs.frozen(eq=False)
+@value
 class Access:
-    """Reads for one user, and the checks of everything that is to be written for them."""
+    """Reads for one user, and the checks of everything that is to be written for them.
+
+    Its user id is a valid one.
+    """
 
     binding: Binding
-    user_id: str = attrs.field(repr=False, validator=lambda _, __, value: _check_user(value))
+    user_id: str = attrs.field(repr=False)
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -259,10 +262,6 @@ class Access:
 def distinct(keys: Iterable[Key]) -> dict[str, Key]:
     """The keys of one user, each once, by record key."""
     return {key.record_key: key for key in keys}
-
-
-def _check_user(value: Any) -> None:
-    check_user_id(value)
 
 
 def _class_of_payload(payload_class: type) -> type[UserRecord]:

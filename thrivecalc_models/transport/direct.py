@@ -170,11 +170,12 @@ class _Lanes:
             lane.put_back(handle)
             return failure
         head = head_of(handle.lines)
-        result = result_of(handle.operation, handle.request, handle.status, head, handle.body())
-        if isinstance(result, Failure) and result.code == GarbledReplyError.__name__:
-            lane.distrust()
-        if self._clock_was_wrong(handle, server_time(result, head)):
-            return self.start(lane, handle)
+        result = result_of(handle.operation, handle.request, head, handle.body())
+        if isinstance(result, Failure):
+            if result.code == GarbledReplyError.__name__:
+                lane.distrust()
+            if self._clock_was_wrong(handle, server_time(result, head)):
+                return self.start(lane, handle)
         lane.put_back(handle)
         return result
 

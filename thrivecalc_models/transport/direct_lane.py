@@ -62,10 +62,6 @@ class Handle:
         curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
 
-    @property
-    def status(self) -> int:
-        return int(self.curl.getinfo(pycurl.RESPONSE_CODE))
-
     def body(self) -> bytes:
         """What came back, for once: a spare handle holds no reply."""
         whole = b"".join(self.parts)

@@ -68,11 +68,10 @@ def field_of(head: bytes, name: bytes, usual: bytes | None = None) -> str | None
     return head[start + len(name) : head.find(b"\r", start + 1)].strip().decode("latin-1")
 
 
-def result_of(
-    operation: str, request: dict[str, Any], status: int, head: bytes, body: bytes
-) -> Result:
+def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes) -> Result:
     """What a whole HTTP response means."""
     try:
+        status = int(head[9:12])  # behind "HTTP/1.1 "
         expected = field_of(head, b"\nx-amz-crc32:")
         if expected is not None and expected != str(crc32(body)):
             check_sum(expected, field_of(head, b"\ncontent-encoding:"), body)

@@ -62,6 +62,17 @@ class _Day:
     token_headers: tuple[str, ...]
 
 
+@attrs.frozen(repr=False)
+class _Moment:
+    """What all signatures of a second have in common, for each operation."""
+
+    second: int
+    day: _Day
+    stamp: str
+    before_digest: str
+    parts: dict[str, tuple[str, list[str]]] = attrs.field(factory=dict)
+
+
 class Signer:
     """Signs requests to one URL; safe to share between threads."""
 
@@ -72,37 +83,41 @@ class Signer:
         self._before_date = (
             f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self.host}\nx-amz-date:"
         )
-        self._second = (-1, "")
-        self._day: _Day | None = None
+        self._moment: _Moment | None = None
 
     def headers(
         self, operation: str, body: bytes, credentials: Credentials, now: float
     ) -> list[str]:
         """The headers of a request at a time in Unix seconds, the signature among them."""
-        stamp = self._stamp(int(now))
-        day = self._day
-        if day is None or day.credentials != credentials or not stamp.startswith(day.date):
-            day = self._day = self._new_day(credentials, stamp[:8])
-        target = TARGET + operation
-        canonical = (
-            f"{self._before_date}{stamp}\n{day.token_line}x-amz-target:{target}\n\n"
-            f"{_names(day.token_line)}\n{sha256(body).hexdigest()}"
-        )
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{day.scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = day.keyed.sign(text.encode())
-        return [
-            f"X-Amz-Date: {stamp}",
-            f"X-Amz-Target: {target}",
-            f"{day.authorization}{signature}",
-            *day.token_headers,
-        ]
+        second = int(now)
+        moment = self._moment
+        if moment is None or moment.second != second or moment.day.credentials != credentials:
+            moment = self._moment = self._new_moment(second, credentials)
+        parts = moment.parts.get(operation)
+        if parts is None:
+            parts = moment.parts[operation] = self._parts(moment, operation)
+        before_body, headers = parts
+        canonical = before_body + sha256(body).hexdigest()
+        text = moment.before_digest + sha256(canonical.encode()).hexdigest()
+        day = moment.day
+        return [*headers, day.authorization + day.keyed.sign(text.encode())]
 
-    def _stamp(self, second: int) -> str:
-        seen = self._second
-        if seen[0] != second:
-            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-            seen = self._second = (second, stamp)
-        return seen[1]
+    def _new_moment(self, second: int, credentials: Credentials) -> _Moment:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        day = None if self._moment is None else self._moment.day
+        if day is None or day.credentials != credentials or not stamp.startswith(day.date):
+            day = self._new_day(credentials, stamp[:8])
+        return _Moment(second, day, stamp, f"AWS4-HMAC-SHA256\n{stamp}\n{day.scope}\n")
+
+    def _parts(self, moment: _Moment, operation: str) -> tuple[str, list[str]]:
+        """The canonical request up to the digest of its body, and the headers but the signature."""
+        day, stamp, target = moment.day, moment.stamp, TARGET + operation
+        before_body = (
+            f"{self._before_date}{stamp}\n{day.token_line}x-amz-target:{target}\n\n"
+            f"{_names(day.token_line)}\n"
+        )
+        headers = [f"X-Amz-Date: {stamp}", f"X-Amz-Target: {target}", *day.token_headers]
+        return before_body, headers
 
     def _new_day(self, credentials: Credentials, date: str) -> _Day:
         key = f"AWS4{credentials.secret_key}".encode()
