@@ -14,13 +14,14 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.value import Value
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@attrs.frozen
-class Send:
+@attrs.frozen(eq=False, repr=False)
+class Send(Value):
     """Send these at the same time; resumed with `Received` once all have ended.
 
     After a failure of a kind in `FATAL`, or an interrupt, the driver starts no more of them; those
@@ -31,8 +32,8 @@ class Send:
     attempt: int = 1
 
 
-@attrs.frozen
-class Wait:
+@attrs.frozen(eq=False, repr=False)
+class Wait(Value):
     """Do nothing for so many seconds; resumed with `Received` without results.
 
     Before a retry, `operation`, `attempt` (which failed, from 1) and `code` say what and why.
@@ -44,8 +45,8 @@ class Wait:
     code: str = ""
 
 
-@attrs.frozen
-class Emit(Generic[T]):
+@attrs.frozen(eq=False, repr=False)
+class Emit(Value, Generic[T]):
     """A result on the way; resumed with None when the next one is wanted.
 
     With `ahead` it may be resumed before that, to have the next one ready.
@@ -55,8 +56,8 @@ class Emit(Generic[T]):
     ahead: bool = False
 
 
-@attrs.frozen
-class Received:
+@attrs.frozen(eq=False, repr=False)
+class Received(Value):
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 
     `since` is the clock before them. `interrupt` is the exception (KeyboardInterrupt, SystemExit,

@@ -11,6 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import AttributeValue, Item
 
 MAX_EXPRESSION_BYTES = 4096
@@ -44,8 +45,8 @@ class Key:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
-@attrs.frozen(kw_only=True)
-class GetItem:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class GetItem(Value):
     name: ClassVar[str] = "GetItem"
     key: Key
     consistent: bool = False
@@ -59,8 +60,8 @@ class GetItem:
         }
 
 
-@attrs.frozen(kw_only=True)
-class BatchGet:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BatchGet(Value):
     """Up to 100 distinct keys of one table."""
 
     name: ClassVar[str] = "BatchGetItem"
@@ -79,8 +80,8 @@ class BatchGet:
         }
 
 
-@attrs.frozen(kw_only=True)
-class Query:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Query(Value):
     """One page of a user's items: all of them, or of one type, from the table or the index.
 
     `after` is the record key that the page starts behind, `keys_only` leaves out all but the keys.
@@ -136,8 +137,8 @@ class Query:
         return key
 
 
-@attrs.frozen(kw_only=True)
-class Scan:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Scan(Value):
     """One page of one segment of the table, every user's items: segment numbers begin at 0.
 
     `after` is the key that the page starts behind, as the page before named it.
@@ -165,8 +166,8 @@ class Scan:
         return request
 
 
-@attrs.frozen(kw_only=True)
-class PutItem:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PutItem(Value):
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     key: Key
@@ -185,8 +186,8 @@ class PutItem:
         return {"PutRequest": {"Item": self.item}}
 
 
-@attrs.frozen(kw_only=True)
-class UpdateItem:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpdateItem(Value):
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
     name: ClassVar[str] = "UpdateItem"
@@ -220,8 +221,8 @@ class UpdateItem:
         )
 
 
-@attrs.frozen(kw_only=True)
-class DeleteItem:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DeleteItem(Value):
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
     key: Key
@@ -237,8 +238,8 @@ class DeleteItem:
         return {"DeleteRequest": {"Key": self.key.item()}}
 
 
-@attrs.frozen(kw_only=True)
-class ConditionCheck:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ConditionCheck(Value):
     """An entry of a transaction that changes nothing but must hold."""
 
     name: ClassVar[str] = "ConditionCheck"
@@ -253,8 +254,8 @@ class ConditionCheck:
 Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
-@attrs.frozen(kw_only=True)
-class BatchWrite:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BatchWrite(Value):
     """Up to 25 unconditional puts and deletes of distinct keys."""
 
     name: ClassVar[str] = "BatchWriteItem"
@@ -277,8 +278,8 @@ def unprocessed_writes(body: Json) -> set[Key]:
     }
 
 
-@attrs.frozen(kw_only=True)
-class TransactWrite:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TransactWrite(Value):
     """All or nothing of up to 100 writes; applied once per token within ten minutes."""
 
     name: ClassVar[str] = "TransactWriteItems"
@@ -299,8 +300,8 @@ class TransactWrite:
         }
 
 
-@attrs.frozen
-class Call:
+@attrs.frozen(eq=False, repr=False)
+class Call(Value):
     """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
 
     name: str
