@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NewType
 import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import floor_ms, parse_date, to_decimal
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ else:
     OptionalAmount = Amount | None
 
 
-@attrs.frozen
-class Text:
+@attrs.frozen(eq=False, repr=False)
+class Text(Value):
     def convert(self, value: Any, path: str) -> str:
         if not isinstance(value, str):
             raise wrong_type(path, "text", value)
@@ -53,30 +54,30 @@ class Text:
         return value
 
 
-@attrs.frozen
-class Integer:
+@attrs.frozen(eq=False, repr=False)
+class Integer(Value):
     def convert(self, value: Any, path: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise wrong_type(path, "an int", value)
         return value
 
 
-@attrs.frozen
-class Boolean:
+@attrs.frozen(eq=False, repr=False)
+class Boolean(Value):
     def convert(self, value: Any, path: str) -> bool:
         if not isinstance(value, bool):
             raise wrong_type(path, "a bool", value)
         return value
 
 
-@attrs.frozen
-class AmountKind:
+@attrs.frozen(eq=False, repr=False)
+class AmountKind(Value):
     def convert(self, value: Any, path: str) -> Decimal:
         return to_decimal(value, path=path)
 
 
-@attrs.frozen
-class Date:
+@attrs.frozen(eq=False, repr=False)
+class Date(Value):
     def convert(self, value: Any, path: str) -> date:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
@@ -86,8 +87,8 @@ class Date:
         return read
 
 
-@attrs.frozen
-class DateTime:
+@attrs.frozen(eq=False, repr=False)
+class DateTime(Value):
     def convert(self, value: Any, path: str) -> datetime:
         """The instant in UTC, down to the millisecond, which is all that the table keeps."""
         if not isinstance(value, datetime) or value.tzinfo is None:
@@ -95,16 +96,16 @@ class DateTime:
         return floor_ms(value)
 
 
-@attrs.frozen
-class Binary:
+@attrs.frozen(eq=False, repr=False)
+class Binary(Value):
     def convert(self, value: Any, path: str) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise wrong_type(path, "bytes", value)
         return bytes(value)
 
 
-@attrs.frozen
-class ListOf:
+@attrs.frozen(eq=False, repr=False)
+class ListOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> list[Any]:
@@ -113,16 +114,16 @@ class ListOf:
         return value if isinstance(value, list) else list(value)
 
 
-@attrs.frozen
-class SetOfText:
+@attrs.frozen(eq=False, repr=False)
+class SetOfText(Value):
     def convert(self, value: Any, path: str) -> set[str]:
         if not isinstance(value, set | frozenset):
             raise wrong_type(path, "a set of text", value)
         return value if isinstance(value, set) else set(value)
 
 
-@attrs.frozen
-class DictOf:
+@attrs.frozen(eq=False, repr=False)
+class DictOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
@@ -131,8 +132,8 @@ class DictOf:
         return value
 
 
-@attrs.frozen
-class Nested:
+@attrs.frozen(eq=False, repr=False)
+class Nested(Value):
     payload_class: type
 
     def convert(self, value: Any, path: str) -> Any:
@@ -141,16 +142,16 @@ class Nested:
         return value
 
 
-@attrs.frozen
-class Optional:
+@attrs.frozen(eq=False, repr=False)
+class Optional(Value):
     kind: Kind
 
     def convert(self, value: Any, path: str) -> Any:
         return None if value is None else self.kind.convert(value, path)
 
 
-@attrs.frozen
-class Anything:
+@attrs.frozen(eq=False, repr=False)
+class Anything(Value):
     def convert(self, value: Any, path: str) -> Any:
         return value
 
