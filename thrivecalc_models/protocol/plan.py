@@ -16,6 +16,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Write,
 )
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe
 
 BATCH_WRITES = 25
@@ -37,8 +38,8 @@ class Intent(enum.Enum):
     CHECK = "check"
 
 
-@attrs.frozen(kw_only=True)
-class PendingWrite:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PendingWrite(Value):
     """One pending write of one key.
 
     `maybe` says that an earlier try may have been applied. `after` is the item as the write means
@@ -64,8 +65,8 @@ class PendingWrite:
         return self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
 
-@attrs.frozen
-class Group:
+@attrs.frozen(eq=False, repr=False)
+class Group(Value):
     """The writes that travel in one request."""
 
     writes: tuple[PendingWrite, ...]
@@ -100,16 +101,16 @@ def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
     return groups
 
 
-@attrs.frozen
-class PlannedRequest:
+@attrs.frozen(eq=False, repr=False)
+class PlannedRequest(Value):
     """One request of a plan: DynamoDB's name for it, and the record keys it is about."""
 
     operation: str
     keys: tuple[str, ...]
 
 
-@attrs.frozen
-class Plan:
+@attrs.frozen(eq=False, repr=False)
+class Plan(Value):
     """What a commit would send, in order. Printing it shows a table."""
 
     requests: tuple[PlannedRequest, ...]
