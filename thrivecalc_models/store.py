@@ -30,6 +30,7 @@ from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, explain, make_transport
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
+from thrivecalc_models.value import Value
 
 R = TypeVar("R", bound=UserRecord)
 T = TypeVar("T")
@@ -41,8 +42,8 @@ Records = list[UserRecord]
 _ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
 
 
-@attrs.frozen
-class Page:
+@attrs.frozen(eq=False, repr=False)
+class Page(Value):
     """Some records, and the cursor of the next page: None at the end.
 
     A page may be empty while a cursor remains.
