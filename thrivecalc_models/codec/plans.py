@@ -20,7 +20,7 @@ from thrivecalc_models.wire import AttributeValue, number_text, parse_date
 Form = Callable[[Any, str, Encoding], AttributeValue]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Scalar:
     """How a simple kind is stored: its type tag, and both ways.
 
@@ -32,7 +32,7 @@ class Scalar:
     form: Form
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class FieldPlan:
     """How one field of a class is read and written; `path` is where it is at the top of `data`."""
 
@@ -44,7 +44,7 @@ class FieldPlan:
     put: Callable[[Any, Any], None]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class ClassPlan:
     """The fields of a class in order, and whether instances can be made without `__init__`.
 

@@ -44,12 +44,12 @@ T = TypeVar("T")
 DataTypeLike = str | type[UserRecord]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Access:
     """Reads for one user, and the checks of everything that is to be written for them."""
 
     binding: Binding
-    user_id: str = attrs.field(repr=False, validator=lambda _, __, value: _check_user(value))
+    user_id: str = attrs.field(validator=lambda _, __, value: _check_user(value))
 
     # --- keys -------------------------------------------------------------------------------------
 
