@@ -44,8 +44,9 @@ else:
     OptionalAmount = Amount | None
 
 
-@attrs.frozen(eq=False, repr=False)
 class Text(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> str:
         if not isinstance(value, str):
             raise wrong_type(path, "text", value)
@@ -54,30 +55,34 @@ class Text(Value):
         return value
 
 
-@attrs.frozen(eq=False, repr=False)
 class Integer(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise wrong_type(path, "an int", value)
         return value
 
 
-@attrs.frozen(eq=False, repr=False)
 class Boolean(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> bool:
         if not isinstance(value, bool):
             raise wrong_type(path, "a bool", value)
         return value
 
 
-@attrs.frozen(eq=False, repr=False)
 class AmountKind(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> Decimal:
         return to_decimal(value, path=path)
 
 
-@attrs.frozen(eq=False, repr=False)
 class Date(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> date:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
@@ -87,8 +92,9 @@ class Date(Value):
         return read
 
 
-@attrs.frozen(eq=False, repr=False)
 class DateTime(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> datetime:
         """The instant in UTC, down to the millisecond, which is all that the table keeps."""
         if not isinstance(value, datetime) or value.tzinfo is None:
@@ -96,8 +102,9 @@ class DateTime(Value):
         return floor_ms(value)
 
 
-@attrs.frozen(eq=False, repr=False)
 class Binary(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise wrong_type(path, "bytes", value)
@@ -114,8 +121,9 @@ class ListOf(Value):
         return value if isinstance(value, list) else list(value)
 
 
-@attrs.frozen(eq=False, repr=False)
 class SetOfText(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> set[str]:
         if not isinstance(value, set | frozenset):
             raise wrong_type(path, "a set of text", value)
@@ -150,8 +158,9 @@ class Optional(Value):
         return None if value is None else self.kind.convert(value, path)
 
 
-@attrs.frozen(eq=False, repr=False)
 class Anything(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> Any:
         return value
 
