@@ -22,7 +22,7 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Query
-from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
+from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
 from thrivecalc_models.records import Binding, UserRecord, edits
 from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
@@ -164,6 +164,8 @@ class DataStore:
 
         Waits until all is active. An engine without point-in-time recovery goes without it.
         """
+        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+
         binding = self._binding
         try:
             binding.driver.run(ensure_table(self.table_name, binding.retry, binding.rng))

@@ -7,7 +7,7 @@ from typing import Any
 from pynamodb.exceptions import TableError
 from pynamodb.models import Model
 
-from thrivecalc_models.protocol import ServiceFailure, ensure_table
+from thrivecalc_models.protocol import ServiceFailure
 from thrivecalc_models.records.binding import default_binding
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
 
@@ -41,6 +41,8 @@ class PynamoTable(Model):
                 "this table is billed on demand; make one with provisioned capacity by your"
                 " infrastructure code"
             )
+        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+
         binding = default_binding()
         name = binding.settings.table_name
         connection = table_of(binding).connection
