@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import attrs
 
@@ -20,7 +20,6 @@ from thrivecalc_models.errors import (
     RecordExistsError,
     ThriveCalcError,
 )
-from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
 from thrivecalc_models.records import Binding, UserRecord, edits
@@ -31,6 +30,9 @@ from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, explain, make_transport
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
 from thrivecalc_models.value import Value
+
+if TYPE_CHECKING:
+    from thrivecalc_models.local import EmbeddedEngine
 
 R = TypeVar("R", bound=UserRecord)
 T = TypeVar("T")
@@ -111,6 +113,8 @@ class DataStore:
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
         `local` is not installed.
         """
+        from thrivecalc_models.local import EmbeddedEngine  # for development and tests only
+
         engine = EmbeddedEngine()
         try:
             store = cls(endpoint=engine.endpoint, **options)
