@@ -22,13 +22,13 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
-from thrivecalc_models.records import Binding, UserRecord, edits
+from thrivecalc_models.records import Binding, UserRecord
 from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver, explain, make_transport
-from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
 from thrivecalc_models.value import Value
 
 if TYPE_CHECKING:
@@ -472,6 +472,9 @@ class UserData:
 
         Raises RecordNotFoundError if there is no record.
         """
+        from thrivecalc_models.records import edits  # programs that load records need neither
+        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
 
@@ -480,6 +483,9 @@ class UserData:
 
         RecordNotFoundError if there is no record.
         """
+        from thrivecalc_models.records import edits  # programs that load records need neither
+        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.field_update(self._access, key, payload))
 
@@ -488,6 +494,8 @@ class UserData:
 
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
         """
+        from thrivecalc_models.unit_of_work.without_unit import delete_everything  # seldom needed
+
         return delete_everything(self._access)
 
     # --- units of work ----------------------------------------------------------------------------
