@@ -27,7 +27,7 @@ from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, explain, make_transport
+from thrivecalc_models.transport import Driver
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
 from thrivecalc_models.value import Value
 
@@ -81,6 +81,8 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
+        from thrivecalc_models.transport.choice import make_transport  # not to define models
+
         settings = resolve_settings(
             table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
         )
@@ -157,6 +159,8 @@ class DataStore:
         With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
         botocore.
         """
+        from thrivecalc_models.transport.choice import explain
+
         return explain(self._binding.driver.transport)
 
     def user(self, user_id: str) -> UserData:
