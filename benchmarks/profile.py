@@ -102,6 +102,7 @@ def parts(endpoint: str, column: str) -> dict[str, float]:
 
 
 def main() -> None:
+    report.share_a_processor()
     with running() as endpoint:
         columns = [parts(endpoint, column) for column in COLUMNS]
     rows = [[name, *(report.number(column[name]) for column in columns)] for name in columns[0]]

@@ -21,6 +21,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def share_a_processor() -> None:
+    """Keep this process, and all that it starts from now on, to one processor, where that can be.
+
+    To wake a process on another one takes an interrupt, whose price varies by the minute on a
+    virtual machine, and is paid or not as the kernel places the two.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def machine() -> str:
     return (
         f"{platform.python_implementation()} {platform.python_version()},"

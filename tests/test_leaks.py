@@ -378,7 +378,7 @@ def test_reprs_are_discreet(user, table):
 def test_requests_and_replies_are_discreet():
     """The values inside show no content, since error trackers collect the locals of every frame."""
     key = Key(USER, TAKEN)
-    put = PutItem(key=key, item={"name": {"S": NAME}, "amount": {"N": AMOUNT}})
+    put = PutItem(item=key.item() | {"name": {"S": NAME}, "amount": {"N": AMOUNT}})
     inside = [key, put, GetItem(key=key), Query(user_id=USER), BatchWrite(writes=(put, put))]
     inside += [Transaction(writes=(put,), token="t"), Reply(body={"Item": {"a": {"S": EMAIL}}})]
     inside.append(classify_error("ValidationException", 400, EMAIL, item=put.item))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import attrs
 
-from thrivecalc_models import table
 from thrivecalc_models.cursors import make_cursor, read_cursor
 from thrivecalc_models.errors import (
     CommitError,
@@ -280,8 +279,8 @@ class UserData:
         wanted = [self._access.key(*pair) for pair in keys]
         items = self._access.fetch_many(distinct(wanted), consistent=consistent)
         found = {
-            item[table.RECORD_KEY]["S"]: self._access.seen(item, include_expired=include_expired)
-            for item in items
+            record_key: self._access.seen(item, include_expired=include_expired)
+            for record_key, item in items.items()
         }
         return [found.get(key.record_key) for key in wanted]
 
@@ -337,14 +336,7 @@ class UserData:
     ) -> Records:
         _check_order(order_by)
         query = self._query(data_type, consistent)
-        seen = self._access.seen
-        records = [
-            record
-            for page in self._access.pages(query)
-            for item in page.items
-            if (record := seen(item, include_expired=include_expired)) is not None
-        ]
-        return _ordered(records, order_by)
+        return _ordered(self._access.records(query, include_expired=include_expired), order_by)
 
     @overload
     def iterate(

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+# Thousands are made of some values: those are frozen to type checkers only, since a class that is
+# frozen at run time, too, takes more than twice as long to make. What callers can get hold of is
+# frozen there as well, by `attrs.frozen`.
+if TYPE_CHECKING:
+    from attrs import frozen as value
+else:
+    value = functools.partial(attrs.define, eq=False, repr=False)
+
+__all__ = ["Value", "value"]
 
 
 class Value:

@@ -10,6 +10,8 @@ from thrivecalc_models.codec.data import (
     encode_data,
     encode_plain_map,
     has_values,
+    nests,
+    size_at_most,
     undeclared,
     undeclared_names,
 )
@@ -30,6 +32,8 @@ __all__ = [
     "encode_plain_map",
     "has_values",
     "kind_name",
+    "nests",
+    "size_at_most",
     "undeclared",
     "undeclared_names",
 ]

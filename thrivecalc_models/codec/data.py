@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from thrivecalc_models.codec.plans import ClassPlan, FieldPlan, plan_of
+from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
+from thrivecalc_models.codec.fields import encode_field, read_field
 from thrivecalc_models.codec.values import (
     EXACT,
     Encoding,
     NestedCodec,
     Unfit,
-    decode,
     decode_plain,
     encode,
     encode_plain,
     encoding_of,
-    keep_form,
 )
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class
-from thrivecalc_models.payloads.kinds import Optional as OptionalKind
-from thrivecalc_models.payloads.kinds import SetOfText
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -36,8 +33,7 @@ class Origins(NestedCodec):
     neighbour, so they are found by the object and not by its place.
     """
 
-    # Most records have no nested payloads: they share one empty dict, which nobody writes to.
-    _stored: dict[int, tuple[Any, Item]] = {}  # noqa: RUF012
+    _stored: dict[int, tuple[Any, Item]] | None = None  # most records have no nested payloads
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
@@ -49,7 +45,7 @@ class Origins(NestedCodec):
     ) -> Item:
         origin = self._origin(value)
         base = stored if origin is None else origin
-        encoded = _encode_fields(value, base, self, encoding, path, depth)
+        encoded = encode_fields(value, base, self, encoding, path, depth)
         if base is None:
             return encoded
         return encoded | {name: base[name] for name in undeclared_names(type(value), base)}
@@ -87,12 +83,9 @@ class Origins(NestedCodec):
         In the `edited` fields, by wire name, places may have changed: there objects keep the
         origins they have.
         """
-        plan = plan_of(type(payload))
-        if plan.all_scalar:
-            return
-        for field in (step.field for step in plan.steps):
-            if field.wire_name not in edited:
-                self._learn_value(getattr(payload, field.name), content.get(field.wire_name))
+        for step in plan_of(type(payload)).others:
+            if step.wire_name not in edited:
+                self._learn_value(step.get(payload), content.get(step.wire_name))
 
     def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
         if form is None:
@@ -109,80 +102,76 @@ class Origins(NestedCodec):
                 self._learn_value(inner, form["M"].get(name))
 
     def _note(self, payload: Any, content: Item) -> None:
-        if not self._stored:
+        if self._stored is None:
             self._stored = {}
         self._stored[id(payload)] = (payload, content)
 
     def _origin(self, value: Any) -> Item | None:
-        known = self._stored.get(id(value))
+        known = None if self._stored is None else self._stored.get(id(value))
         return known[1] if known is not None and known[0] is value else None
 
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
-    return _decode(cls, plan_of(cls), content, nested, path)[0]
+    return decode_data(cls, content, nested, path)[0]
 
 
 def decode_data(
-    cls: type, content: Item, nested: NestedCodec
-) -> tuple[Any, tuple[Any, ...] | None]:
-    """The payload of a record, and its values where the fields are all of simple kinds.
+    cls: type, content: Item, nested: NestedCodec, path: str = DATA
+) -> tuple[Any, Values | None]:
+    """The payload of a record, and the values of its fields where none can change in place.
 
-    Those cannot change in place: while each is the very same object, nothing was edited.
+    While each of those is the very same object, nothing was edited. Raises Unfit.
     """
-    plan = plan_of(cls)
-    payload, values = _decode(cls, plan, content, nested, DATA)
-    if not plan.all_scalar:
-        return payload, None
-    if not plan.plain_init:
-        values = [get(payload) for _, _, get, _ in plan.scalars]
-    return payload, tuple(values)
-
-
-def _decode(
-    cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str
-) -> tuple[Any, list[Any]]:
-    """A payload, and what was read for each of its fields."""
-    payload: Any = object.__new__(cls)
-    values = []
-    for wire_name, tag, read, put, step in plan.readers:
-        form = content.get(wire_name)
-        value = read(form[tag]) if form is not None and tag in form else None
-        if value is None:
-            value = _read_field(step, form, nested, path)
-        values.append(value)
-        put(payload, value)
-    if plan.plain_init:
-        return payload, values
-    names = [step.field.name for step in plan.steps]
     try:
-        return cls(**dict(zip(names, values, strict=True))), values
+        return plan_of(cls).read(content, nested, path)
+    except (KeyError, ValueError):  # something is missing, NULL, or of another type
+        pass
+    return decode_plainly(cls, content, nested, path)
+
+
+def decode_plainly(
+    cls: type, content: Item, nested: NestedCodec, path: str = DATA
+) -> tuple[Any, Values | None]:
+    """The same for whatever is stored, field by field."""
+    plan = plan_of(cls)
+    values = [read_field(step, content.get(step.wire_name), nested, path) for step in plan.steps]
+    payload = _make(cls, plan, values, path)
+    if not plan.plain_init:
+        values = [step.get(payload) for step in plan.steps]
+    pairs = zip(plan.steps, values, strict=True)
+    fixed = all(step.scalar is not None or value is None for step, value in pairs)
+    return payload, tuple(values) if fixed else None
+
+
+def _make(cls: type, plan: ClassPlan, values: list[Any], path: str) -> Any:
+    if plan.plain_init:
+        payload: Any = object.__new__(cls)
+        for step, value in zip(plan.steps, values, strict=True):
+            step.put(payload, value)
+        return payload
+    try:
+        return cls(
+            **{step.field.name: value for step, value in zip(plan.steps, values, strict=True)}
+        )
     except (TypeError, ValueError):  # what a service's own validators raise
         pass
     raise Unfit(path, f"is refused by {cls.__name__}")
 
 
-def has_values(payload: Any, values: tuple[Any, ...]) -> bool:
-    """Whether the fields of a payload still have these values of simple kinds, the very objects."""
-    scalars = plan_of(type(payload)).scalars
-    if len(scalars) != len(values):
-        return False
-    for (_, _, get, _), value in zip(scalars, values, strict=True):  # noqa: SIM110 - half the time
-        if get(payload) is not value:
-            return False
-    return True
+def has_values(payload: Any, values: Values) -> bool:
+    """Whether the fields of a payload still have these values, the very objects."""
+    return plan_of(type(payload)).same(payload, values)
 
 
-def _read_field(
-    step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str
-) -> Any:
-    """The plain way to read a field: what is absent, of another type, or unfit."""
-    if form is None or "NULL" in form:
-        if step.field.required:
-            missing = "is missing" if form is None else "is NULL"
-            raise Unfit(f"{path}.{step.wire_name}", f"{missing}, but required")
-        return step.field.default()
-    return decode(step.field.kind, form, f"{path}.{step.wire_name}", nested)
+def nests(cls: type) -> bool:
+    """Whether a field of the class can hold more than a simple value."""
+    return bool(plan_of(cls).others)
+
+
+def size_at_most(payload: Any) -> int | None:
+    """Bytes that the map of a new payload does not exceed, where they are quickly found."""
+    return plan_of(type(payload)).bound(payload)
 
 
 def undeclared_names(cls: type, content: Item) -> list[str]:
@@ -212,15 +201,14 @@ def encode_data(
     default stays absent. Raises InvalidRecordError, UnsafeNumberError for a number that JavaScript
     cannot hold.
     """
-    plan = plan_of(type(payload))
     encoding = encoding_of(js_safe)
-    if base is None and plan.all_scalar:
-        encoded = _encode_scalars(plan, payload, encoding)
+    if base is None:
+        encoded = plan_of(type(payload)).write(payload, nested, encoding)
     else:
-        encoded = _encode_fields(payload, base, nested, encoding, DATA, 1)
+        encoded = encode_fields(payload, base, nested, encoding, DATA, 1)
     if not extras:
         return encoded
-    declared = plan.wire_names
+    declared = plan_of(type(payload)).wire_names
     for name in extras:
         if name in declared:
             raise InvalidRecordError(
@@ -245,7 +233,7 @@ def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset
     edited = set()
     for step in plan_of(type(payload)).steps:
         try:
-            form = _encode_field(step, step.get(payload), content, nested, EXACT, DATA, 1)
+            form = encode_field(step, step.get(payload), content, nested, EXACT, DATA, 1)
         except InvalidRecordError:
             edited.add(step.wire_name)
         else:
@@ -270,90 +258,15 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
     return frozenset(edited)
 
 
-def _encode_scalars(plan: ClassPlan, payload: Any, encoding: Encoding) -> Item:
-    """What `_encode_fields` gives for a new payload of simple fields, in half the time."""
-    return {
-        wire_name: form(value, path, encoding)
-        for wire_name, path, get, form in plan.scalars
-        if (value := get(payload)) is not None
-    }
-
-
-def _encode_fields(
+def encode_fields(
     payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
 ) -> Item:
     encoded: Item = {}
     for step in plan_of(type(payload)).steps:
-        form = _encode_field(step, step.get(payload), base, nested, encoding, path, depth)
+        form = encode_field(step, step.get(payload), base, nested, encoding, path, depth)
         if form is not None:
             encoded[step.wire_name] = form
     return encoded
-
-
-def _encode_field(
-    step: FieldPlan,
-    value: Any,
-    base: Item | None,
-    nested: NestedCodec,
-    encoding: Encoding,
-    path: str,
-    depth: int,
-) -> AttributeValue | None:
-    """The form of one field, or None where it is to be absent."""
-    stored = None if base is None else base.get(step.wire_name)
-    scalar = step.scalar
-    if scalar is not None and stored is not None and scalar.tag in stored:
-        if value is None:
-            return None
-        # Assignment has made the value one of the field's type, so that == is exact.
-        if scalar.read(stored[scalar.tag]) == value:
-            return stored
-        return scalar.form(value, f"{path}.{step.wire_name}", encoding)
-    if scalar is not None and base is None:
-        return None if value is None else scalar.form(value, f"{path}.{step.wire_name}", encoding)
-    return _encode_any_field(step.field, value, base, nested, encoding, path, depth)
-
-
-def _encode_any_field(
-    field: Field,
-    value: Any,
-    base: Item | None,
-    nested: NestedCodec,
-    encoding: Encoding,
-    path: str,
-    depth: int,
-) -> AttributeValue | None:
-    at = f"{path}.{field.wire_name}"
-    stored = None if base is None else base.get(field.wire_name)
-
-    def own_form(given: Any, how: Encoding, form: AttributeValue | None) -> AttributeValue | None:
-        if given is None or _is_default_empty_set(field, given):
-            return None
-        return encode(field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1)
-
-    if base is None:
-        return own_form(value, encoding, None)
-    if stored is None or "NULL" in stored:
-        # Both read as the default: while the value is still that, what is stored stays.
-        unchanged = own_form(value, EXACT, None) == own_form(field.default(), EXACT, None)
-        return stored if unchanged else own_form(value, encoding, None)
-    if value is None or _is_default_empty_set(field, value):
-        return None
-    return keep_form(
-        stored,
-        decode=lambda form: decode(field.kind, form, at, nested),
-        encode=lambda given, how, form: encode(
-            field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1
-        ),
-        value=value,
-        encoding=encoding,
-    )
-
-
-def _is_default_empty_set(field: Field, value: Any) -> bool:
-    """DynamoDB has no empty sets; where absence reads as one, that is how it is stored."""
-    kind = field.kind.kind if isinstance(field.kind, OptionalKind) else field.kind
-    return isinstance(kind, SetOfText) and value == set() and field.default() == set()
 
 
 def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = True) -> Item:

@@ -14,13 +14,13 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class Send(Value):
     """Send these at the same time; resumed with `Received` once all have ended.
 
@@ -32,7 +32,7 @@ class Send(Value):
     attempt: int = 1
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class Wait(Value):
     """Do nothing for so many seconds; resumed with `Received` without results.
 
@@ -45,7 +45,7 @@ class Wait(Value):
     code: str = ""
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class Emit(Value, Generic[T]):
     """A result on the way; resumed with None when the next one is wanted.
 
@@ -56,7 +56,7 @@ class Emit(Value, Generic[T]):
     ahead: bool = False
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class Received(Value):
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
 
@@ -33,7 +33,7 @@ FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
 """After one of these nothing more is started: every further request would meet the same."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class Reply(Value):
     """A successful answer: DynamoDB's JSON, with binary values as base64 text."""
 

@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import AttributeValue, Item
 
 MAX_EXPRESSION_BYTES = 4096
@@ -29,7 +29,7 @@ class Operation(Protocol):
     def request(self, table_name: str) -> Json: ...
 
 
-@attrs.frozen
+@value(eq=True, unsafe_hash=True)
 class Key:
     """The primary key of an item."""
 
@@ -45,7 +45,7 @@ class Key:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class GetItem(Value):
     name: ClassVar[str] = "GetItem"
     key: Key
@@ -60,7 +60,7 @@ class GetItem(Value):
         }
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class BatchGet(Value):
     """Up to 100 distinct keys of one table."""
 
@@ -80,7 +80,7 @@ class BatchGet(Value):
         }
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class Query(Value):
     """One page of a user's items: all of them, or of one type, from the table or the index.
 
@@ -166,13 +166,16 @@ class Scan(Value):
         return request
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class PutItem(Value):
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
-    key: Key
     item: Item = attrs.field(repr=False)
     condition: Condition | None = None
+
+    @property
+    def key(self) -> Key:
+        return Key.of(self.item)
 
     def request(self, table_name: str) -> Json:
         return _single(self.entry(table_name))
@@ -186,7 +189,7 @@ class PutItem(Value):
         return {"PutRequest": {"Item": self.item}}
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class UpdateItem(Value):
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
@@ -221,7 +224,7 @@ class UpdateItem(Value):
         )
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class DeleteItem(Value):
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
@@ -254,7 +257,7 @@ class ConditionCheck(Value):
 Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class BatchWrite(Value):
     """Up to 25 unconditional puts and deletes of distinct keys."""
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
+from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.kinds import Anything, Kind, Optional, kind_of
 from thrivecalc_models.value import Value
 
@@ -53,7 +54,7 @@ def payload(cls: type[T]) -> type[T]:
 
 def is_payload_class(candidate: Any) -> bool:
     """Whether `@payload` made this class."""
-    return isinstance(candidate, type) and getattr(candidate, "__repr__", None) is _repr
+    return getattr(candidate, "__repr__", None) is _repr
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
@@ -112,11 +113,13 @@ def camel_case(name: str) -> str:
 def _with_conversion(
     cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError:  # the annotation of a field cannot be read yet
+        hints = {}
     return [
         attribute.evolve(
-            converter=_CONVERTER
-            if attribute.converter is None
-            else attrs.converters.pipe(attribute.converter, _CONVERTER),
+            converter=_conversion(attribute, hints),
             default=_own_default(attribute.default),
             alias=attribute.name,
         )
@@ -124,11 +127,28 @@ def _with_conversion(
     ]
 
 
+def _conversion(attribute: attrs.Attribute[Any], hints: dict[str, Any]) -> Any:
+    """The field's own converter, if it has one, and then the one of its kind."""
+    if _is_ours(attribute.converter):  # inherited from another payload class
+        return attribute.converter
+    ours: Any = _CONVERTER
+    if attribute.name in hints:
+        kind = kind_of(hints[attribute.name], is_payload_class)
+        ours = kinds.converter(kind, f"data.{camel_case(attribute.name)}")
+    if attribute.converter is None:
+        return ours
+    return attrs.converters.pipe(attribute.converter, ours)
+
+
+def _is_ours(converter: Any) -> bool:
+    return converter is _CONVERTER or getattr(converter, "__module__", "") == kinds.__name__
+
+
 def has_plain_init(cls: type) -> bool:
     """Whether values that fit their fields can be set without `__init__`: nothing else happens."""
     hooks = ("__attrs_pre_init__", "__attrs_post_init__")
     return not any(hasattr(cls, hook) for hook in hooks) and all(
-        attribute.converter is _CONVERTER and attribute.validator is None and attribute.init
+        _is_ours(attribute.converter) and attribute.validator is None and attribute.init
         for attribute in attrs.fields(cls)
     )
 
@@ -150,8 +170,8 @@ def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
     return kind.convert(value, path)
 
 
+# For annotations that name a class which is defined further down.
 _CONVERTER = attrs.Converter(_convert, takes_self=True, takes_field=True)
-
 
 _CONVERSIONS: dict[type, dict[str, tuple[Kind, str]]] = {}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -31,9 +31,9 @@ from thrivecalc_models.operations import (
     consumed_units,
     unprocessed_writes,
 )
-from thrivecalc_models.protocol.plan import Group, Intent, PendingWrite, groups_of
+from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, same_item, same_value
 
 TOKEN_SECONDS = 590.0
@@ -50,7 +50,7 @@ class State(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class Outcome(Value):
     """What became of one write.
 
@@ -82,8 +82,14 @@ class Account:
     @property
     def complete(self) -> bool:
         """Whether every write is applied, or left a taken key as it is."""
-        done = (State.APPLIED, State.EXISTING)
-        return all(outcome.state in done for outcome in self.outcomes.values())
+        for outcome in self.outcomes.values():
+            if outcome.state is not State.APPLIED and outcome.state is not State.EXISTING:
+                return False
+        return True
+
+    @property
+    def has_applied(self) -> bool:
+        return any(outcome.state is State.APPLIED for outcome in self.outcomes.values())
 
     def keys(self, state: State) -> list[str]:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
@@ -124,38 +130,36 @@ def commit(
 ) -> Protocol[Account]:
     """Send writes of distinct keys, those that can together, all at the same time."""
     account = Account()
-    jobs = [_Job(write, write.maybe) for write in writes]
+    jobs = {write.key: _Job(write, write.maybe) for write in writes}
     at: float | None = None
     attempt = 1
     while jobs and not account.halted:
-        by_key = {job.write.key: job for job in jobs}
-        groups = groups_of([job.pending() for job in jobs])
-        received = yield Send(tuple(group.operation() for group in groups), attempt)
+        groups = groups_of([job.pending() for job in jobs.values()])
+        operations = tuple([group.operation() for group in groups])
+        received = yield Send(operations, attempt)
         _note_interrupt(account, received)
-        begun = functools.partial(Backoff, policy, rng, since=received.since if at is None else at)
+        since = received.since if at is None else at
+        at = received.at
         waits: list[Wait] = []
         remaining: list[_Job] = []
-        for group, result in zip(groups, received.results, strict=True):
+        for group, operation, result in zip(groups, operations, received.results, strict=True):
             account.count(result)
-            members = [by_key[write.key] for write in group.writes]
-            left = _settle(account, group, members, result)
+            members = [jobs[write.key] for write in group.writes]
+            left = _settle(account, members, result)
             if left:
-                seconds = _wait_for(account, left, len(members), begun, received.at)
-                waits.append(_retry(group, seconds, attempt, left[0].last))
-            remaining += left
-        jobs = [job for job in remaining if job.write.key not in account.outcomes]
-        at = received.at
+                begun = functools.partial(Backoff, policy, rng, since=since)
+                seconds = _wait_for(account, left, len(members), begun, at)
+                last = left[0].last
+                waits.append(Wait(seconds, operation.name, attempt, last.code if last else ""))
+                remaining += left
+        jobs = {job.write.key: job for job in remaining if job.write.key not in account.outcomes}
         if jobs and not account.halted:
             resumed = yield max(waits, key=lambda wait: wait.seconds)
             _note_interrupt(account, resumed)
         attempt += 1
-    for job in jobs:
+    for job in jobs.values():
         _end(account, job)
     return _in_order(account, writes)
-
-
-def _retry(group: Group, seconds: float, attempt: int, last: Failure | None) -> Wait:
-    return Wait(seconds, group.operation().name, attempt, last.code if last else "")
 
 
 def _note_interrupt(account: Account, received: Received) -> bool:
@@ -165,14 +169,13 @@ def _note_interrupt(account: Account, received: Received) -> bool:
     return account.halted
 
 
-def _settle(account: Account, group: Group, members: list[_Job], result: Result) -> list[_Job]:
+def _settle(account: Account, members: list[_Job], result: Result) -> list[_Job]:
     """Note what a result settles; returns the jobs that are still to be done."""
     if isinstance(result, Reply):
         left = _unprocessed(members, result) if len(members) > 1 else []
         done = Outcome(state=State.APPLIED, item=result.body.get("Attributes"))
-        for job in members:
-            if job not in left:
-                account.outcomes[job.write.key] = done
+        for job in members if not left else [job for job in members if job not in left]:
+            account.outcomes[job.write.key] = done
         for job in left:
             job.last = ITEMS_LEFT
         return left
@@ -194,6 +197,8 @@ def _settle(account: Account, group: Group, members: list[_Job], result: Result)
 
 def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
     left = {key.record_key for key in unprocessed_writes(reply.body)}
+    if not left:
+        return []
     return [job for job in members if job.write.key in left]
 
 
@@ -263,8 +268,9 @@ def _at(item: Item, path: tuple[str, ...]) -> Any:
     return form
 
 
-def _in_order(account: Account, writes: Iterable[PendingWrite]) -> Account:
-    account.outcomes = {write.key: account.outcomes[write.key] for write in writes}
+def _in_order(account: Account, writes: Sequence[PendingWrite]) -> Account:
+    if len(writes) > 1:
+        account.outcomes = {write.key: account.outcomes[write.key] for write in writes}
     return account
 
 

@@ -16,7 +16,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Write,
 )
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import describe
 
 BATCH_WRITES = 25
@@ -38,7 +38,7 @@ class Intent(enum.Enum):
     CHECK = "check"
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@value(kw_only=True)
 class PendingWrite(Value):
     """One pending write of one key.
 
@@ -65,7 +65,7 @@ class PendingWrite(Value):
         return self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class Group(Value):
     """The writes that travel in one request."""
 

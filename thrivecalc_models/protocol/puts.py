@@ -12,7 +12,6 @@ from thrivecalc_models import table
 from thrivecalc_models.operations import (
     Absent,
     Failure,
-    Key,
     Kind,
     Protocol,
     PutItem,
@@ -62,7 +61,7 @@ def put_each(
     have been written.
     """
     condition = Absent((table.USER_ID,)) if only_free else None
-    puts = [PutItem(key=Key.of(item), item=item, condition=condition) for item in items]
+    puts = [PutItem(item=item, condition=condition) for item in items]
     outcomes: dict[int, PutOutcome] = {}
     units = 0.0
     started = yield Wait(0.0)

@@ -26,14 +26,14 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist, wait_for_rest
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
 BATCH_GET_KEYS = 100
 """Source: BatchGetItem, Amazon DynamoDB API Reference."""
 
 
-@attrs.frozen(eq=False, repr=False)
+@value
 class ItemPage(Value):
     """One page of a query; `after` is the record key to go on behind, None at the end.
 

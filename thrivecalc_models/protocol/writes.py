@@ -9,7 +9,6 @@ from thrivecalc_models.operations import (
     ITEMS_LEFT,
     BatchWrite,
     DeleteItem,
-    Key,
     Kind,
     Protocol,
     PutItem,
@@ -33,7 +32,7 @@ def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) ->
     have been written.
     """
     remaining: list[PutItem | DeleteItem]
-    remaining = [PutItem(key=Key.of(item), item=item) for item in items]
+    remaining = [PutItem(item=item) for item in items]
     units = 0.0
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records.binding import Binding
-from thrivecalc_models.records.model import UnknownRecord, UserRecord
+from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
 from thrivecalc_models.signals import LOGGER
 from thrivecalc_models.wire import (
     Item,
@@ -36,7 +36,6 @@ from thrivecalc_models.wire import (
     check_user_id,
     describe,
     masked_user,
-    record_key,
 )
 
 T = TypeVar("T")
@@ -55,8 +54,8 @@ class Access:
 
     def data_type(self, data_type: DataTypeLike) -> str:
         """The text of a type given as text or as a record class. Raises InvalidKeyError."""
-        if isinstance(data_type, type) and issubclass(data_type, UserRecord):
-            own = data_type.own_data_type()
+        if isinstance(data_type, RecordMeta):
+            own = data_type._own_data_type
             if own is None:
                 raise InvalidKeyError(
                     f"{data_type.__name__} has no data type of its own; name one",
@@ -74,8 +73,9 @@ class Access:
 
     def key(self, data_type: DataTypeLike, record_id: str) -> Key:
         """The key of a record of this user. Raises InvalidKeyError."""
-        text = self.data_type(data_type)
-        return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
+        own = data_type._own_data_type if isinstance(data_type, RecordMeta) else None
+        text = self.data_type(data_type) if own is None else own
+        return Key(self.user_id, f"{text}#{check_record_id(record_id, text)}")
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
@@ -95,7 +95,7 @@ class Access:
     def seen(self, item: Item, *, include_expired: bool) -> UserRecord | None:
         """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
         record = UserRecord.from_item(item, binding=self.binding)
-        if include_expired or table.TTL not in item:
+        if table.TTL not in item or include_expired:
             return record
         ttl = record.ttl
         return None if ttl is not None and ttl < self.binding.clock() else record
@@ -124,19 +124,40 @@ class Access:
         item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
         return None if item is None else self.check_item(item, key)
 
-    def fetch_many(self, keys: Sequence[Key], *, consistent: bool) -> list[Item]:
-        """The items of distinct keys, in no order."""
-        wanted = {key.record_key: key for key in keys}
+    def fetch_many(self, keys: Mapping[str, Key], *, consistent: bool) -> dict[str, Item]:
+        """The items that are there of some keys, both by record key."""
+        wanted = keys.values()
         items = self.run(
-            get_many(keys, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
+            get_many(wanted, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
         )
+        found = {}
         for item in items:
             self.check_item(item)
-            if item[table.RECORD_KEY]["S"] not in wanted:
-                self.check_item(item, keys[0])
-        return items
+            record_key = item[table.RECORD_KEY]["S"]
+            if record_key not in keys:
+                self.check_item(item, next(iter(wanted)))
+            found[record_key] = item
+        return found
 
     def pages(self, query: Query) -> Iterator[ItemPage]:
+        """Page after page, once all of its items were checked."""
+        for page in self._pages(query):
+            for item in page.items:
+                self.check_item(item)
+            yield page
+
+    def records(self, query: Query, *, include_expired: bool) -> list[UserRecord]:
+        """The records of all pages, but those whose ttl has passed."""
+        records = []
+        for page in self._pages(query):
+            for item in page.items:
+                self.check_item(item)
+                record = self.seen(item, include_expired=include_expired)
+                if record is not None:
+                    records.append(record)
+        return records
+
+    def _pages(self, query: Query) -> Iterator[ItemPage]:
         pages = self.binding.driver.stream(read_pages(query, self.binding.retry, self.binding.rng))
         while True:
             try:
@@ -146,8 +167,6 @@ class Access:
             except ServiceFailure as failure:
                 error = self._public(failure)
             else:
-                for item in page.items:
-                    self.check_item(item)
                 yield page
                 continue
             raise error
@@ -192,8 +211,6 @@ class Access:
 
         Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
         """
-        if isinstance(given, tuple) and data is None and len(given) == 2:
-            given, data = given
         if isinstance(given, UserRecord):
             if data is not None or record_id is not None:
                 raise TypeError("a record has its own data and record id; give no others")
@@ -210,8 +227,11 @@ class Access:
         return record
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
-        if data is None and is_payload_class(type(given)):
-            return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
+        if data is None:
+            if is_payload_class(type(given)):
+                return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
+            if isinstance(given, tuple) and len(given) == 2:
+                given, data = given
         if data is None:
             raise InvalidRecordError(
                 "give a payload, a record, or a type and a mapping in the table's spelling, not"
@@ -236,9 +256,9 @@ class Access:
         return record
 
 
-def distinct(keys: Iterable[Key]) -> list[Key]:
-    """The keys of one user, each once."""
-    return list({key.record_key: key for key in keys}.values())
+def distinct(keys: Iterable[Key]) -> dict[str, Key]:
+    """The keys of one user, each once, by record key."""
+    return {key.record_key: key for key in keys}
 
 
 def _check_user(value: Any) -> None:
@@ -246,7 +266,7 @@ def _check_user(value: Any) -> None:
 
 
 def _class_of_payload(payload_class: type) -> type[UserRecord]:
-    classes = UserRecord.data_type.classes_of_payload(payload_class)
+    classes = DATA_TYPES.classes_of_payload(payload_class)
     if len(classes) != 1:
         found = "no record class has" if not classes else "several record classes have"
         raise InvalidRecordError(

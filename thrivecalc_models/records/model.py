@@ -29,6 +29,7 @@ from thrivecalc_models.records.state import (
     UNREAD,
     State,
     identity_problems,
+    key_values,
     read_payload,
     stamp_problems,
 )
@@ -115,8 +116,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         _user_instantiated: bool = True,
         **attributes: Any,
     ) -> None:
-        self.attribute_values = {}
         self._state = State()
+        self._state.values = {}
         if not _user_instantiated:
             return
         known = self.get_attributes()
@@ -182,10 +183,22 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return cls(user_id, record_id=record_id, data=payload)
         data_type = cls._own_data_type or ""
         record = cls.__new__(cls)
-        record._key = record_key(data_type, check_record_id(record_id, data_type))
-        record.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
-        record._state = State(payload=payload)
+        record._key = f"{data_type}#{check_record_id(record_id, data_type)}"
+        record._state = state = State(None, payload)
+        state.values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
         return record
+
+    @property
+    def attribute_values(self) -> dict[str, Any]:
+        """PynamoDB's dict of the values that were set or read so far, by the table's names."""
+        state = self._state
+        if state.values is None:
+            state.values = key_values(state.stored or {})
+        return state.values
+
+    @attribute_values.setter
+    def attribute_values(self, values: dict[str, Any]) -> None:
+        self._state.values = values
 
     # --- identity ---------------------------------------------------------------------------------
 
@@ -213,14 +226,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _payload(self) -> Any:
         state = self._state
-        if state.payload is not UNREAD:
-            return state.payload
-        if self._examine() is not None:  # which reads the payload of a whole stored item
-            self._refuse_malformed("read")
         if state.payload is UNREAD:
-            if state.base is None or table.DATA not in state.base:
-                return None
-            self._read_payload()
+            if self._examine() is not None:  # which reads the payload of a whole stored item
+                self._refuse_malformed("read")
+            if state.payload is UNREAD:
+                if state.base is None or table.DATA not in state.base:
+                    return None
+                self._read_payload()
         return state.payload
 
     def _read_payload(self) -> None:
@@ -317,15 +329,14 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if state.stored is None or state.examined or state.projected:
             return state.unfit
         state.examined = True
-        identity = identity_problems(state.stored)
+        identity = None if state.sound else identity_problems(state.stored)
         if identity:
             state.unfit = Unfit(*identity[0])
-            return state.unfit
-        try:
-            if state.payload is UNREAD:
-                read_payload(state, type(self).payload_class())
-        except Unfit as unfit:
-            state.unfit = unfit.with_traceback(None)
+        elif state.payload is UNREAD:
+            try:
+                read_payload(state, type(self)._payload_class)
+            except Unfit as unfit:
+                state.unfit = unfit.with_traceback(None)
         return state.unfit
 
     def _refuse_malformed(self, verb: str) -> None:
@@ -344,8 +355,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         )
 
     def _check_changeable(self, name: str) -> None:
-        self._refuse_malformed("changed")
-        self._refuse_projected()
+        if self._state.stored is not None:
+            self._refuse_malformed("changed")
+            self._refuse_projected()
 
     def _refuse_projected(self) -> None:
         if self._state.projected:
@@ -375,43 +387,47 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         cls, item: Item, *, binding: Binding | None = None, projected: bool = False
     ) -> UserRecord:
         """The record of a stored item, in the class that its type says."""
-        record_class = class_of_item(item)
+        try:
+            data_type, record_id = item[table.DATA_TYPE]["S"], item[table.RECORD_ID]["S"]
+            key = item[table.RECORD_KEY]["S"]
+        except KeyError:
+            record_class, key = class_of_item(item), item.get(table.RECORD_KEY, {}).get("S", "")
+            sound = False
+        else:
+            record_class = _CLASSES.get(data_type, UnknownRecord)
+            sound = key == f"{data_type}#{record_id}" and "#" not in data_type
+            sound = sound and data_type != "" and record_id != ""
         if record_class.__init__ is UserRecord.__init__:
-            record = record_class.__new__(record_class)  # what that would set is set below
+            record = object.__new__(record_class)  # what that would set is set below
         else:
             record = record_class(_user_instantiated=False)
         record._binding = binding
-        record._remember(State(item, projected=projected))
+        record._state = State(item, UNREAD, projected, sound)
+        record._key = key
         return record
 
     def _keep_as_stored(self, item: Item) -> None:
         """Take an item as the snapshot of what the record says already."""
         state = self._state
         state.keep(item)
-        self.attribute_values.pop(table.CREATED_AT, None)
-        self.attribute_values.pop(table.UPDATED_AT, None)
-        if self.attribute_values.get(table.TTL, UNREAD) is None:
-            del self.attribute_values[table.TTL]  # the type's keep_for may have given one
-        payload_class = type(self).payload_class()
-        if payload_class is not None and state.payload is not UNREAD:
+        values = state.values
+        if values is not None:
+            values.pop(table.CREATED_AT, None)
+            values.pop(table.UPDATED_AT, None)
+            if table.TTL in values and values[table.TTL] is None:
+                del values[table.TTL]  # the type's keep_for may have given one
+        payload_class = type(self)._payload_class
+        if payload_class is not None and state.payload is not UNREAD and codec.nests(payload_class):
             state.origins.learn(state.payload, item[table.DATA]["M"])
 
     def _remember(self, state: State) -> None:
         """Start over from a state, as if just read."""
         self._state = state
-        stored = state.stored or {}
-        try:
-            self._key = stored[table.RECORD_KEY]["S"]
-            user_id, own_id = stored[table.USER_ID]["S"], stored[table.RECORD_ID]["S"]
-        except KeyError:
-            self._key = key = stored.get(table.RECORD_KEY, {}).get("S", "")
-            user_id = stored.get(table.USER_ID, {}).get("S")
-            parts = split_key(key)
-            own_id = stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key)
-        self.attribute_values = {table.USER_ID: user_id, table.RECORD_ID: own_id}
+        self._key = (state.stored or {}).get(table.RECORD_KEY, {}).get("S", "")
 
 
-_DATA_TYPES = UserRecord.data_type
+DATA_TYPES = UserRecord.data_type
+_CLASSES = DATA_TYPES.classes
 
 
 class UnknownRecord(UserRecord):
@@ -444,8 +460,8 @@ def class_of_item(item: Item) -> type[UserRecord]:
         data_type = item[table.DATA_TYPE]["S"]
     except KeyError:
         parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
-        data_type = parts[0] if parts else None
-    return _DATA_TYPES.class_of(data_type) or UnknownRecord
+        data_type = parts[0] if parts else ""
+    return _CLASSES.get(data_type, UnknownRecord)
 
 
 def read_item(item: Item) -> UserRecord:

@@ -10,6 +10,8 @@ from thrivecalc_models.wire import Item, split_key
 
 UNREAD: Final = object()
 
+_NO_ORIGINS = Origins()  # for payloads that hold no others
+
 
 class State:
     """The memory of one record.
@@ -18,24 +20,56 @@ class State:
     `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
     `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
     `as_read` are the simple values that `base` gave the payload, if all of them are simple.
-    `projected` marks a record read in part, which must not be written.
+    `projected` marks a record read in part, which must not be written. `sound` says that the key
+    attributes of `stored` are known to agree. `values` is PynamoDB's dict
+    of attribute values, made when it is first wanted.
     """
 
-    # Of thousands of records that are only read, most never get these.
-    as_read: tuple[Any, ...] | None = None
-    extra_data: dict[str, Any] | None = None
-    extra_attributes: dict[str, Any] | None = None
-    unfit: Unfit | None = None
-    examined = False
+    __slots__ = (
+        "_origins",
+        "as_read",
+        "base",
+        "examined",
+        "extra_attributes",
+        "extra_data",
+        "payload",
+        "projected",
+        "sound",
+        "stored",
+        "unfit",
+        "values",
+    )
 
     def __init__(
-        self, stored: Item | None = None, *, payload: Any = UNREAD, projected: bool = False
+        self,
+        stored: Item | None = None,
+        payload: Any = UNREAD,
+        projected: bool = False,
+        sound: bool = False,
     ) -> None:
         self.stored = stored
         self.base = stored
         self.payload = payload
-        self.origins = Origins()
         self.projected = projected
+        self.sound = sound
+        self.examined = False
+        self.unfit: Unfit | None = None
+        self.as_read: tuple[Any, ...] | None = None
+        self.extra_data: dict[str, Any] | None = None
+        self.extra_attributes: dict[str, Any] | None = None
+        self.values: dict[str, Any] | None = None
+        self._origins: Origins | None = None
+
+    @property
+    def origins(self) -> Origins:
+        """Which stored map each nested payload came from."""
+        if self._origins is None:
+            self._origins = Origins()
+        return self._origins
+
+    @origins.setter
+    def origins(self, origins: Origins) -> None:
+        self._origins = origins
 
     @property
     def touched(self) -> bool:
@@ -53,40 +87,43 @@ class State:
 
     def data_map(self) -> Item | None:
         """The stored map under `data`, None where there is none."""
-        if self.base is None or table.DATA not in self.base:
+        try:
+            content: Item | None = self.base[table.DATA].get("M")  # type: ignore[index]
+        except (KeyError, TypeError):  # there is no item, or no data in it
             return None
-        content: Item | None = self.base[table.DATA].get("M")
         return content
 
 
 def read_payload(state: State, payload_class: type | None) -> None:
     """Read the payload from the base. Raises Unfit where it does not fit its class."""
-    content = state.data_map()
-    if content is None:
+    try:
+        content = state.base[table.DATA]["M"]  # type: ignore[index]  # see below
+    except (KeyError, TypeError):
         form = (state.base or {}).get(table.DATA)
-        raise Unfit(
-            table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
-        )
-    if payload_class is None:
-        state.payload = codec.decode_plain({"M": content}, table.DATA)
+        reason = "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
     else:
-        state.payload, state.as_read = codec.decode_data(payload_class, content, state.origins)
+        reason = ""
+    if reason:
+        raise Unfit(table.DATA, reason)
+    if payload_class is not None:
+        origins = state.origins if codec.nests(payload_class) else _NO_ORIGINS
+        state.payload, state.as_read = codec.decode_data(payload_class, content, origins)
+    else:
+        state.payload = codec.decode_plain({"M": content}, table.DATA)
+
+
+def key_values(stored: Item) -> dict[str, Any]:
+    """Whose an item is, and its record id, as far as it says so."""
+    key = stored.get(table.RECORD_KEY, {}).get("S", "")
+    parts = split_key(key)
+    return {
+        table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
+        table.RECORD_ID: stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key),
+    }
 
 
 def identity_problems(item: Item) -> list[tuple[str, str]]:
     """What is wrong with an item's key attributes, as (path, reason)."""
-    try:
-        key, data_type = item[table.RECORD_KEY]["S"], item[table.DATA_TYPE]["S"]
-        record_id = item[table.RECORD_ID]["S"]
-    except KeyError:
-        pass
-    else:
-        if data_type and record_id and "#" not in data_type and key == f"{data_type}#{record_id}":
-            return []
-    return _identity_problems(item)
-
-
-def _identity_problems(item: Item) -> list[tuple[str, str]]:
     key = item.get(table.RECORD_KEY, {}).get("S")
     parts = split_key(key) if isinstance(key, str) else None
     if parts is None:

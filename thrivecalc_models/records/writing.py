@@ -24,10 +24,11 @@ from thrivecalc_models.operations import (
     PutItem,
     UpdateItem,
 )
-from thrivecalc_models.payloads import fields_of
-from thrivecalc_models.records.state import UNREAD
+from thrivecalc_models.payloads import fields_of, is_payload_class
+from thrivecalc_models.records.state import UNREAD, State
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
+    MAX_ITEM_SIZE,
     AttributeValue,
     Item,
     check_size,
@@ -57,7 +58,7 @@ class Changes(Value):
 
 
 def key_of(record: UserRecord) -> Key:
-    return Key(record.attribute_values[table.USER_ID], record._key)
+    return Key(record.user_id, record._key)
 
 
 def is_stored(record: UserRecord) -> bool:
@@ -87,10 +88,16 @@ def _first_stamp(now: datetime) -> str:
     return format_timestamp(now)
 
 
-def may_have_changed(record: UserRecord) -> bool:
-    """Whether anything was touched; if not, there is nothing to compare."""
+def is_unchanged(record: UserRecord) -> bool:
+    """Whether a record is stored as it is: told without comparing more than simple values."""
     state = record._state
-    return state.touched or state.extra_attributes is not None or _ttl_differs(record)
+    if state.stored is None or state.extra_data is not None or state.extra_attributes is not None:
+        return False
+    if state.payload is not UNREAD and (
+        state.as_read is None or not codec.has_values(state.payload, state.as_read)
+    ):
+        return False
+    return state.values is None or not _ttl_differs(record)
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
@@ -114,15 +121,15 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
 def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     """The map under `data` as it would be written, unchanged fields in their stored form."""
     state = record._state
-    base = state.data_map()
-    if not state.touched and base is not None:
+    base = None if state.base is None else state.data_map()
+    if base is not None and not state.touched:
         return base
-    payload = record.data
+    payload = record.data if state.payload is UNREAD else state.payload
     if payload is None:
         raise InvalidRecordError(
             f"{describe(record.record_key)} has no data; give it a payload", path=table.DATA
         )
-    payload_class = type(record).payload_class()
+    payload_class = type(record)._payload_class
     if payload_class is None:
         return codec.encode_plain_map(payload, base or {}, table.DATA, js_safe=js_safe)
     extras = state.extra_data
@@ -144,16 +151,33 @@ def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
         table.RECORD_ID: {"S": values[table.RECORD_ID]},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
-    created = _created_form(record, stamp)
-    if created is not None:
-        item[table.CREATED_AT] = created
+    if state.stored is None:
+        given = values.get(table.CREATED_AT)
+        item[table.CREATED_AT] = {"S": stamp if given is None else format_timestamp(given)}
+    elif table.CREATED_AT in state.stored:
+        item[table.CREATED_AT] = state.stored[table.CREATED_AT]
     item[table.UPDATED_AT] = {"S": stamp}
     if state.base is not None or state.extra_attributes or table.TTL in values:
         item |= _outer_now(record, js_safe=js_safe)
-    if record.keep_for is not None and state.stored is None and table.TTL not in item:
-        item[table.TTL] = {"N": format_ttl(now + record.keep_for)}
-    check_size(item, describe=lambda: describe(record.record_key))
+    keep_for = record.keep_for
+    if keep_for is not None and state.stored is None and table.TTL not in item:
+        item[table.TTL] = {"N": format_ttl(now + keep_for)}
+    if not _surely_fits(state):
+        check_size(item, describe=lambda: describe(record.record_key))
     return item
+
+
+_SURELY_FITS = MAX_ITEM_SIZE - 16 * 1024  # keys and stamps have at most half of what is left
+
+
+def _surely_fits(state: State) -> bool:
+    """Whether a new item is far below the limit, as most are: told without counting."""
+    if state.base is not None or state.extra_data or state.extra_attributes:
+        return False
+    if not is_payload_class(type(state.payload)):
+        return False
+    size = codec.size_at_most(state.payload)
+    return size is not None and size <= _SURELY_FITS
 
 
 def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
@@ -227,7 +251,6 @@ def put_of(
     record: UserRecord, *, now: datetime, js_safe: bool, condition: Condition | None = None
 ) -> PutItem:
     return PutItem(
-        key=key_of(record),
         item=whole_item(record, now=now, js_safe=js_safe),
         condition=condition,
     )
@@ -329,20 +352,14 @@ def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeVal
 
 def _ttl_differs(record: UserRecord) -> bool:
     """Whether `ttl` was given another value than the one that its stored form reads as."""
-    if table.TTL not in record.attribute_values:
+    values = record._state.values
+    if values is None or table.TTL not in values:
         return False
-    value = record.attribute_values[table.TTL]
+    value = values[table.TTL]
     stored = (record._state.base or {}).get(table.TTL)
     if stored is None:
         return value is not None
     return bool(value != type(record).ttl._read(stored))
-
-
-def _created_form(record: UserRecord, stamp: str) -> AttributeValue | None:
-    if is_stored(record):
-        return snapshot_of(record).get(table.CREATED_AT)
-    given = record.attribute_values.get(table.CREATED_AT)
-    return {"S": stamp if given is None else format_timestamp(given)}
 
 
 # --- after a write --------------------------------------------------------------------------------

@@ -40,12 +40,13 @@ class Handle:
     request: dict[str, Any]
     tried: bool
     skew: float
-    source: BytesIO
 
     def __init__(self, route: Route, timeout: float) -> None:
         self.lines: list[bytes] = []
         self.parts: list[bytes] = []
+        self.source = BytesIO()
         self.curl = _make_curl(route, timeout)
+        self.curl.setopt(pycurl.READFUNCTION, self.source.read)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.parts.append)
 
@@ -54,11 +55,12 @@ class Handle:
         self.lines.clear()
         self.parts.clear()
         self.skew = skew
-        curl = self.curl
+        source, curl = self.source, self.curl
+        source.seek(0)
+        source.truncate(source.write(body))
+        source.seek(0)
         curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
-        self.source = BytesIO(body)
-        curl.setopt(pycurl.READFUNCTION, self.source.read)
 
     @property
     def status(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from zlib import crc32
 
 import orjson
 import pycurl
@@ -53,9 +54,15 @@ def head_of(lines: Sequence[bytes]) -> bytes:
     return head if last < 0 else head[last + 4 :]
 
 
-def field_of(head: bytes, lowered: bytes, name: bytes) -> str | None:
-    """The value of a header field; `name` begins with a line break and ends with a colon."""
-    start = lowered.find(name)
+def field_of(head: bytes, name: bytes, usual: bytes | None = None) -> str | None:
+    """The value of a header field.
+
+    `name` is in lower case, begins with a line break and ends with a colon; `usual` is how
+    DynamoDB spells it.
+    """
+    start = head.find(usual or name)
+    if start < 0:
+        start = head.lower().find(name)
     if start < 0:
         return None
     return head[start + len(name) : head.find(b"\r", start + 1)].strip().decode("latin-1")
@@ -66,11 +73,10 @@ def result_of(
 ) -> Result:
     """What a whole HTTP response means."""
     try:
-        lowered = head.lower()
-        expected = field_of(head, lowered, b"\nx-amz-crc32:")
-        if expected is not None:
-            check_sum(expected, field_of(head, lowered, b"\ncontent-encoding:"), body)
-        request_id = field_of(head, lowered, b"\nx-amzn-requestid:")
+        expected = field_of(head, b"\nx-amz-crc32:")
+        if expected is not None and expected != str(crc32(body)):
+            check_sum(expected, field_of(head, b"\ncontent-encoding:"), body)
+        request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
         content = _json_object(body)
         if status >= 300:
             return _refusal(content, status, request_id)
@@ -98,7 +104,7 @@ def server_time(failure: Result, head: bytes) -> float | None:
     if not (isinstance(failure, Failure) and failure.kind is Kind.CREDENTIALS):
         return None
     try:
-        date = field_of(head, head.lower(), b"\ndate:")
+        date = field_of(head, b"\ndate:")
         return None if date is None else parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -35,6 +35,10 @@ R = TypeVar("R")
 
 _NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
 _IN_DOUBT = Failure(kind=Kind.INTERRUPTED, code="Interrupted", applied_maybe=True)
+
+
+def _doubt(error: BaseException) -> Failure:
+    return attrs.evolve(_IN_DOUBT, code=type(error).__name__)
 
 
 class Driver:
@@ -73,11 +77,11 @@ class Driver:
         protocol is told, so that it can end with its account.
         """
         self._check_open()
-        received: Received | None = None
+        received: Any = None  # which begins it
         try:
             while True:
                 try:
-                    effect = next(protocol) if received is None else protocol.send(received)
+                    effect = protocol.send(received)
                 except StopIteration as end:
                     returned: R = end.value
                     return returned
@@ -153,7 +157,11 @@ class Driver:
         since = monotonic()
         results: tuple[Result, ...] = ()
         if isinstance(effect, Send):
-            results = self._send(effect, shield)
+            workers = min(len(effect.operations), self._max_concurrency)
+            if workers <= 1:
+                results = self._send_in_turn(effect, shield)
+            else:
+                results = self._send_side_by_side(effect, workers, shield)
         else:
             if effect.operation:
                 self._tell_retry(effect)
@@ -161,10 +169,9 @@ class Driver:
         interrupt = None if shield is None else shield.interrupt
         return Received(results, monotonic(), interrupt, since)
 
-    def _send(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
-        workers = min(len(send.operations), self._max_concurrency)
-        if workers <= 1:
-            return self._send_in_turn(send, shield)
+    def _send_side_by_side(
+        self, send: Send, workers: int, shield: Shield | None
+    ) -> tuple[Result, ...]:
         flight = _Flight(self._exchange, send, shield)
         try:
             self._work_side_by_side(flight, workers)
@@ -178,19 +185,16 @@ class Driver:
 
     def _send_in_turn(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
         """In this thread, one after the other."""
-        results: list[Result] = [_NOT_STARTED] * len(send.operations)
-        for index, operation in enumerate(send.operations):
+        keep = _raise if shield is None else shield.keep
+        results: list[Result] = []
+        for operation in send.operations:
             if shield is not None and shield.interrupt is not None:
                 break
-            try:
-                self._exchange.send(operation, send.attempt, results, index)
-            except BaseException as error:
-                if shield is None:
-                    raise
-                shield.keep(error)
-            if _is_fatal(results[index]):
+            result = self._exchange.send(operation, send.attempt, keep)
+            results.append(result)
+            if _is_fatal(result):
                 break
-        return tuple(results)
+        return (*results, *[_NOT_STARTED] * (len(send.operations) - len(results)))
 
     def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
         """By helpers, even where one of them does it all: signals do not interrupt a helper."""
@@ -240,6 +244,10 @@ class Driver:
                 shield.keep(error)
 
 
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
 def _is_fatal(result: Result) -> bool:
     """Whether nothing more should be started after this result."""
     return isinstance(result, Failure) and result.kind in FATAL
@@ -254,17 +262,23 @@ class _Exchange(Value):
     monotonic: Callable[[], float]
     observer: Observer | None
 
-    def send(self, operation: Operation, attempt: int, results: list[Result], index: int) -> None:
-        """Send an operation; what came of it, or that nobody knows, is then in its place."""
-        request = operation.request(self.table_name)
-        started = self.monotonic() if self.observer else 0.0
-        results[index] = _IN_DOUBT  # until we know better
+    def send(
+        self, operation: Operation, attempt: int, keep: Callable[[BaseException], object]
+    ) -> Result:
+        """Send an operation: what came of it, or that nobody knows; `keep` gets what was raised."""
+        result: Result = _NOT_STARTED
         try:
-            result = results[index] = self.transport.send(operation.name, request)
-        except BaseException as error:
-            results[index] = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
-            raise
-        self.report(operation.name, result, started, attempt)
+            request = operation.request(self.table_name)
+            started = self.monotonic() if self.observer is not None else 0.0
+            result = _IN_DOUBT  # until we know better
+            result = self.transport.send(operation.name, request)
+            if self.observer is not None:
+                self.report(operation.name, result, started, attempt)
+        except BaseException as error:  # noqa: BLE001 - raised, or kept for the shield's owner
+            if result is _IN_DOUBT:
+                result = _doubt(error)
+            keep(error)
+        return result
 
     def report(self, name: str, result: Result, started: float, attempt: int) -> None:
         if self.observer is None:
@@ -330,9 +344,7 @@ class _Flight:
         while (index := self._take()) is not None:
             operation = self._operations[index]
             try:
-                self._exchange.send(operation, self._attempt, self.results, index)
-            except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-                self.stop(error)
+                self.results[index] = self._exchange.send(operation, self._attempt, self.stop)
             finally:
                 self._stopped = self._stopped or _is_fatal(self.results[index])
                 self._leave()
@@ -348,7 +360,7 @@ class _Flight:
                 self._exchange.report(name, result, started[index], self._attempt)
                 self._leave()
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-            doubt = attrs.evolve(_IN_DOUBT, code=type(error).__name__)
+            doubt = _doubt(error)
             self.results = [doubt if one is _IN_DOUBT else one for one in self.results]
             self.stop(error)
         finally:

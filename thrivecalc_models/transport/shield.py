@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import signal
 import threading
 from collections.abc import Callable
+from signal import SIGINT
 from types import FrameType, TracebackType
 from typing import Any
+
+try:
+    # What the functions of `signal` wrap. Before Python 3.13 the wrappers look in vain for an
+    # enum's member of each handler, which takes ten times as long.
+    from _signal import getsignal, signal  # type: ignore[import-not-found]
+except ImportError:
+    from signal import getsignal, signal
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -46,11 +53,11 @@ class Shield:
                 self._wakeups.get(timeout=max(seconds, 0))
 
     def __enter__(self) -> Shield:
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
+        if threading.get_ident() == threading.main_thread().ident:
+            handler = getsignal(SIGINT)
             if callable(handler):
                 self._old_handler = handler
-                signal.signal(signal.SIGINT, self._note)
+                signal(SIGINT, self._note)
         return self
 
     def __exit__(
@@ -63,11 +70,11 @@ class Shield:
             return
         try:
             # Where somebody set another handler in the meantime, that one stays.
-            if signal.getsignal(signal.SIGINT) == self._note:
-                signal.signal(signal.SIGINT, self._old_handler)
+            if getsignal(SIGINT) == self._note:
+                signal(SIGINT, self._old_handler)
             if self._signalled is not None:
                 self._signalled = None
-                self._old_handler(signal.SIGINT, None)
+                self._old_handler(SIGINT, None)
         except BaseException as raised:  # noqa: BLE001 - the unit of work raises it, when it is ready
             self._signalled = raised
 

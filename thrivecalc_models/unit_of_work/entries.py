@@ -46,7 +46,7 @@ class Entry:
     def remember(self, attempt: PendingWrite | None) -> None:
         """Keep an attempt, on the record too: another unit may be the one to repeat it."""
         self.attempt = attempt
-        if self.record is not None:
+        if self.record is not None and self.record._attempt is not attempt:
             self.record._attempt = attempt
 
 
@@ -61,6 +61,8 @@ def pending_writes(
     writes: list[PendingWrite] = []
     errors: dict[str, Exception] = {}
     for entry in list(entries):
+        if entry.action is None and entry.record is not None and writing.is_unchanged(entry.record):
+            continue  # as most of what was only read
         try:
             write = write_of(entry, access, now, lock=lock)
         except (InvalidRecordError, CorruptItemError) as error:
@@ -78,13 +80,6 @@ def pending_writes(
 def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> PendingWrite | None:
     """The write that an entry is waiting for; None where nothing changed."""
     record = entry.record
-    if (
-        entry.action is None
-        and record is not None
-        and writing.is_stored(record)
-        and not writing.may_have_changed(record)
-    ):
-        return None  # as most of what was only read
     if entry.action == "delete any":
         delete = DeleteItem(key=Key(access.user_id, entry.key))
         return PendingWrite(key=entry.key, intent=Intent.DELETE_ANY, write=delete)
@@ -117,7 +112,7 @@ def _noticed(
     entry: Entry, record: UserRecord, now: datetime, *, js_safe: bool, lock: bool
 ) -> PendingWrite | None:
     checked = entry.action == "check"
-    if writing.may_have_changed(record):
+    if not writing.is_unchanged(record):
         changed = writing.changes(record, js_safe=js_safe)
         if changed:
             update, after = writing.update_of(

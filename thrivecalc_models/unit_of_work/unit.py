@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
@@ -70,7 +70,7 @@ def _exclusive(method: M) -> M:
 
     @functools.wraps(method)
     def call(self: UnitOfWork, *args: Any, **kwargs: Any) -> Any:
-        if not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(False):
             raise UnitOfWorkStateError(
                 "this unit of work is in use by another thread; give each thread its own"
             )
@@ -184,16 +184,20 @@ class UnitOfWork:
         return self._get_many([self._access.key(*pair) for pair in keys], batch=True)
 
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
-        unseen = distinct(key for key in keys if key.record_key not in self._entries)
+        entries = self._entries
+        unseen = distinct([key for key in keys if key.record_key not in entries])
+        found: Mapping[str, Item | None]
         if batch:
-            items = self._access.fetch_many(unseen, consistent=self._consistent)
+            found = self._access.fetch_many(unseen, consistent=self._consistent)
         else:
-            fetched = [self._access.fetch(key, consistent=self._consistent) for key in unseen]
-            items = [item for item in fetched if item is not None]
-        found = {item[table.RECORD_KEY]["S"]: item for item in items}
-        for key in unseen:
-            if key.record_key in found:
-                self._take(found[key.record_key])
+            found = {
+                record_key: self._access.fetch(key, consistent=self._consistent)
+                for record_key, key in unseen.items()
+            }
+        for record_key in unseen:
+            item = found.get(record_key)
+            if item is not None:
+                self._take(item)
         return [self._visible(key.record_key) for key in keys]
 
     @overload
@@ -240,11 +244,15 @@ class UnitOfWork:
         """Put what was read into the map, unless it is expired."""
         record = self._access.seen(item, include_expired=self._include_expired)
         if record is not None:
-            self._entries[record.record_key] = Entry(record.record_key, record)
+            self._entries[record._key] = Entry(record._key, record)
 
     def _visible(self, key: str) -> UserRecord | None:
         entry = self._entries.get(key)
-        return None if entry is None or entry.deleted else entry.record
+        if entry is None:
+            return None
+        if entry.action is None and entry.attempt is None:  # as most of them are
+            return entry.record
+        return None if entry.deleted else entry.record
 
     # --- queueing ---------------------------------------------------------------------------------
 
@@ -271,31 +279,29 @@ class UnitOfWork:
                 "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction"
             )
         record = self._access.make(given, data, record_id=record_id, ttl=ttl)
+        key = record._key
         if writing.is_stored(record):
             raise RecordExistsError(
-                f"{describe(record.record_key)} is stored already; edit it, or use put",
-                record_key=record.record_key,
+                f"{describe(key)} is stored already; edit it, or use put", record_key=key
             )
-        known = self._entries.get(record.record_key)
-        if exist_ok and known is not None and known.record is not None and not known.deleted:
-            if known.action is None and known.key not in self._known_existing:
-                self._known_existing.append(known.key)
-            return known.record
-        self._check_free(record)
-        entry = Entry(
-            record.record_key, record, "add", generated=record._has_fresh_id, exist_ok=exist_ok
-        )
+        known = self._entries.get(key)
+        if known is not None:
+            if exist_ok and known.record is not None and not known.deleted:
+                if known.action is None and key not in self._known_existing:
+                    self._known_existing.append(key)
+                return known.record
+            self._check_free(known, record)
+        entry = Entry(key, record, "add", record._has_fresh_id, exist_ok)
         self._enter(entry, (Intent.ADD, Intent.ADD_FRESH))
         return record
 
-    def _check_free(self, record: UserRecord) -> None:
-        known = self._entries.get(record.record_key)
-        if known is not None and known.deleted:
+    def _check_free(self, known: Entry, record: UserRecord) -> None:
+        if known.deleted:
             raise UnitOfWorkStateError(
                 f"{describe(record.record_key)} is being deleted in this unit; use put, which"
                 " replaces it"
             )
-        if known is None or known.record is record:
+        if known.record is record:
             return
         raise RecordExistsError(
             f"{describe(record.record_key)} is in this unit already; edit it, or use put",
@@ -390,14 +396,14 @@ class UnitOfWork:
 
     def _enter(self, entry: Entry, same: tuple[Intent, ...]) -> None:
         """Queue an entry in the place of its key; an unknown attempt of the same is that write."""
-        known = self._entries.get(entry.key)
+        entries, key = self._entries, entry.key
         if entry.record is not None and entry.record._attempt is not None:
             entry.attempt = entry.record._attempt
             if entry.attempt.intent in same:
                 entry.action = None
-        if known is not None and known.action is None and entry.action is not None:
-            del self._entries[entry.key]  # it is first queued now
-        self._entries[entry.key] = entry
+        if entry.action is not None and key in entries and entries[key].action is None:
+            del entries[key]  # it is first queued now
+        entries[key] = entry
 
     # --- the plan ---------------------------------------------------------------------------------
 
@@ -528,7 +534,7 @@ class UnitOfWork:
 
     def _conclude(self, account: Account, interrupt: BaseException | None) -> CommitResult:
         error = self._commit_error(account)
-        self._has_applied = self._has_applied or bool(account.keys(State.APPLIED))
+        self._has_applied = self._has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
         if interrupt is not None:
             raise interrupt from error

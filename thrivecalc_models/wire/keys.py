@@ -19,11 +19,15 @@ _SHOWN = 60
 def fresh_id() -> str:
     """A new record id: a random UUID, version 4, as in RFC 9562.
 
-    Written out from random digits, for a third of the work of `str(uuid.uuid4())`.
+    Written out from random digits, for a third of the work of `str(uuid.uuid4())`. Random bytes are
+    not kept in store: a fork, or a snapshot of the machine, would use them twice.
     """
     digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
+    variant = _VARIANT[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 def record_key(data_type: str, record_id: str) -> str:
@@ -43,6 +47,8 @@ def check_user_id(value: object) -> str:
     Raises InvalidKeyError, whose message never shows the user id. Source: "Constraints in Amazon
     DynamoDB", Amazon DynamoDB Developer Guide.
     """
+    if type(value) is str and 0 < len(value) <= MAX_PARTITION_KEY and value.isascii():
+        return value
     text, size = _text_and_size(value, "the user id", path=USER_ID)
     if size > MAX_PARTITION_KEY:
         raise InvalidKeyError(

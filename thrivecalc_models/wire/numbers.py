@@ -19,8 +19,11 @@ MIN_EXPONENT: Final = -130
 MAX_EXPONENT: Final = 125
 
 _NUMERIC = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,6})?")
-_SHORT = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|0|-?0\.[0-9]*[1-9]")
-_ALWAYS_EXACT_DIGITS = 15  # DBL_DIG: a double gives back any decimal of up to 15 digits
+ALWAYS_EXACT_DIGITS: Final = 15
+"""DBL_DIG: a double gives back any decimal of up to so many digits."""
+is_canonical: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|0|-?0\.[0-9]*[1-9]").fullmatch
+"""Whether a text is a number in plain notation, as DynamoDB gives it back."""
+
 _LONGEST_INT_BITS = 4096  # far above 1E126, and short enough to become a Decimal at once
 
 
@@ -37,7 +40,7 @@ def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool 
     if type(value) is Decimal:
         plain = str(value)
         # Most amounts: so short that every double gives them back, and already in plain notation.
-        if len(plain) <= _ALWAYS_EXACT_DIGITS and _SHORT.fullmatch(plain):
+        if len(plain) <= ALWAYS_EXACT_DIGITS and (plain.isdigit() or is_canonical(plain)):
             return plain
     number = to_decimal(value, path=path)
     if not number:
@@ -109,7 +112,7 @@ def _check_js_safe(number: Decimal, text: str, digits: int, *, path: str) -> Non
     if not -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER:
         reason = "is above 2^53 - 1 in magnitude, which JavaScript cannot hold"
         way_out = "check its unit, store it as text"
-    elif digits > _ALWAYS_EXACT_DIGITS and Decimal(repr(float(text))) != number:
+    elif digits > ALWAYS_EXACT_DIGITS and Decimal(repr(float(text))) != number:
         reason = "has more digits than JavaScript's Number keeps"
         way_out = "round it"
     else:

@@ -1,0 +1,189 @@
+"""Reading, comparing and writing the payloads of one class, as code made for its fields.
+
+The plain way in `codec.data` asks each field anew what it is. Here that way is written out, for
+what most items and payloads hold. Of `SavingsGoalData` it begins with:
+
+    def read(content, nested, path):
+        get = content.get
+        stored = content['name']['S']
+        v0 = stored
+        stored = content['targetAmount']['N']
+        v1 = Decimal(stored)
+        if v1 is None: raise KeyError
+        form = get('currentAmount')
+        if form is None: v2 = default2()
+        else:
+            stored = form['N']
+            v2 = Decimal(stored)
+            if v2 is None: raise KeyError
+
+A KeyError or ValueError says that something else is stored: the plain way finds out what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.codec.fields import encode_field, read_field
+from thrivecalc_models.codec.plans import FieldPlan, field_plan, whole
+from thrivecalc_models.codec.values import Encoding, NestedCodec
+from thrivecalc_models.payloads import fields_of, has_plain_init
+from thrivecalc_models.table import DATA
+from thrivecalc_models.wire import Item, number_text, parse_date
+from thrivecalc_models.wire.numbers import is_canonical
+
+Values = tuple[Any, ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClassPlan:
+    """The fields of a class in order, and what is made for them.
+
+    `others` are those that hold more than a simple value.
+    `plain_init` says that instances can be made without `__init__`. `read(content, nested, path)`
+    gives a payload and its values, or None for values that can change in place; it raises KeyError
+    or ValueError for what it leaves to the plain way. `same(payload, values)` says whether the
+    fields have these values, the very objects. `write(payload, nested, encoding)` gives the map of
+    a new payload. `bound(payload)` is a number of bytes that this map surely does not exceed, None
+    where one that is quickly found would not do.
+    """
+
+    steps: tuple[FieldPlan, ...]
+    others: tuple[FieldPlan, ...]
+    wire_names: frozenset[str]
+    plain_init: bool
+    read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
+    same: Callable[[Any, Values], bool]
+    write: Callable[[Any, NestedCodec, Encoding], Item]
+    bound: Callable[[Any], int | None]
+
+
+def plan_of(cls: type) -> ClassPlan:
+    plan = _PLANS.get(cls)
+    if plan is None:
+        plan = _PLANS[cls] = _plan(cls)
+    return plan
+
+
+_PLANS: dict[type, ClassPlan] = {}
+
+
+def _plan(cls: type) -> ClassPlan:
+    steps = tuple(field_plan(cls, field) for field in fields_of(cls))
+    plain_init = has_plain_init(cls)
+    reading = _reading(steps) if plain_init else _NO_READING
+    source = "\n".join([*reading, *_comparing(steps), *_writing(steps), *_bounding(steps)])
+    names: dict[str, Any] = {
+        "Decimal": Decimal,
+        "cls": cls,
+        "date_of": date.fromisoformat,
+        "encode_field": encode_field,
+        "is_canonical": is_canonical,
+        "new": object.__new__,
+        "number_text": number_text,
+        "parse_date": parse_date,
+        "read_field": read_field,
+        "whole": whole,
+    }
+    for n, step in enumerate(steps):
+        names |= {
+            f"default{n}": step.field.default,
+            f"put{n}": step.put,
+            f"step{n}": step,
+        }
+    exec(compile(source, f"<codec of {cls.__name__}>", "exec"), names)
+    return ClassPlan(
+        steps=steps,
+        others=tuple(step for step in steps if step.scalar is None),
+        wire_names=frozenset(step.wire_name for step in steps),
+        plain_init=plain_init,
+        read=names["read"],
+        same=names["same"],
+        write=names["write"],
+        bound=names["bound"],
+    )
+
+
+_NO_READING = ["def read(content, nested, path):", " raise KeyError"]
+
+
+def _reading(steps: Sequence[FieldPlan]) -> list[str]:
+    lines = ["def read(content, nested, path):", " get = content.get"]
+    for n, step in enumerate(steps):
+        lines += [f" {line}" for line in _reading_of(n, step)]
+    values = "(" + "".join(f"v{n}, " for n in range(len(steps))) + ")"
+    mutable = [f"v{n} is None" for n, step in enumerate(steps) if step.scalar is None]
+    if mutable:
+        values += f" if {' and '.join(mutable)} else None"
+    return [
+        *lines,
+        " payload = new(cls)",
+        *(f" put{n}(payload, v{n})" for n in range(len(steps))),
+        f" return payload, {values}",
+    ]
+
+
+def _reading_of(n: int, step: FieldPlan) -> list[str]:
+    name, scalar = step.wire_name, step.scalar
+    if scalar is None:
+        return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
+    reading = [f"v{n} = {scalar.reading}"]
+    if "(" in scalar.reading:
+        reading.append(f"if v{n} is None: raise KeyError")
+    if step.field.required:
+        return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
+    return [
+        f"form = get({name!r})",
+        f"if form is None: v{n} = default{n}()",
+        "else:",
+        f" stored = form[{scalar.tag!r}]",
+        *(f" {line}" for line in reading),
+    ]
+
+
+def _comparing(steps: Sequence[FieldPlan]) -> list[str]:
+    fields = [f"payload.{step.field.name} is values[{n}]" for n, step in enumerate(steps)]
+    return ["def same(payload, values):", f" return {' and '.join(fields) or True}"]
+
+
+def _writing(steps: Sequence[FieldPlan]) -> list[str]:
+    lines = [
+        "def write(payload, nested, encoding):",
+        " js_safe = encoding.js_safe",
+        " content = {}",
+    ]
+    for n, step in enumerate(steps):
+        value = f"payload.{step.field.name}"
+        if step.scalar is None:
+            value = f"encode_field(step{n}, {value}, None, nested, encoding, {DATA!r}, 1)"
+            form = "value"
+        else:
+            content = step.scalar.writing.replace("path=path", f"path={step.path!r}")
+            form = f"{{{step.scalar.tag!r}: {content}}}"
+        lines += [
+            f" value = {value}",
+            f" if value is not None: content[{step.wire_name!r}] = {form}",
+        ]
+    return [*lines, " return content"]
+
+
+_WIDEST_CHARACTER = 4  # bytes in UTF-8
+_WIDEST_VALUE = 64  # bytes of a number, a date or a bool, and what a map counts for a member
+
+
+def _bounding(steps: Sequence[FieldPlan]) -> list[str]:
+    texts = ["0"]
+    lines = ["def bound(payload):"]
+    for step in steps:
+        field = f"payload.{step.field.name}"
+        if step.scalar is None:
+            lines.append(f" if {field} is not None: return None")
+        elif step.scalar.reading == "stored" and step.scalar.tag == "S":
+            texts.append(f"len({field} or '')")
+    names = sum(_WIDEST_CHARACTER * len(step.wire_name) + _WIDEST_VALUE for step in steps)
+    return [*lines, f" return {_WIDEST_CHARACTER} * ({' + '.join(texts)}) + {names}"]

@@ -1,0 +1,96 @@
+"""One field of a payload, read and written in the plain way, whatever is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thrivecalc_models.codec.plans import FieldPlan
+from thrivecalc_models.codec.values import (
+    EXACT,
+    Encoding,
+    NestedCodec,
+    Unfit,
+    decode,
+    encode,
+    keep_form,
+)
+from thrivecalc_models.payloads import Field
+from thrivecalc_models.payloads.kinds import Optional as OptionalKind
+from thrivecalc_models.payloads.kinds import SetOfText
+from thrivecalc_models.wire import AttributeValue, Item
+
+
+def read_field(step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str) -> Any:
+    """The value that a stored form reads as; None stands for what is absent. Raises Unfit."""
+    if form is None or "NULL" in form:
+        if step.field.required:
+            missing = "is missing" if form is None else "is NULL"
+            raise Unfit(f"{path}.{step.wire_name}", f"{missing}, but required")
+        return step.field.default()
+    return decode(step.field.kind, form, f"{path}.{step.wire_name}", nested)
+
+
+def encode_field(
+    step: FieldPlan,
+    value: Any,
+    base: Item | None,
+    nested: NestedCodec,
+    encoding: Encoding,
+    path: str,
+    depth: int,
+) -> AttributeValue | None:
+    """The form of one field, or None where it is to be absent."""
+    stored = None if base is None else base.get(step.wire_name)
+    scalar = step.scalar
+    if scalar is not None and stored is not None and scalar.tag in stored:
+        if value is None:
+            return None
+        # Assignment has made the value one of the field's type, so that == is exact.
+        if scalar.read(stored[scalar.tag]) == value:
+            return stored
+        return scalar.form(value, f"{path}.{step.wire_name}", encoding)
+    if scalar is not None and base is None:
+        return None if value is None else scalar.form(value, f"{path}.{step.wire_name}", encoding)
+    return _encode_any_field(step.field, value, base, nested, encoding, path, depth)
+
+
+def _encode_any_field(
+    field: Field,
+    value: Any,
+    base: Item | None,
+    nested: NestedCodec,
+    encoding: Encoding,
+    path: str,
+    depth: int,
+) -> AttributeValue | None:
+    at = f"{path}.{field.wire_name}"
+    stored = None if base is None else base.get(field.wire_name)
+
+    def own_form(given: Any, how: Encoding, form: AttributeValue | None) -> AttributeValue | None:
+        if given is None or _is_default_empty_set(field, given):
+            return None
+        return encode(field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1)
+
+    if base is None:
+        return own_form(value, encoding, None)
+    if stored is None or "NULL" in stored:
+        # Both read as the default: while the value is still that, what is stored stays.
+        unchanged = own_form(value, EXACT, None) == own_form(field.default(), EXACT, None)
+        return stored if unchanged else own_form(value, encoding, None)
+    if value is None or _is_default_empty_set(field, value):
+        return None
+    return keep_form(
+        stored,
+        decode=lambda form: decode(field.kind, form, at, nested),
+        encode=lambda given, how, form: encode(
+            field.kind, given, at, nested, encoding=how, base=form, depth=depth + 1
+        ),
+        value=value,
+        encoding=encoding,
+    )
+
+
+def _is_default_empty_set(field: Field, value: Any) -> bool:
+    """DynamoDB has no empty sets; where absence reads as one, that is how it is stored."""
+    kind = field.kind.kind if isinstance(field.kind, OptionalKind) else field.kind
+    return isinstance(kind, SetOfText) and value == set() and field.default() == set()
