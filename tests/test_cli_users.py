@@ -128,4 +128,5 @@ def test_memory_follows_users_not_items():
         finally:
             tracemalloc.stop()
 
+    peak(200)  # the first also fills the free lists that Python keeps
     assert peak(200) < 1.5 * peak(2)

@@ -19,7 +19,7 @@ from thrivecalc_models import ConfigurationError, DataStore
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.transport import make_transport
+from thrivecalc_models.transport.choice import make_transport
 
 pytest.importorskip("pycurl")
 pytest.importorskip("orjson")
@@ -173,9 +173,3 @@ def test_motos_mock():
         timeout=60,
     )
     assert ran.stdout.split() == ["direct", "botocore", "1", "direct"], ran.stderr
-
-
-def test_the_direct_way_is_loaded_when_it_is_needed():
-    """Importing the library loads neither pycurl nor orjson."""
-    code = "import sys, thrivecalc_models; sys.exit(bool({'pycurl', 'orjson'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -51,7 +51,7 @@ from thrivecalc_models.records import default_binding
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.signals import CommitEvent, RetryEvent
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
-from thrivecalc_models.transport import classify_error
+from thrivecalc_models.transport.failures import classify_error
 
 OTHER = f"{USER}0"
 TAKEN = "savings-goal#taken"

@@ -14,7 +14,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport import BotocoreTransport
+from thrivecalc_models.transport.botocore import BotocoreTransport
 
 TABLE = {
     "TableName": "t",
@@ -110,7 +110,7 @@ def test_moto_is_loaded_when_it_is_needed():
 UNDER_MOTO = """
 from moto import mock_aws
 from thrivecalc_models.table import resolve_settings
-from thrivecalc_models.transport import BotocoreTransport
+from thrivecalc_models.transport.botocore import BotocoreTransport
 
 with mock_aws():
     transport = BotocoreTransport(resolve_settings(), timeout=1, max_concurrency=1)

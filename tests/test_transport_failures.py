@@ -9,7 +9,7 @@ import pytest
 from botocore import exceptions as aws
 
 from thrivecalc_models.operations import FATAL, Kind, Reason
-from thrivecalc_models.transport import classify_error, classify_exception
+from thrivecalc_models.transport.failures import classify_error, classify_exception
 
 ENDPOINT = "http://127.0.0.1:1/"
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport import make_transport, new_session
+from thrivecalc_models.transport.botocore import new_session
+from thrivecalc_models.transport.choice import make_transport
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}

@@ -11,12 +11,14 @@ from typing import Final
 
 import attrs
 
+from thrivecalc_models.value import Value
+
 LOGGER: Final = logging.getLogger("thrivecalc_models")
 LOGGER.addHandler(logging.NullHandler())
 
 
-@attrs.frozen(kw_only=True)
-class RequestEvent:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RequestEvent(Value):
     """One request has ended.
 
     `operation` is DynamoDB's name, `duration` in seconds, `attempt` counts from 1, units are those
@@ -34,8 +36,8 @@ class RequestEvent:
     request_id: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class RetryEvent:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RetryEvent(Value):
     """A request is going to be sent again after `wait` seconds; `code` is why."""
 
     operation: str
@@ -44,8 +46,8 @@ class RetryEvent:
     code: str
 
 
-@attrs.frozen(kw_only=True)
-class CommitEvent:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CommitEvent(Value):
     """A commit has ended: how many writes became what, what it took, and how long (seconds).
 
     `user` is a short hash of the user id.

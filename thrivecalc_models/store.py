@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import attrs
 
@@ -19,17 +19,20 @@ from thrivecalc_models.errors import (
     RecordExistsError,
     ThriveCalcError,
 )
-from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Query
-from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, ensure_table, service_error
-from thrivecalc_models.records import Binding, UserRecord, edits
+from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
+from thrivecalc_models.records import Binding, UserRecord
 from thrivecalc_models.records.access import Access, DataTypeLike, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, explain, make_transport
-from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, delete_everything, perform_edit
+from thrivecalc_models.transport import Driver
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import check_user_id
+
+if TYPE_CHECKING:
+    from thrivecalc_models.local import EmbeddedEngine
 
 R = TypeVar("R", bound=UserRecord)
 T = TypeVar("T")
@@ -41,8 +44,8 @@ Records = list[UserRecord]
 _ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
 
 
-@attrs.frozen
-class Page:
+@attrs.frozen(eq=False, repr=False)
+class Page(Value):
     """Some records, and the cursor of the next page: None at the end.
 
     A page may be empty while a cursor remains.
@@ -78,6 +81,8 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
+        from thrivecalc_models.transport.choice import make_transport  # not to define models
+
         settings = resolve_settings(
             table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
         )
@@ -110,6 +115,8 @@ class DataStore:
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
         `local` is not installed.
         """
+        from thrivecalc_models.local import EmbeddedEngine  # for development and tests only
+
         engine = EmbeddedEngine()
         try:
             store = cls(endpoint=engine.endpoint, **options)
@@ -152,6 +159,8 @@ class DataStore:
         With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
         botocore.
         """
+        from thrivecalc_models.transport.choice import explain
+
         return explain(self._binding.driver.transport)
 
     def user(self, user_id: str) -> UserData:
@@ -163,6 +172,8 @@ class DataStore:
 
         Waits until all is active. An engine without point-in-time recovery goes without it.
         """
+        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+
         binding = self._binding
         try:
             binding.driver.run(ensure_table(self.table_name, binding.retry, binding.rng))
@@ -458,6 +469,9 @@ class UserData:
 
         Raises RecordNotFoundError if there is no record.
         """
+        from thrivecalc_models.records import edits  # programs that load records need neither
+        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
 
@@ -466,6 +480,9 @@ class UserData:
 
         RecordNotFoundError if there is no record.
         """
+        from thrivecalc_models.records import edits  # programs that load records need neither
+        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.field_update(self._access, key, payload))
 
@@ -474,6 +491,8 @@ class UserData:
 
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
         """
+        from thrivecalc_models.unit_of_work.without_unit import delete_everything  # seldom needed
+
         return delete_everything(self._access)
 
     # --- units of work ----------------------------------------------------------------------------

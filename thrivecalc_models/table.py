@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.value import Value
 
 USER_ID: Final = "userId"
 RECORD_KEY: Final = "recordKey"
@@ -58,8 +59,8 @@ def _keys(partition: str, sort: str) -> list[dict[str, str]]:
     ]
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Settings(Value):
     """Where the table is and how it may be reached. Endpoint None is the real service."""
 
     table_name: str

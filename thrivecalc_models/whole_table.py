@@ -9,16 +9,15 @@ from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import Call, Failure, Key, Protocol, Query, Scan
 from thrivecalc_models.protocol import (
     ItemPage,
-    Puts,
     Segment,
     ServiceFailure,
     get_many,
     persist,
-    put_each,
-    put_items,
     scan_segments,
     service_error,
 )
+from thrivecalc_models.protocol.puts import Puts, put_each
+from thrivecalc_models.protocol.writes import put_items
 from thrivecalc_models.records.access import Access
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.wire import Item, same_item

@@ -40,7 +40,7 @@ from thrivecalc_models.wire.numbers import is_canonical
 Values = tuple[Any, ...]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class ClassPlan:
     """The fields of a class in order, and what is made for them.
 

@@ -21,7 +21,7 @@ from thrivecalc_models.wire.numbers import ALWAYS_EXACT_DIGITS
 Form = Callable[[Any, str, Encoding], AttributeValue]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Scalar:
     """How a simple kind is stored: its type tag, and both ways.
 
@@ -37,7 +37,7 @@ class Scalar:
     writing: str
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class FieldPlan:
     """How one field of a class is read and written; `path` is where it is at the top of `data`."""
 

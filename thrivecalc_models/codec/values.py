@@ -14,6 +14,7 @@ import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -41,8 +42,8 @@ class Unfit(Exception):
         self.reason = reason
 
 
-@attrs.frozen
-class Encoding:
+@attrs.frozen(eq=False, repr=False)
+class Encoding(Value):
     """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them."""
 
     js_safe: bool = True

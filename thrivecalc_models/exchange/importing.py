@@ -25,7 +25,7 @@ from thrivecalc_models.exchange.pace import Pace
 from thrivecalc_models.exchange.rows import Refusal, Row, RowProblem, key_of
 from thrivecalc_models.exchange.source import item_count, whereabouts
 from thrivecalc_models.operations import Key
-from thrivecalc_models.protocol import PutOutcome
+from thrivecalc_models.protocol.puts import PutOutcome
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import (
     Item,

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import attrs
 
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import AttributeValue
 
 Path = tuple[str, ...]
 """Attribute names from the top of the item down: `("data", "targetAmount")`."""
 
 
-@attrs.frozen
-class Exists:
+@attrs.frozen(eq=False, repr=False)
+class Exists(Value):
     path: Path
 
 
-@attrs.frozen
-class Absent:
+@attrs.frozen(eq=False, repr=False)
+class Absent(Value):
     path: Path
 
 
-@attrs.frozen
-class IsMap:
+@attrs.frozen(eq=False, repr=False)
+class IsMap(Value):
     path: Path
 
 
-@attrs.frozen
-class Equal:
+@attrs.frozen(eq=False, repr=False)
+class Equal(Value):
     path: Path
     value: AttributeValue = attrs.field(repr=False)
 
 
-@attrs.frozen
-class AllOf:
+@attrs.frozen(eq=False, repr=False)
+class AllOf(Value):
     parts: tuple[Condition, ...]
 
 
-@attrs.frozen
-class AnyOf:
+@attrs.frozen(eq=False, repr=False)
+class AnyOf(Value):
     parts: tuple[Condition, ...]
 
 

@@ -14,14 +14,14 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @value
-class Send:
+class Send(Value):
     """Send these at the same time; resumed with `Received` once all have ended.
 
     After a failure of a kind in `FATAL`, or an interrupt, the driver starts no more of them; those
@@ -33,7 +33,7 @@ class Send:
 
 
 @value
-class Wait:
+class Wait(Value):
     """Do nothing for so many seconds; resumed with `Received` without results.
 
     Before a retry, `operation`, `attempt` (which failed, from 1) and `code` say what and why.
@@ -46,7 +46,7 @@ class Wait:
 
 
 @value
-class Emit(Generic[T]):
+class Emit(Value, Generic[T]):
     """A result on the way; resumed with None when the next one is wanted.
 
     With `ahead` it may be resumed before that, to have the next one ready.
@@ -57,7 +57,7 @@ class Emit(Generic[T]):
 
 
 @value
-class Received:
+class Received(Value):
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 
     `since` is the clock before them. `interrupt` is the exception (KeyboardInterrupt, SystemExit,

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
 
@@ -34,23 +34,23 @@ FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
 
 
 @value(kw_only=True)
-class Reply:
+class Reply(Value):
     """A successful answer: DynamoDB's JSON, with binary values as base64 text."""
 
     body: dict[str, Any] = attrs.field(repr=False)
     request_id: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Reason:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Reason(Value):
     """Why one entry of a transaction was cancelled; code "None" for the innocent ones."""
 
     code: str
     item: Item | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class Failure:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Failure(Value):
     """A request that did not succeed.
 
     `applied_maybe` is False where nothing of this try can have been applied. `again` says whether

@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import AttributeValue, Item
 
 MAX_EXPRESSION_BYTES = 4096
@@ -29,7 +29,7 @@ class Operation(Protocol):
     def request(self, table_name: str) -> Json: ...
 
 
-@value
+@value(eq=True, unsafe_hash=True)
 class Key:
     """The primary key of an item."""
 
@@ -46,7 +46,7 @@ class Key:
 
 
 @value(kw_only=True)
-class GetItem:
+class GetItem(Value):
     name: ClassVar[str] = "GetItem"
     key: Key
     consistent: bool = False
@@ -61,7 +61,7 @@ class GetItem:
 
 
 @value(kw_only=True)
-class BatchGet:
+class BatchGet(Value):
     """Up to 100 distinct keys of one table."""
 
     name: ClassVar[str] = "BatchGetItem"
@@ -81,7 +81,7 @@ class BatchGet:
 
 
 @value(kw_only=True)
-class Query:
+class Query(Value):
     """One page of a user's items: all of them, or of one type, from the table or the index.
 
     `after` is the record key that the page starts behind, `keys_only` leaves out all but the keys.
@@ -137,8 +137,8 @@ class Query:
         return key
 
 
-@attrs.frozen(kw_only=True)
-class Scan:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Scan(Value):
     """One page of one segment of the table, every user's items: segment numbers begin at 0.
 
     `after` is the key that the page starts behind, as the page before named it.
@@ -167,7 +167,7 @@ class Scan:
 
 
 @value(kw_only=True)
-class PutItem:
+class PutItem(Value):
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     item: Item = attrs.field(repr=False)
@@ -190,7 +190,7 @@ class PutItem:
 
 
 @value(kw_only=True)
-class UpdateItem:
+class UpdateItem(Value):
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
     name: ClassVar[str] = "UpdateItem"
@@ -225,7 +225,7 @@ class UpdateItem:
 
 
 @value(kw_only=True)
-class DeleteItem:
+class DeleteItem(Value):
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
     key: Key
@@ -241,8 +241,8 @@ class DeleteItem:
         return {"DeleteRequest": {"Key": self.key.item()}}
 
 
-@attrs.frozen(kw_only=True)
-class ConditionCheck:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ConditionCheck(Value):
     """An entry of a transaction that changes nothing but must hold."""
 
     name: ClassVar[str] = "ConditionCheck"
@@ -258,7 +258,7 @@ Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
 @value(kw_only=True)
-class BatchWrite:
+class BatchWrite(Value):
     """Up to 25 unconditional puts and deletes of distinct keys."""
 
     name: ClassVar[str] = "BatchWriteItem"
@@ -281,8 +281,8 @@ def unprocessed_writes(body: Json) -> set[Key]:
     }
 
 
-@attrs.frozen(kw_only=True)
-class TransactWrite:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TransactWrite(Value):
     """All or nothing of up to 100 writes; applied once per token within ten minutes."""
 
     name: ClassVar[str] = "TransactWriteItems"
@@ -303,8 +303,8 @@ class TransactWrite:
         }
 
 
-@attrs.frozen
-class Call:
+@attrs.frozen(eq=False, repr=False)
+class Call(Value):
     """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
 
     name: str

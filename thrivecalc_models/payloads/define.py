@@ -13,12 +13,13 @@ import attrs
 
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.kinds import Anything, Kind, Optional, kind_of
+from thrivecalc_models.value import Value
 
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Field:
+@attrs.frozen(eq=False, repr=False)
+class Field(Value):
     """One field of a payload class: its two names, its kind, and its default.
 
     `required` fields have no default and do not take None. `default` makes the default value anew.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NewType
 import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import floor_ms, parse_date, to_decimal
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ else:
     OptionalAmount = Amount | None
 
 
-@attrs.frozen
-class Text:
+class Text(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> str:
         if not isinstance(value, str):
             raise wrong_type(path, "text", value)
@@ -54,30 +56,34 @@ class Text:
         return value
 
 
-@attrs.frozen
-class Integer:
+class Integer(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise wrong_type(path, "an int", value)
         return value
 
 
-@attrs.frozen
-class Boolean:
+class Boolean(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> bool:
         if not isinstance(value, bool):
             raise wrong_type(path, "a bool", value)
         return value
 
 
-@attrs.frozen
-class AmountKind:
+class AmountKind(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> Decimal:
         return to_decimal(value, path=path)
 
 
-@attrs.frozen
-class Date:
+class Date(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> date:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
@@ -87,8 +93,9 @@ class Date:
         return read
 
 
-@attrs.frozen
-class DateTime:
+class DateTime(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> datetime:
         """The instant in UTC, down to the millisecond, which is all that the table keeps."""
         if not isinstance(value, datetime) or value.tzinfo is None:
@@ -96,16 +103,17 @@ class DateTime:
         return floor_ms(value)
 
 
-@attrs.frozen
-class Binary:
+class Binary(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise wrong_type(path, "bytes", value)
         return bytes(value)
 
 
-@attrs.frozen
-class ListOf:
+@attrs.frozen(eq=False, repr=False)
+class ListOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> list[Any]:
@@ -114,16 +122,17 @@ class ListOf:
         return value if isinstance(value, list) else list(value)
 
 
-@attrs.frozen
-class SetOfText:
+class SetOfText(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> set[str]:
         if not isinstance(value, set | frozenset):
             raise wrong_type(path, "a set of text", value)
         return value if isinstance(value, set) else set(value)
 
 
-@attrs.frozen
-class DictOf:
+@attrs.frozen(eq=False, repr=False)
+class DictOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
@@ -132,8 +141,8 @@ class DictOf:
         return value
 
 
-@attrs.frozen
-class Nested:
+@attrs.frozen(eq=False, repr=False)
+class Nested(Value):
     payload_class: type
 
     def convert(self, value: Any, path: str) -> Any:
@@ -142,16 +151,17 @@ class Nested:
         return value
 
 
-@attrs.frozen
-class Optional:
+@attrs.frozen(eq=False, repr=False)
+class Optional(Value):
     kind: Kind
 
     def convert(self, value: Any, path: str) -> Any:
         return None if value is None else self.kind.convert(value, path)
 
 
-@attrs.frozen
-class Anything:
+class Anything(Value):
+    __slots__ = ()
+
     def convert(self, value: Any, path: str) -> Any:
         return value
 

@@ -15,7 +15,6 @@ from thrivecalc_models.protocol.plan import (
     plan_requests,
     plan_transaction,
 )
-from thrivecalc_models.protocol.puts import PutOutcome, Puts, put_each
 from thrivecalc_models.protocol.reads import (
     ItemPage,
     Segment,
@@ -26,8 +25,6 @@ from thrivecalc_models.protocol.reads import (
     scan_segments,
 )
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
-from thrivecalc_models.protocol.tables import ensure_table
-from thrivecalc_models.protocol.writes import put_items
 
 __all__ = [
     "Account",
@@ -39,8 +36,6 @@ __all__ = [
     "PendingWrite",
     "Plan",
     "PlannedRequest",
-    "PutOutcome",
-    "Puts",
     "RetryPolicy",
     "Segment",
     "SegmentError",
@@ -48,14 +43,11 @@ __all__ = [
     "State",
     "Transaction",
     "commit",
-    "ensure_table",
     "get_item",
     "get_many",
     "persist",
     "plan_requests",
     "plan_transaction",
-    "put_each",
-    "put_items",
     "read_page",
     "read_pages",
     "scan_segments",

@@ -33,7 +33,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, same_item, same_value
 
 TOKEN_SECONDS = 590.0
@@ -51,7 +51,7 @@ class State(enum.Enum):
 
 
 @value(kw_only=True)
-class Outcome:
+class Outcome(Value):
     """What became of one write.
 
     `item` is the stored item where it was seen: after an update, or with a failed condition.
@@ -64,7 +64,7 @@ class Outcome:
     operation: str = ""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Account:
     """The end of a commit: an outcome for every key, and what it took.
 
@@ -111,7 +111,7 @@ class Account:
         self.interrupt = self.interrupt or later.interrupt
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Job:
     """A write on its way; its backoff begins with its first failure."""
 
@@ -277,7 +277,7 @@ def _in_order(account: Account, writes: Sequence[PendingWrite]) -> Account:
 # --- all or nothing -------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Transaction:
     """One transaction: its writes, its token, and when (monotonic seconds) it was first sent.
 

@@ -16,7 +16,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Write,
 )
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import describe
 
 BATCH_WRITES = 25
@@ -39,7 +39,7 @@ class Intent(enum.Enum):
 
 
 @value(kw_only=True)
-class PendingWrite:
+class PendingWrite(Value):
     """One pending write of one key.
 
     `maybe` says that an earlier try may have been applied. `after` is the item as the write means
@@ -66,7 +66,7 @@ class PendingWrite:
 
 
 @value
-class Group:
+class Group(Value):
     """The writes that travel in one request."""
 
     writes: tuple[PendingWrite, ...]
@@ -101,16 +101,16 @@ def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
     return groups
 
 
-@attrs.frozen
-class PlannedRequest:
+@attrs.frozen(eq=False, repr=False)
+class PlannedRequest(Value):
     """One request of a plan: DynamoDB's name for it, and the record keys it is about."""
 
     operation: str
     keys: tuple[str, ...]
 
 
-@attrs.frozen
-class Plan:
+@attrs.frozen(eq=False, repr=False)
+class Plan(Value):
     """What a commit would send, in order. Printing it shows a table."""
 
     requests: tuple[PlannedRequest, ...]

@@ -23,6 +23,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, wait_for_rest
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
 Same = Callable[[Item, Item], bool]
@@ -37,8 +38,8 @@ class PutOutcome(enum.Enum):
     REFUSED = "the service found it invalid"
 
 
-@attrs.frozen
-class Puts:
+@attrs.frozen(eq=False, repr=False)
+class Puts(Value):
     """What came of each item, in their order, and the write units of all."""
 
     outcomes: list[PutOutcome]

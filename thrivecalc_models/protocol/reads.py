@@ -26,7 +26,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist, wait_for_rest
-from thrivecalc_models.value import value
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
 BATCH_GET_KEYS = 100
@@ -34,7 +34,7 @@ BATCH_GET_KEYS = 100
 
 
 @value
-class ItemPage:
+class ItemPage(Value):
     """One page of a query; `after` is the record key to go on behind, None at the end.
 
     `units` are the read units that it cost.
@@ -80,8 +80,8 @@ def read_page(
     return ItemPage(result.body["Items"], after, consumed_units(result.body))
 
 
-@attrs.frozen
-class Segment:
+@attrs.frozen(eq=False, repr=False)
+class Segment(Value):
     """One page of one parallel segment of the table, with every user's items.
 
     `after` is the key to go on behind, None at the end of the segment; `units` are the read units

@@ -20,6 +20,7 @@ from thrivecalc_models.operations import (
     Wait,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
+from thrivecalc_models.value import Value
 
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -27,8 +28,8 @@ def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> 
         raise ConfigurationError(f"RetryPolicy.{attribute.name} takes a number above 0")
 
 
-@attrs.frozen(kw_only=True)
-class RetryPolicy:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RetryPolicy(Value):
     """How long to persist: tries, and seconds, without progress.
 
     Waits have full jitter: a random part of a ceiling that starts at `base` seconds (25 ms; 1 s
@@ -43,7 +44,7 @@ class RetryPolicy:
     ceiling: float = attrs.field(default=5.0, validator=_positive)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Backoff:
     """The tries without progress of one request or of one group of them."""
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-import attrs
-
 from thrivecalc_models import codec, table
 from thrivecalc_models.errors import (
     CorruptItemError,
@@ -51,7 +49,7 @@ class Access:
     """
 
     binding: Binding
-    user_id: str = attrs.field(repr=False)
+    user_id: str
 
     # --- keys -------------------------------------------------------------------------------------
 

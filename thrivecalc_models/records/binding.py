@@ -11,7 +11,7 @@ import attrs
 from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, make_transport
+from thrivecalc_models.transport import Driver
 from thrivecalc_models.wire import fresh_id
 
 
@@ -19,7 +19,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Binding:
     """Where a record's requests go, and by which rules: settings, driver, clock, retry."""
 
@@ -52,6 +52,8 @@ def set_default_binding(binding: Binding | None) -> None:
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
+    from thrivecalc_models.transport.choice import make_transport  # not to define models
+
     transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)
     driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
     return Binding(settings=settings, driver=driver)

@@ -12,13 +12,14 @@ from thrivecalc_models.operations import AllOf, Condition, Exists, IsMap, Key, U
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.records.access import Access
 from thrivecalc_models.records.model import UserRecord
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import check_item, describe, floor_ms, format_timestamp, split_key
 
 _IS_THERE: Condition = Exists((table.RECORD_KEY,))
 
 
-@attrs.frozen
-class Edit:
+@attrs.frozen(eq=False, repr=False)
+class Edit(Value):
     """One update of a key, if there is a record under it."""
 
     key: Key

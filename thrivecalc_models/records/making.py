@@ -2,63 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
-
-from thrivecalc_models.payloads import (
-    BudgetData,
-    PortfolioHoldingData,
-    ProfileData,
-    RetirementPlanData,
-    SavingsGoalData,
-    TransactionData,
-)
-from thrivecalc_models.records.classes import (
-    Budget,
-    PortfolioHolding,
-    Profile,
-    RetirementPlan,
-    SavingsGoal,
-    Transaction,
-)
-from thrivecalc_models.records.model import UserRecord
-
-P = ParamSpec("P")
-R = TypeVar("R", bound=UserRecord)
-
-
-class MakesRecord(Protocol[P]):
-    """A call with a payload, a record, or a type and its data first."""
-
-    @overload
-    def __call__(self, given: R, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    @overload
-    def __call__(self, given: type[R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    @overload
-    def __call__(
-        self, given: SavingsGoalData, /, *args: P.args, **kwargs: P.kwargs
-    ) -> SavingsGoal: ...
-    @overload
-    def __call__(
-        self, given: PortfolioHoldingData, /, *args: P.args, **kwargs: P.kwargs
-    ) -> PortfolioHolding: ...
-    @overload
-    def __call__(
-        self, given: RetirementPlanData, /, *args: P.args, **kwargs: P.kwargs
-    ) -> RetirementPlan: ...
-    @overload
-    def __call__(self, given: ProfileData, /, *args: P.args, **kwargs: P.kwargs) -> Profile: ...
-    @overload
-    def __call__(
-        self, given: TransactionData, /, *args: P.args, **kwargs: P.kwargs
-    ) -> Transaction: ...
-    @overload
-    def __call__(self, given: BudgetData, /, *args: P.args, **kwargs: P.kwargs) -> Budget: ...
-    @overload
-    def __call__(self, given: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
-
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+    from thrivecalc_models.payloads import (
+        BudgetData,
+        PortfolioHoldingData,
+        ProfileData,
+        RetirementPlanData,
+        SavingsGoalData,
+        TransactionData,
+    )
+    from thrivecalc_models.records.classes import (
+        Budget,
+        PortfolioHolding,
+        Profile,
+        RetirementPlan,
+        SavingsGoal,
+        Transaction,
+    )
+    from thrivecalc_models.records.model import UserRecord
+
+    P = ParamSpec("P")
+    R = TypeVar("R", bound=UserRecord)
+
+    class MakesRecord(Protocol[P]):
+        """A call with a payload, a record, or a type and its data first."""
+
+        @overload
+        def __call__(self, given: R, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, given: type[R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(
+            self, given: SavingsGoalData, /, *args: P.args, **kwargs: P.kwargs
+        ) -> SavingsGoal: ...
+        @overload
+        def __call__(
+            self, given: PortfolioHoldingData, /, *args: P.args, **kwargs: P.kwargs
+        ) -> PortfolioHolding: ...
+        @overload
+        def __call__(
+            self, given: RetirementPlanData, /, *args: P.args, **kwargs: P.kwargs
+        ) -> RetirementPlan: ...
+        @overload
+        def __call__(self, given: ProfileData, /, *args: P.args, **kwargs: P.kwargs) -> Profile: ...
+        @overload
+        def __call__(
+            self, given: TransactionData, /, *args: P.args, **kwargs: P.kwargs
+        ) -> Transaction: ...
+        @overload
+        def __call__(self, given: BudgetData, /, *args: P.args, **kwargs: P.kwargs) -> Budget: ...
+        @overload
+        def __call__(self, given: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
 
     class _Making(Generic[P]):
         def __get__(self, instance: object, owner: type) -> MakesRecord[P]: ...

@@ -26,6 +26,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.records.state import UNREAD, State
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
     AttributeValue,
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
 
-@attrs.frozen
-class Changes:
+@attrs.frozen(eq=False, repr=False)
+class Changes(Value):
     """The attributes that differ from the snapshot: their paths, and their new forms."""
 
     sets: tuple[tuple[Path, AttributeValue], ...] = attrs.field(repr=False)
@@ -414,8 +415,8 @@ def restore(record: UserRecord, item: Item) -> None:
         state.extra_attributes = keep.extra_attributes
 
 
-@attrs.frozen
-class _Edits:
+@attrs.frozen(eq=False, repr=False)
+class _Edits(Value):
     """Names of what differs from what was written: fields by wire name, extras, and the ttl."""
 
     data: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from typing import Final
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 
 from thrivecalc_models.operations import Failure, Reason
-from thrivecalc_models.transport import classify_error, classify_exception
+from thrivecalc_models.transport.failures import classify_error, classify_exception
 from thrivecalc_models.wire import Item
 
 CONDITION_FAILED: Final = "ConditionalCheckFailed"

@@ -29,6 +29,7 @@ from thrivecalc_models.signals import LOGGER, Observer, RequestEvent, RetryEvent
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request, SendMany, Transport
 from thrivecalc_models.transport.shield import Shield
+from thrivecalc_models.value import Value
 
 R = TypeVar("R")
 
@@ -252,8 +253,8 @@ def _is_fatal(result: Result) -> bool:
     return isinstance(result, Failure) and result.kind in FATAL
 
 
-@attrs.frozen
-class _Exchange:
+@attrs.frozen(eq=False, repr=False)
+class _Exchange(Value):
     """One operation to the transport and back."""
 
     transport: Transport

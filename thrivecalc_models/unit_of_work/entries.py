@@ -22,7 +22,7 @@ MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 Action = Literal["add", "put", "delete", "delete any", "check"]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Entry:
     """One key of the identity map, and what is to be done with it.
 

@@ -18,19 +18,20 @@ from thrivecalc_models.protocol import Account, Outcome, State, service_error
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.access import Access
 from thrivecalc_models.signals import LOGGER, CommitEvent, notify
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, masked_user
 
 
-@attrs.frozen
-class Capacity:
+@attrs.frozen(eq=False, repr=False)
+class Capacity(Value):
     """Capacity units that the service says a commit consumed."""
 
     read_units: float = 0.0
     write_units: float = 0.0
 
 
-@attrs.frozen
-class CommitResult:
+@attrs.frozen(eq=False, repr=False)
+class CommitResult(Value):
     """A commit that applied completely: record keys, requests sent, capacity consumed."""
 
     applied: list[str] = attrs.field(factory=list)

@@ -29,8 +29,7 @@ from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import new_session
-from thrivecalc_models.transport.botocore import STAND_IN, make_client
+from thrivecalc_models.transport.botocore import STAND_IN, make_client, new_session
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import check_table
 from thrivecalc_models.whole_table import WholeTable

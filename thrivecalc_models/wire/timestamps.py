@@ -19,12 +19,13 @@ MAX_TTL: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _LAST_STAMP = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_DATE_TIME = re.compile(
+# Few texts get as far as these, so they are compiled by the first that does.
+_DATE_TIME = (
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]"
     r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
     r"(?: ?(?:([Zz])|([+-])([0-9]{2})(?::?([0-9]{2}))?))?"
 )
-_LOOSE_DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
+_LOOSE_DATE = r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
 
 
 def format_timestamp(moment: datetime, *, path: str | None = None) -> str:
@@ -49,7 +50,7 @@ def parse_timestamp(text: object) -> datetime | None:
         canonical = _parse_canonical(text)
         if canonical is not None:
             return canonical
-    match = _DATE_TIME.fullmatch(text)
+    match = re.fullmatch(_DATE_TIME, text)
     if match is None:
         return None
     moment = _moment(match)
@@ -130,14 +131,14 @@ def parse_date(text: object) -> date | None:
             return None
     if not isinstance(text, str):
         return None
-    loose = _LOOSE_DATE.fullmatch(text)
+    loose = re.fullmatch(_LOOSE_DATE, text)
     if loose is not None:
         year, month, day = loose.groups()
         try:
             return date(int(year), int(month), int(day))
         except ValueError:
             return None
-    match = _DATE_TIME.fullmatch(text)
+    match = re.fullmatch(_DATE_TIME, text)
     moment = None if match is None else _moment(match)
     return None if moment is None else moment.date()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Write:
     """One write of one record: its request, what shows that it was applied, and what follows.
 
@@ -38,25 +38,25 @@ class Write:
     """
 
     operation: str
-    request: Json = attrs.field(repr=False)
+    request: Json
     is_ours: IsOurs
     applied: Callable[[Json], None]
     repeatable: bool = True
     at: datetime | None = None
-    item: Item | None = attrs.field(default=None, repr=False)
+    item: Item | None = None
 
 
 Make = Callable[[datetime], Write]
 """Encodes and checks a write as of a time. Raises InvalidRecordError."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Doubt:
     """A write of unknown outcome, the key and the snapshot it was made over, and how it failed."""
 
     write: Write
     key: Key
-    over: Item | None = attrs.field(repr=False)
+    over: Item | None
     failure: Failure
 
     def is_of(self, make: Make) -> bool:

@@ -32,6 +32,7 @@ from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
 from thrivecalc_models.records.pynamo.connection import table_of
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class BatchWriteError(CommitError, PutError):
         self.cause = cause
 
 
-@attrs.frozen
-class Left:
+@attrs.frozen(eq=False, repr=False)
+class Left(Value):
     """What a batch left undone: its entries, those of them in doubt, and the last failure."""
 
     entries: tuple[Entry, ...] = ()

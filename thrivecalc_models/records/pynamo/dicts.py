@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from pynamodb.models import Model
-
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.records import writing
@@ -22,7 +20,11 @@ from thrivecalc_models.wire import (
 )
 
 if TYPE_CHECKING:
+    from pynamodb.models import Model
+
     from thrivecalc_models.records.model import UserRecord
+else:
+    Model = object  # a part of UserRecord, not a model that PynamoDB would have to examine, too
 
 
 class PynamoDicts(Model):

@@ -18,7 +18,6 @@ from thrivecalc_models.operations import Key
 from thrivecalc_models.protocol import get_many
 from thrivecalc_models.protocol.reads import BATCH_GET_KEYS
 from thrivecalc_models.records.binding import Binding, default_binding
-from thrivecalc_models.records.pynamo.batch import RecordBatch
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.lookups import (
     absent,
@@ -38,6 +37,7 @@ from thrivecalc_models.wire import Item, with_text
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
+    from thrivecalc_models.records.pynamo.batch import RecordBatch
 
 R = TypeVar("R", bound="PynamoReads")
 Json = dict[str, Any]
@@ -201,6 +201,8 @@ class PynamoReads(PynamoTable):
     @classmethod
     def batch_write(cls: type[R], auto_commit: bool = True) -> RecordBatch[R]:
         """A context manager that writes 25 records to a request and accounts for each of them."""
+        from thrivecalc_models.records.pynamo.batch import RecordBatch  # few programs write so
+
         return RecordBatch(cls, auto_commit=auto_commit)
 
     @classmethod

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import TableError
-from pynamodb.models import Model
 
-from thrivecalc_models.protocol import ServiceFailure, ensure_table
+from thrivecalc_models.protocol import ServiceFailure
 from thrivecalc_models.records.binding import default_binding
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
+
+if TYPE_CHECKING:
+    from pynamodb.models import Model
+else:
+    Model = object  # a part of UserRecord, not a model that PynamoDB would have to examine, too
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """Between looks at a table that is being deleted."""
@@ -41,6 +45,8 @@ class PynamoTable(Model):
                 "this table is billed on demand; make one with provisioned capacity by your"
                 " infrastructure code"
             )
+        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+
         binding = default_binding()
         name = binding.settings.table_name
         connection = table_of(binding).connection

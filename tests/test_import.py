@@ -1,0 +1,61 @@
+"""What importing the library takes: nothing that most programs never use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+OTHERS = ("moto", "hypothesis", "pycurl", "orjson", "click", "rich", "pyarrow", "jsonschema")
+OURS = (
+    "catalogue",
+    "cli",
+    "data_store",
+    "exchange",
+    "infra",
+    "json_schema",
+    "local",
+    "protocol.puts",
+    "protocol.tables",
+    "protocol.writes",
+    "records.edits",
+    "records.pynamo.batch",
+    "testing",
+    "transport.botocore",
+    "transport.choice",
+    "transport.direct",
+    "typescript",
+    "unit_of_work.without_unit",
+    "upkeep",
+    "whole_table",
+)
+COMPILED = """
+from thrivecalc_models.payloads import is_payload_class
+shown = sorted({
+    each.__name__
+    for name, module in list(sys.modules.items()) if name.startswith("thrivecalc_models")
+    for each in vars(module).values()
+    if isinstance(each, type) and "__attrs_attrs__" in vars(each) and not is_payload_class(each)
+    and {"__eq__", "__repr__"} & set(vars(each))
+})
+"""
+
+
+def after_import(code: str) -> Any:
+    """What `code` leaves as `shown`, in a process that has imported the library alone."""
+    script = f"import json, sys, thrivecalc_models\n{code}\nprint(json.dumps(shown))"
+    ran = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
+    return json.loads(ran.stdout)
+
+
+def test_what_few_programs_use_is_not_loaded():
+    """Importing the library loads no extra, and of its own modules only those for a user's data."""
+    loaded = set(after_import("shown = sorted(sys.modules)"))
+    assert "pynamodb.models" in loaded
+    assert not loaded & {*OTHERS, *(f"thrivecalc_models.{name}" for name in OURS)}
+
+
+def test_equality_and_repr_are_not_compiled_for_each_class():
+    """Frozen values have them of Value; but keys, which are looked up in sets, have their own."""
+    assert after_import(COMPILED) == ["Key"]
