@@ -6,7 +6,7 @@ of every field whose value is still the same, and everything that the class does
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, read_field
@@ -113,27 +113,41 @@ class Origins(NestedCodec):
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
-    return decode_data(cls, content, nested, path)[0]
+    try:
+        return plan_of(cls).read(content, nested, path)[0]
+    except (KeyError, ValueError):
+        pass
+    return decode_plainly(cls, content, nested, path)[0]
 
 
-def decode_data(
-    cls: type, content: Item, nested: NestedCodec, path: str = DATA
-) -> tuple[Any, Values | None]:
+class HasOrigins(Protocol):
+    """Something that has Origins once they are asked for, as a record's state."""
+
+    @property
+    def origins(self) -> Origins: ...
+
+
+def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Values | None]:
     """The payload of a record, and the values of its fields where none can change in place.
 
     While each of those is the very same object, nothing was edited. Raises Unfit.
     """
+    plan = plan_of(cls)
+    nested = holder.origins if plan.others else _NO_ORIGINS
     try:
-        return plan_of(cls).read(content, nested, path)
+        return plan.read(content, nested, DATA)
     except (KeyError, ValueError):  # something is missing, NULL, or of another type
         pass
-    return decode_plainly(cls, content, nested, path)
+    return decode_plainly(cls, content, nested)
+
+
+_NO_ORIGINS = Origins()  # for payloads that hold no others
 
 
 def decode_plainly(
     cls: type, content: Item, nested: NestedCodec, path: str = DATA
 ) -> tuple[Any, Values | None]:
-    """The same for whatever is stored, field by field."""
+    """What the code made for the class does, for whatever is stored, field by field."""
     plan = plan_of(cls)
     values = [read_field(step, content.get(step.wire_name), nested, path) for step in plan.steps]
     payload = _make(cls, plan, values, path)

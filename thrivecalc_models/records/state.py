@@ -10,8 +10,6 @@ from thrivecalc_models.wire import Item, split_key
 
 UNREAD: Final = object()
 
-_NO_ORIGINS = Origins()  # for payloads that hold no others
-
 
 class State:
     """The memory of one record.
@@ -106,8 +104,7 @@ def read_payload(state: State, payload_class: type | None) -> None:
     if reason:
         raise Unfit(table.DATA, reason)
     if payload_class is not None:
-        origins = state.origins if codec.nests(payload_class) else _NO_ORIGINS
-        state.payload, state.as_read = codec.decode_data(payload_class, content, origins)
+        state.payload, state.as_read = codec.decode_data(payload_class, content, state)
     else:
         state.payload = codec.decode_plain({"M": content}, table.DATA)
 

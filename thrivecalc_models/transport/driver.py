@@ -158,10 +158,10 @@ class Driver:
         results: tuple[Result, ...] = ()
         if isinstance(effect, Send):
             workers = min(len(effect.operations), self._max_concurrency)
-            if workers <= 1:
-                results = self._send_in_turn(effect, shield)
-            else:
+            if workers > 1:
                 results = self._send_side_by_side(effect, workers, shield)
+            else:
+                results = self._send_in_turn(effect, shield)
         else:
             if effect.operation:
                 self._tell_retry(effect)
@@ -194,7 +194,8 @@ class Driver:
             results.append(result)
             if _is_fatal(result):
                 break
-        return (*results, *[_NOT_STARTED] * (len(send.operations) - len(results)))
+        results += [_NOT_STARTED] * (len(send.operations) - len(results))
+        return tuple(results)
 
     def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
         """By helpers, even where one of them does it all: signals do not interrupt a helper."""

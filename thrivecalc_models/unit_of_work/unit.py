@@ -468,8 +468,10 @@ class UnitOfWork:
 
     def _send(self, pending: ListOf[PendingWrite], shield: Shield) -> Account:
         """First what is unknown, then what is pending, which may be more once that is known."""
-        account = Account()
         attempts = self._attempts()
+        if pending and not attempts and not self._atomic:  # as most commits are
+            return self._run(pending, shield)
+        account = Account()
         if self._transaction is not None:
             account.merge(self._run_transaction(self._transaction, shield))
             pending = self._pending()
