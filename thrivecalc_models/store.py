@@ -29,7 +29,6 @@ from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import check_user_id
 
 if TYPE_CHECKING:
     from thrivecalc_models.local import EmbeddedEngine
@@ -165,7 +164,7 @@ class DataStore:
 
     def user(self, user_id: str) -> UserData:
         """The data of one user. Raises InvalidKeyError for an id that no user can have."""
-        return UserData(Access(self._binding, check_user_id(user_id)))
+        return UserData(Access(self._binding, user_id))
 
     def create_table(self) -> None:
         """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.

@@ -9,13 +9,11 @@ what most items and payloads hold. Of `SavingsGoalData` it begins with:
         v0 = stored
         stored = content['targetAmount']['N']
         v1 = Decimal(stored)
-        if v1 is None: raise KeyError
         form = get('currentAmount')
         if form is None: v2 = default2()
         else:
             stored = form['N']
             v2 = Decimal(stored)
-            if v2 is None: raise KeyError
 
 A KeyError or ValueError says that something else is stored: the plain way finds out what.
 """
@@ -29,12 +27,13 @@ from typing import Any
 
 import attrs
 
+from thrivecalc_models import wire
 from thrivecalc_models.codec.fields import encode_field, read_field
 from thrivecalc_models.codec.plans import FieldPlan, field_plan, whole
 from thrivecalc_models.codec.values import Encoding, NestedCodec
 from thrivecalc_models.payloads import fields_of, has_plain_init
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import Item, number_text, parse_date
+from thrivecalc_models.wire import Item, parse_date
 from thrivecalc_models.wire.numbers import is_canonical
 
 Values = tuple[Any, ...]
@@ -44,13 +43,14 @@ Values = tuple[Any, ...]
 class ClassPlan:
     """The fields of a class in order, and what is made for them.
 
-    `others` are those that hold more than a simple value.
-    `plain_init` says that instances can be made without `__init__`. `read(content, nested, path)`
-    gives a payload and its values, or None for values that can change in place; it raises KeyError
-    or ValueError for what it leaves to the plain way. `same(payload, values)` says whether the
-    fields have these values, the very objects. `write(payload, nested, encoding)` gives the map of
-    a new payload. `bound(payload)` is a number of bytes that this map surely does not exceed, None
-    where one that is quickly found would not do.
+    `others` are those that hold more than a simple value. `plain_init` says that instances can be
+    made without `__init__`.
+
+    `read(content, nested, path)` gives a payload and its values, or None for values that can change
+    in place; it raises KeyError or ValueError for what it leaves to the plain way.
+    `same(payload, values)` says whether the fields have these values, the very objects.
+    `write(payload, nested, encoding)` gives the map of a new payload. `bound(payload)` is a number
+    of bytes that this map surely does not exceed, None where none is quickly found.
     """
 
     steps: tuple[FieldPlan, ...]
@@ -85,10 +85,10 @@ def _plan(cls: type) -> ClassPlan:
         "encode_field": encode_field,
         "is_canonical": is_canonical,
         "new": object.__new__,
-        "number_text": number_text,
         "parse_date": parse_date,
         "read_field": read_field,
         "whole": whole,
+        "wire": wire,
     }
     for n, step in enumerate(steps):
         names |= {
@@ -133,7 +133,7 @@ def _reading_of(n: int, step: FieldPlan) -> list[str]:
     if scalar is None:
         return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
     reading = [f"v{n} = {scalar.reading}"]
-    if "(" in scalar.reading:
+    if not scalar.always_fits:
         reading.append(f"if v{n} is None: raise KeyError")
     if step.field.required:
         return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
@@ -183,7 +183,7 @@ def _bounding(steps: Sequence[FieldPlan]) -> list[str]:
         field = f"payload.{step.field.name}"
         if step.scalar is None:
             lines.append(f" if {field} is not None: return None")
-        elif step.scalar.reading == "stored" and step.scalar.tag == "S":
+        elif step.scalar.is_text:
             texts.append(f"len({field} or '')")
     names = sum(_WIDEST_CHARACTER * len(step.wire_name) + _WIDEST_VALUE for step in steps)
     return [*lines, f" return {_WIDEST_CHARACTER} * ({' + '.join(texts)}) + {names}"]

@@ -25,7 +25,8 @@ Form = Callable[[Any, str, Encoding], AttributeValue]
 class Scalar:
     """How a simple kind is stored: its type tag, and both ways.
 
-    `read` gives None for what does not fit, and the plain way then says why. Both ways stand here
+    `read` gives None for what does not fit, unless all of that type `always_fits`, and the plain
+    way then says why. Both ways stand here
     as source code, too: `reading` is what `read` makes of `stored`, or raises ValueError; `writing`
     is what `form` puts under the tag for `value`, `path` and `js_safe`.
     """
@@ -35,6 +36,11 @@ class Scalar:
     form: Form
     reading: str
     writing: str
+    always_fits: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.tag == "S" and self.always_fits
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -91,7 +97,7 @@ def _number(value: Any, path: str, encoding: Encoding) -> AttributeValue:
 _NUMBER = (
     f"text if len(text := str(value)) <= {ALWAYS_EXACT_DIGITS}"
     " and (text.isdigit() or is_canonical(text))"
-    " else number_text(value, path=path, js_safe=js_safe)"
+    " else wire.number_text(value, path=path, js_safe=js_safe)"
 )
 
 # As `parse_date`, without calling it for the form that all of ours have.
@@ -100,9 +106,9 @@ _DAY = (
 )
 
 _SCALARS: dict[type, Scalar] = {
-    kinds.Text: Scalar("S", _same, _text, "stored", "value"),
-    kinds.AmountKind: Scalar("N", Decimal, _number, "Decimal(stored)", _NUMBER),
+    kinds.Text: Scalar("S", _same, _text, "stored", "value", always_fits=True),
+    kinds.AmountKind: Scalar("N", Decimal, _number, "Decimal(stored)", _NUMBER, always_fits=True),
     kinds.Integer: Scalar("N", whole, _number, "whole(stored)", _NUMBER),
-    kinds.Boolean: Scalar("BOOL", _same, _bool, "stored", "value"),
+    kinds.Boolean: Scalar("BOOL", _same, _bool, "stored", "value", always_fits=True),
     kinds.Date: Scalar("S", parse_date, _date, _DAY, "value.isoformat()"),
 }

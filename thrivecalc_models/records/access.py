@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+import attrs
+
 from thrivecalc_models import codec, table
 from thrivecalc_models.errors import (
     CorruptItemError,
@@ -32,8 +34,10 @@ from thrivecalc_models.wire import (
     Item,
     check_data_type,
     check_record_id,
+    check_user_id,
     describe,
     masked_user,
+    record_key,
 )
 
 T = TypeVar("T")
@@ -43,13 +47,10 @@ DataTypeLike = str | type[UserRecord]
 
 @value
 class Access:
-    """Reads for one user, and the checks of everything that is to be written for them.
-
-    Its user id is a valid one.
-    """
+    """Reads for one user, and the checks of everything that is to be written for them."""
 
     binding: Binding
-    user_id: str
+    user_id: str = attrs.field(validator=lambda _, __, value: _check_user(value))
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class Access:
         """The key of a record of this user. Raises InvalidKeyError."""
         own = data_type._own_data_type if isinstance(data_type, RecordMeta) else None
         text = self.data_type(data_type) if own is None else own
-        return Key(self.user_id, f"{text}#{check_record_id(record_id, text)}")
+        return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
@@ -134,10 +135,10 @@ class Access:
         found = {}
         for item in items:
             self.check_item(item)
-            record_key = item[table.RECORD_KEY]["S"]
-            if record_key not in keys:
+            name = item[table.RECORD_KEY]["S"]
+            if name not in keys:
                 self.check_item(item, next(iter(wanted)))
-            found[record_key] = item
+            found[name] = item
         return found
 
     def pages(self, query: Query) -> Iterator[ItemPage]:
@@ -260,6 +261,10 @@ class Access:
 def distinct(keys: Iterable[Key]) -> dict[str, Key]:
     """The keys of one user, each once, by record key."""
     return {key.record_key: key for key in keys}
+
+
+def _check_user(value: Any) -> None:
+    check_user_id(value)
 
 
 def _class_of_payload(payload_class: type) -> type[UserRecord]:

@@ -183,7 +183,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return cls(user_id, record_id=record_id, data=payload)
         data_type = cls._own_data_type or ""
         record = cls.__new__(cls)
-        record._key = f"{data_type}#{check_record_id(record_id, data_type)}"
+        record._key = record_key(data_type, check_record_id(record_id, data_type))
         record._state = state = State(None, payload)
         state.values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
         return record
