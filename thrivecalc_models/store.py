@@ -277,11 +277,9 @@ class UserData:
         A key that is asked for twice gives the same object twice.
         """
         wanted = [self._access.key(*pair) for pair in keys]
-        items = self._access.fetch_many(distinct(wanted), consistent=consistent)
-        found = {
-            record_key: self._access.seen(item, include_expired=include_expired)
-            for record_key, item in items.items()
-        }
+        found = self._access.fetch_many(
+            distinct(wanted), consistent=consistent, include_expired=include_expired
+        )
         return [found.get(key.record_key) for key in wanted]
 
     @overload

@@ -126,8 +126,10 @@ class Access:
         item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
         return None if item is None else self.check_item(item, key)
 
-    def fetch_many(self, keys: Mapping[str, Key], *, consistent: bool) -> dict[str, Item]:
-        """The items that are there of some keys, both by record key."""
+    def fetch_many(
+        self, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
+    ) -> dict[str, UserRecord]:
+        """The records that are there of some keys, both by record key."""
         wanted = keys.values()
         items = self.run(
             get_many(wanted, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
@@ -138,7 +140,9 @@ class Access:
             name = item[table.RECORD_KEY]["S"]
             if name not in keys:
                 self.check_item(item, next(iter(wanted)))
-            found[name] = item
+            record = self.seen(item, include_expired=include_expired)
+            if record is not None:
+                found[name] = record
         return found
 
     def pages(self, query: Query) -> Iterator[ItemPage]:

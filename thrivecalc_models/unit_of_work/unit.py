@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
@@ -186,18 +186,19 @@ class UnitOfWork:
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
         entries = self._entries
         unseen = distinct([key for key in keys if key.record_key not in entries])
-        found: Mapping[str, Item | None]
         if batch:
-            found = self._access.fetch_many(unseen, consistent=self._consistent)
+            found = self._access.fetch_many(
+                unseen, consistent=self._consistent, include_expired=self._include_expired
+            )
+            for name in unseen:
+                record = found.get(name)
+                if record is not None:
+                    entries[name] = Entry(name, record)
         else:
-            found = {
-                record_key: self._access.fetch(key, consistent=self._consistent)
-                for record_key, key in unseen.items()
-            }
-        for record_key in unseen:
-            item = found.get(record_key)
-            if item is not None:
-                self._take(item)
+            for key in unseen.values():
+                item = self._access.fetch(key, consistent=self._consistent)
+                if item is not None:
+                    self._take(item)
         return [self._visible(key.record_key) for key in keys]
 
     @overload
