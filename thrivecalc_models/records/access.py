@@ -29,7 +29,6 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
 from thrivecalc_models.signals import LOGGER
-from thrivecalc_models.value import value
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
@@ -45,7 +44,7 @@ T = TypeVar("T")
 DataTypeLike = str | type[UserRecord]
 
 
-@value
+@attrs.frozen(eq=False, repr=False)
 class Access:
     """Reads for one user, and the checks of everything that is to be written for them."""
 
