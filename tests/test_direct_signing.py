@@ -60,16 +60,18 @@ def signed_by_us(signer, operation, body, keys, now):
     return dict(line.split(": ", 1) for line in lines)
 
 
-@given(
-    urls,
-    regions,
-    st.sampled_from(OPERATIONS),
-    st.lists(st.tuples(st.binary(max_size=50), credentials, times), min_size=1, max_size=4),
-)
-def test_the_signature_is_botocores(url, region, operation, requests):
+@given(urls, regions, st.data())
+def test_the_signature_is_botocores(url, region, data):
     """Whatever is sent, as whom and when, one after the other, it is signed as botocore does."""
     signer = Signer(url, region=region)
-    for body, keys, now in requests:
+    # Few of each, so that requests share their second, their day, their operation or their sender.
+    moments = data.draw(st.lists(times, min_size=1, max_size=2))
+    moments += [moment.replace(microsecond=0) for moment in moments]
+    senders = data.draw(st.lists(credentials, min_size=1, max_size=2))
+    for _ in range(data.draw(st.integers(1, 8))):
+        operation = data.draw(st.sampled_from(OPERATIONS))
+        body = data.draw(st.binary(max_size=50))
+        keys, now = data.draw(st.sampled_from(senders)), data.draw(st.sampled_from(moments))
         theirs = signed_by_botocore(url, region, operation, body, keys, now)
         ours = signed_by_us(signer, operation, body, keys, now)
         assert ours == {name: theirs[name] for name in ours}
