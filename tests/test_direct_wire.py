@@ -83,7 +83,10 @@ class Service:
             scheme = "https"
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            # In the handlers' threads: a client that says nothing must not hold up the others.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.endpoint = f"{scheme}://{self.address}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
