@@ -174,7 +174,7 @@ def _settle(account: Account, members: list[_Job], result: Result) -> list[_Job]
     if isinstance(result, Reply):
         left = _unprocessed(members, result) if len(members) > 1 else []
         done = Outcome(state=State.APPLIED, item=result.body.get("Attributes"))
-        for job in members if not left else [job for job in members if job not in left]:
+        for job in [job for job in members if job not in left] if left else members:
             account.outcomes[job.write.key] = done
         for job in left:
             job.last = ITEMS_LEFT

@@ -62,7 +62,7 @@ class _Day:
     token_headers: tuple[str, ...]
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class _Moment:
     """What all signatures of a second have in common, for each operation."""
 

@@ -8,7 +8,7 @@ is, not as a copy.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 Convert = Callable[[Any], Any]
@@ -42,16 +42,22 @@ def _converted(value: Any, convert: Convert) -> Any:
                 return {"BS": [convert(member) for member in inner]}
             if isinstance(inner, str):
                 return value
-        return _converted_members(value, list(value.items()), convert)
+        return _converted_members(value, value.items(), convert)
     if isinstance(value, list):
-        return _converted_members(value, list(enumerate(value)), convert)
+        return _converted_members(value, enumerate(value), convert)
     return value
 
 
-def _converted_members(value: Any, members: list[tuple[Any, Any]], convert: Convert) -> Any:
+def _converted_members(value: Any, members: Iterable[tuple[Any, Any]], convert: Convert) -> Any:
     copied = value
     for key, member in members:
         if isinstance(member, (dict, list)):
+            if (
+                len(member) == 1
+                and isinstance(member, dict)
+                and isinstance(member.get("S") or member.get("N"), str)
+            ):
+                continue  # text or a number, as most are
             converted = _converted(member, convert)
             if converted is not member:
                 if copied is value:
