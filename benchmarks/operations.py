@@ -22,7 +22,7 @@ from benchmarks.endpoint import running
 
 ROUNDS = 5
 RECORDS = 1000
-SINGLE = 400  # single requests in a round
+SAMPLE = 0.25  # seconds of CPU at least: longer than the machine's own ups and downs
 COLUMNS = ("get", "list", "put", "batch write", "batch get")
 HEADER = ("", "get", "list, an item", "put", "batch write, an item", "batch get, an item")
 
@@ -41,14 +41,14 @@ Times = dict[str, dict[str, list[tuple[float, float]]]]
 """By client and operation: CPU and wall, in microseconds."""
 
 
-def operations(client: Client) -> dict[str, tuple[Callable[[], Any], int, int]]:
-    """What is called, how often in a round, and how many items each call handles."""
+def operations(client: Client) -> dict[str, tuple[Callable[[], Any], int]]:
+    """What is called, and how many items each call handles."""
     return {
-        "get": (client.get, SINGLE, 1),
-        "list": (partial(client.list, RECORDS), 3, RECORDS),
-        "put": (client.put, SINGLE, 1),
-        "batch write": (partial(client.write, RECORDS), 2, RECORDS),
-        "batch get": (partial(client.read, RECORDS), 2, RECORDS),
+        "get": (client.get, 1),
+        "list": (partial(client.list, RECORDS), RECORDS),
+        "put": (client.put, 1),
+        "batch write": (partial(client.write, RECORDS), RECORDS),
+        "batch get": (partial(client.read, RECORDS), RECORDS),
     }
 
 
@@ -61,18 +61,20 @@ def measure(clients: list[Client]) -> Times:
         gc.freeze()  # what one client keeps is no work for another's garbage collection
         for _ in range(ROUNDS):
             for client in clients:
-                call, calls, items = operations(client)[column]
-                times[client.name][column].append(_timed(call, calls, calls * items))
+                times[client.name][column].append(_timed(*operations(client)[column]))
     return times
 
 
-def _timed(call: Callable[[], Any], calls: int, units: int) -> tuple[float, float]:
+def _timed(call: Callable[[], Any], items: int) -> tuple[float, float]:
+    """Microseconds of CPU and wall time for an item."""
     gc.collect()
+    calls = 0
     wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(calls):
+    while (taken := time.process_time() - cpu) < SAMPLE:
         call()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return cpu / units * 1e6, wall / units * 1e6
+        calls += 1
+    wall = time.perf_counter() - wall
+    return taken / calls / items * 1e6, wall / calls / items * 1e6
 
 
 def rows(times: Times, which: int) -> list[list[str]]:

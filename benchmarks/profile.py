@@ -89,7 +89,7 @@ def parts(endpoint: str, column: str) -> dict[str, float]:
     client = ThriveCalc(endpoint, "direct", max_concurrency=1)
     sampler = Sampler()
     try:
-        call, _, items = operations(client)[column]
+        call, items = operations(client)[column]
         call()  # connections, caches
         gc.collect()
         calls, taken = sampler.run(call)

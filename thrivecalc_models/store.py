@@ -539,7 +539,7 @@ class UserData:
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
     """Commit a unit of one write; raises its cause instead of the CommitError."""
     try:
-        work.commit()
+        work._commit_single()
     except CommitError as failed:
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)
     except ThriveCalcError as refused:  # before anything was sent

@@ -69,8 +69,19 @@ class Driver:
         )
         self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
-    def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
-        """What the protocol returns.
+    def perform(self, operation: Operation, *, shield: Shield | None = None) -> Received:
+        """What comes of one operation, which needs no protocol while all goes well."""
+        self._check_open()
+        return self._perform(Send((operation,)), shield)
+
+    def run(
+        self,
+        protocol: Protocol[R],
+        *,
+        shield: Shield | None = None,
+        first: Received | None = None,
+    ) -> R:
+        """What the protocol returns; `first` is what came of its first `Send`, if that is done.
 
         Without a shield an exception of the transport passes through, once nothing is in flight.
         With one it becomes a failure of the kind INTERRUPTED, nothing more is started, and the
@@ -79,6 +90,9 @@ class Driver:
         self._check_open()
         received: Any = None  # which begins it
         try:
+            if first is not None:
+                next(protocol)
+                received = first
             while True:
                 try:
                     effect = protocol.send(received)

@@ -22,8 +22,13 @@ from thrivecalc_models.errors import (
     UnitOfWorkStateError,
 )
 from thrivecalc_models.operations import (
+    DeleteItem,
     Key,
+    PutItem,
     Query,
+    Received,
+    Reply,
+    UpdateItem,
 )
 from thrivecalc_models.protocol import (
     Account,
@@ -461,6 +466,33 @@ class UnitOfWork:
         tell(self._access, account, driver.monotonic() - began)
         return self._conclude(account, shield.interrupt)
 
+    def _commit_single(self) -> None:
+        """As `commit`, of a unit of one write; in fewer steps where the first try succeeds."""
+        (entry,) = self._entries.values()
+        binding = self._access.binding
+        if entry.attempt is not None or binding.observer is not None:
+            self.commit()
+            return
+        pending = self._pending()
+        if not pending:
+            return
+        (write,) = pending
+        assert isinstance(write.write, PutItem | UpdateItem | DeleteItem)
+        driver = binding.driver
+        began = driver.monotonic()
+        with driver.shield() as shield:
+            first = driver.perform(write.write, shield=shield)
+            reply = first.results[0]
+            if isinstance(reply, Reply):
+                self._apply(write, Outcome(state=State.APPLIED, item=reply.body.get("Attributes")))
+            else:  # the protocol says what that means, and what to do about it
+                account = self._run(pending, shield, first=first)
+        if not isinstance(reply, Reply):
+            tell(self._access, account, driver.monotonic() - began)
+            self._conclude(account, shield.interrupt)
+        elif shield.interrupt is not None:
+            raise shield.interrupt
+
     def _has_pending(self) -> bool:
         try:
             return bool(self._attempts() or self._pending())
@@ -489,9 +521,12 @@ class UnitOfWork:
             account.merge(self._run(pending, shield))
         return account
 
-    def _run(self, writes: Sequence[PendingWrite], shield: Shield) -> Account:
+    def _run(
+        self, writes: Sequence[PendingWrite], shield: Shield, first: Received | None = None
+    ) -> Account:
         binding = self._access.binding
-        account = binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield)
+        protocol = commit(writes, binding.retry, binding.rng)
+        account = binding.driver.run(protocol, shield=shield, first=first)
         for write in writes:
             self._apply(write, account.outcomes[write.key])
         return account
