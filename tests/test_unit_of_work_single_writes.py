@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import date
 
 import pytest
@@ -24,6 +25,7 @@ from thrivecalc_models import (
     UnknownRecord,
     data_store,
 )
+from thrivecalc_models.signals import CommitEvent, RequestEvent
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
 KEY = "savings-goal#g"
@@ -47,6 +49,58 @@ def payment(**given):
 
 def field(table, name, key=KEY):
     return table.get(USER, key)["data"]["M"].get(name)
+
+
+WRITES = {
+    "add": lambda user, goal: user.add(payment(), record_id="p"),
+    "put": lambda user, goal: user.put(goal),
+    "update": lambda user, goal: user.update(goal),
+    "delete": lambda user, goal: user.delete(goal),
+    "delete by id": lambda user, goal: user.delete(SavingsGoal, "g"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_ctrl_c_waits_for_a_single_write(monkeypatch, write):
+    """A single write that was on its way when Ctrl-C came is done, and then the program ends."""
+    table = SimulatedTable()
+    table.put(goal_item())
+    user = user_of(table)
+    goal = user.get(SavingsGoal, "g")
+    goal.data.current_amount = 7
+    send = table.send
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupted(operation, request):
+        result = send(operation, request)
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(table, "send", interrupted)
+    stored = dict(table.items)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            WRITES[write](user, goal)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert table.items != stored
+    assert table.sent() == 2  # the reading, and the write
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_the_end_of_a_single_write_is_told(table, write):
+    """An observer hears of a single write that is done, as of any other commit."""
+    events = []
+    user = user_of(table, observer=events.append)
+    goal = user.get(SavingsGoal, "g")
+    goal.data.current_amount = 7
+    events.clear()
+    WRITES[write](user, goal)
+    request, commit = events
+    assert isinstance(request, RequestEvent)
+    assert isinstance(commit, CommitEvent)
+    assert (commit.applied, commit.requests) == (1, 1)
+    assert commit.write_units == request.write_units > 0
 
 
 def test_each_single_write_is_one_request(table, user):
