@@ -72,7 +72,13 @@ class Driver:
     def perform(self, operation: Operation, *, shield: Shield | None = None) -> Received:
         """What comes of one operation, which needs no protocol while all goes well."""
         self._check_open()
-        return self._perform(Send((operation,)), shield)
+        since = self.monotonic()
+        result: Result = _NOT_STARTED
+        if shield is None or shield.interrupt is None:
+            keep = _raise if shield is None else shield.keep
+            result = self._exchange.send(operation, 1, keep)
+        interrupt = None if shield is None else shield.interrupt
+        return Received((result,), self.monotonic(), interrupt, since)
 
     def run(
         self,
