@@ -110,7 +110,7 @@ def main() -> None:
         "memory",
         "\n\n".join(
             [
-                f"{report.machine()}; median of {ROUNDS}:",
+                f"{report.machine()}; median of {ROUNDS}; the goal for imports is 1.20:",
                 report.table(("", "ms", "MB", "times PynamoDB's"), import_rows()),
                 f"Peak memory that reading {RECORDS:,} records adds, of a page of 2,000 at a time:",
                 report.table(("", "MB"), reading),

@@ -13,7 +13,10 @@ _PROMISED = {
     "BatchWriteItem": "UnprocessedItems",
     "CreateTable": "TableDescription",
     "DescribeTable": "Table",
+    "Query": "Items",
+    "Scan": "Items",
     "TransactGetItems": "Responses",
+    "UpdateItem": "Attributes",
     "UpdateTable": "TableDescription",
 }
 
@@ -28,14 +31,12 @@ def check_sum(expected: str | None, encoding: str | None, body: bytes) -> None:
 
 def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """Refuse a reply that lacks the member without which it cannot be whole."""
-    promised = _promised(operation, request)
-    if promised is not None and promised not in body:
+    promised = _PROMISED.get(operation)
+    if promised is None:
+        return
+    if operation in ("Query", "Scan") and request.get("Select") == "COUNT":
+        promised = "Count"
+    elif operation == "UpdateItem" and request.get("ReturnValues") != "ALL_NEW":
+        return
+    if promised not in body:
         raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
-
-
-def _promised(operation: str, request: Mapping[str, Any]) -> str | None:
-    if operation in ("Query", "Scan"):
-        return "Count" if request.get("Select") == "COUNT" else "Items"
-    if operation == "UpdateItem" and request.get("ReturnValues") == "ALL_NEW":
-        return "Attributes"
-    return _PROMISED.get(operation)

@@ -76,7 +76,12 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
         if expected is not None and expected != str(crc32(body)):
             check_sum(expected, field_of(head, b"\ncontent-encoding:"), body)
         request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
-        content = _json_object(body)
+        try:
+            content = orjson.loads(body)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            content = None
         if status >= 300:
             return _refusal(content, status, request_id)
         if content is None:
@@ -125,11 +130,3 @@ def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None
             "CancellationReasons": content.get("CancellationReasons"),
         }
     )
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        content = orjson.loads(body)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
