@@ -43,12 +43,19 @@ def payload(cls: type[T]) -> type[T]:
     have one name there.
     """
     cls.__repr__ = _repr  # type: ignore[method-assign]
-    made: type[T] = attrs.define(
-        cls, kw_only=True, slots=True, repr=False, field_transformer=_with_conversion
-    )
+    hints: dict[str, Any] = {}
     # An annotation may name a class that is defined further down: resolved at first use.
     with contextlib.suppress(NameError):
-        fields_of(made)
+        hints = typing.get_type_hints(cls)
+    made: type[T] = attrs.define(
+        cls,
+        kw_only=True,
+        slots=True,
+        repr=False,
+        field_transformer=functools.partial(_with_conversion, hints),
+    )
+    if hints:
+        _FIELDS[made] = _fields(made, hints)
     return made
 
 
@@ -61,15 +68,14 @@ def fields_of(cls: type) -> tuple[Field, ...]:
     """The fields of a payload class, in the order of their definition."""
     known = _FIELDS.get(cls)
     if known is None:
-        known = _FIELDS[cls] = _fields(cls)
+        known = _FIELDS[cls] = _fields(cls, typing.get_type_hints(cls))
     return known
 
 
 _FIELDS: dict[type, tuple[Field, ...]] = {}
 
 
-def _fields(cls: type) -> tuple[Field, ...]:
-    hints = typing.get_type_hints(cls)
+def _fields(cls: type, hints: dict[str, Any]) -> tuple[Field, ...]:
     fields = tuple(
         _field(attribute, hints[attribute.name])
         for attribute in attrs.fields(cls)
@@ -111,12 +117,8 @@ def camel_case(name: str) -> str:
 
 
 def _with_conversion(
-    cls: type, attributes: list[attrs.Attribute[Any]]
+    hints: dict[str, Any], cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
-    try:
-        hints = typing.get_type_hints(cls)
-    except NameError:  # the annotation of a field cannot be read yet
-        hints = {}
     return [
         attribute.evolve(
             converter=_conversion(attribute, hints),

@@ -74,8 +74,7 @@ class Access:
 
     def key(self, data_type: DataTypeLike, record_id: str) -> Key:
         """The key of a record of this user. Raises InvalidKeyError."""
-        own = data_type._own_data_type if isinstance(data_type, RecordMeta) else None
-        text = self.data_type(data_type) if own is None else own
+        text = self.data_type(data_type)
         return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
 
     def check_owner(self, record: UserRecord) -> None:

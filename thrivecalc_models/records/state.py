@@ -85,28 +85,24 @@ class State:
 
     def data_map(self) -> Item | None:
         """The stored map under `data`, None where there is none."""
-        try:
-            content: Item | None = self.base[table.DATA].get("M")  # type: ignore[index]
-        except (KeyError, TypeError):  # there is no item, or no data in it
+        if self.base is None or table.DATA not in self.base:
             return None
+        content: Item | None = self.base[table.DATA].get("M")
         return content
 
 
 def read_payload(state: State, payload_class: type | None) -> None:
     """Read the payload from the base. Raises Unfit where it does not fit its class."""
-    try:
-        content = state.base[table.DATA]["M"]  # type: ignore[index]  # see below
-    except (KeyError, TypeError):
+    content = state.data_map()
+    if content is None:
         form = (state.base or {}).get(table.DATA)
-        reason = "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
-    else:
-        reason = ""
-    if reason:
-        raise Unfit(table.DATA, reason)
-    if payload_class is not None:
-        state.payload, state.as_read = codec.decode_data(payload_class, content, state)
-    else:
+        raise Unfit(
+            table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
+        )
+    if payload_class is None:
         state.payload = codec.decode_plain({"M": content}, table.DATA)
+    else:
+        state.payload, state.as_read = codec.decode_data(payload_class, content, state)
 
 
 def key_values(stored: Item) -> dict[str, Any]:

@@ -91,13 +91,9 @@ def _first_stamp(now: datetime) -> str:
 def is_unchanged(record: UserRecord) -> bool:
     """Whether a record is stored as it is: told without comparing more than simple values."""
     state = record._state
-    if state.stored is None or state.extra_data is not None or state.extra_attributes is not None:
+    if state.stored is None or state.touched or state.extra_attributes is not None:
         return False
-    if state.payload is not UNREAD and (
-        state.as_read is None or not codec.has_values(state.payload, state.as_read)
-    ):
-        return False
-    return state.values is None or not _ttl_differs(record)
+    return not _ttl_differs(record)
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
@@ -121,10 +117,10 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
 def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     """The map under `data` as it would be written, unchanged fields in their stored form."""
     state = record._state
-    base = None if state.base is None else state.data_map()
+    base = state.data_map()
     if base is not None and not state.touched:
         return base
-    payload = record.data if state.payload is UNREAD else state.payload
+    payload = record.data
     if payload is None:
         raise InvalidRecordError(
             f"{describe(record.record_key)} has no data; give it a payload", path=table.DATA

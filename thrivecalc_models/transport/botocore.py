@@ -136,7 +136,7 @@ def _read_body(
     """
     status, body = response_dict["status_code"], response_dict["body"]
     headers = response_dict["headers"]
-    check_sum(headers.get("x-amz-crc32"), headers.get("content-encoding"), body)
+    check_sum(headers.get("x-amz-crc32"), body, encoding=lambda: headers.get("content-encoding"))
     content = _json_object(body)
     if status >= 500 and content is None:
         response_dict["body"] = b""  # an HTML page: botocore then reports the bare status

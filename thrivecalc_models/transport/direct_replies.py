@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from zlib import crc32
 
 import orjson
 import pycurl
@@ -73,8 +72,7 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
     try:
         status = int(head[9:12])  # behind "HTTP/1.1 "
         expected = field_of(head, b"\nx-amz-crc32:")
-        if expected is not None and expected != str(crc32(body)):
-            check_sum(expected, field_of(head, b"\ncontent-encoding:"), body)
+        check_sum(expected, body, encoding=lambda: field_of(head, b"\ncontent-encoding:"))
         request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
         try:
             content = orjson.loads(body)

@@ -73,10 +73,7 @@ class Driver:
         """What comes of one operation, which needs no protocol while all goes well."""
         self._check_open()
         since = self.monotonic()
-        result: Result = _NOT_STARTED
-        if shield is None or shield.interrupt is None:
-            keep = _raise if shield is None else shield.keep
-            result = self._exchange.send(operation, 1, keep)
+        result = self._try(operation, 1, shield)
         interrupt = None if shield is None else shield.interrupt
         return Received((result,), self.monotonic(), interrupt, since)
 
@@ -205,17 +202,20 @@ class Driver:
 
     def _send_in_turn(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
         """In this thread, one after the other."""
-        keep = _raise if shield is None else shield.keep
         results: list[Result] = []
+        stopped = False
         for operation in send.operations:
-            if shield is not None and shield.interrupt is not None:
-                break
-            result = self._exchange.send(operation, send.attempt, keep)
+            result = _NOT_STARTED if stopped else self._try(operation, send.attempt, shield)
+            stopped = stopped or _is_fatal(result)
             results.append(result)
-            if _is_fatal(result):
-                break
-        results += [_NOT_STARTED] * (len(send.operations) - len(results))
         return tuple(results)
+
+    def _try(self, operation: Operation, attempt: int, shield: Shield | None) -> Result:
+        if shield is None:
+            return self._exchange.send(operation, attempt, _raise)
+        if shield.interrupt is not None:
+            return _NOT_STARTED
+        return self._exchange.send(operation, attempt, shield.keep)
 
     def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
         """By helpers, even where one of them does it all: signals do not interrupt a helper."""

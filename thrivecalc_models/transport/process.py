@@ -22,7 +22,7 @@ class PerProcess(Generic[T]):
         self._slots: dict[int, _Slot[T]] = {}
 
     def get(self) -> T:
-        slot = self._slots.get(os.getpid()) or self._slot()
+        slot = self._slot()
         value = slot.value
         if value is None:
             with slot.lock:

@@ -124,13 +124,13 @@ def parse_ttl(text: object) -> datetime | None:
 
 def parse_date(text: object) -> date | None:
     """The date of `YYYY-MM-DD`, of `YYYY-M-D`, or as written in an ISO date-time, else None."""
-    if type(text) is str and len(text) == 10 and text[4] == text[7] == "-":
+    if not isinstance(text, str):
+        return None
+    if len(text) == 10 and text[4] == text[7] == "-":
         try:
             return date.fromisoformat(text)
         except ValueError:
             return None
-    if not isinstance(text, str):
-        return None
     loose = re.fullmatch(_LOOSE_DATE, text)
     if loose is not None:
         year, month, day = loose.groups()
