@@ -95,12 +95,10 @@ class Access:
     def seen(self, item: Item, *, include_expired: bool) -> UserRecord | None:
         """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
         record = UserRecord.from_item(item, binding=self.binding)
-        if table.TTL in item and not include_expired and self._has_expired(record):
-            return None
-        return record
-
-    def _has_expired(self, record: UserRecord) -> bool:
-        return record.ttl is not None and record.ttl < self.binding.clock()
+        if table.TTL not in item or include_expired:
+            return record
+        ttl = record.ttl
+        return None if ttl is not None and ttl < self.binding.clock() else record
 
     def check_item(self, item: Item, key: Key | None = None) -> Item:
         """The item, if it is this user's and of the key that was asked for."""
@@ -160,14 +158,12 @@ class Access:
     def records(self, query: Query, *, include_expired: bool) -> list[UserRecord]:
         """The records of all pages, but those whose ttl has passed."""
         records = []
-        make, binding = UserRecord.from_item, self.binding
         for page in self._pages(query):
             for item in page.items:
                 self.check_item(item)
-                record = make(item, binding=binding)
-                if table.TTL in item and not include_expired and self._has_expired(record):
-                    continue
-                records.append(record)
+                record = self.seen(item, include_expired=include_expired)
+                if record is not None:
+                    records.append(record)
         return records
 
     def _pages(self, query: Query) -> Iterator[ItemPage]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
@@ -91,11 +90,6 @@ class DataTypeAttribute(DiscriminatorAttribute):
                 found[cls.payload_class()].append(cls)  # type: ignore[attr-defined]  # all are record classes
             self._by_payload_class, self._classes_known = found, len(self._class_map)
         return self._by_payload_class.get(payload_class, [])
-
-    @property
-    def classes(self) -> Mapping[str, type[UserRecord]]:
-        """The record classes by their data types."""
-        return self._discriminator_map
 
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
         """The record class of a data type, or None for an unregistered one."""

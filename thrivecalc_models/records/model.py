@@ -394,7 +394,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             record_class, key = class_of_item(item), item.get(table.RECORD_KEY, {}).get("S", "")
             sound = False
         else:
-            record_class = _CLASSES.get(data_type, UnknownRecord)
+            record_class = DATA_TYPES.class_of(data_type) or UnknownRecord
             sound = key == f"{data_type}#{record_id}" and "#" not in data_type
             sound = sound and data_type != "" and record_id != ""
         if record_class.__init__ is UserRecord.__init__:
@@ -427,7 +427,6 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
 
 DATA_TYPES = UserRecord.data_type
-_CLASSES = DATA_TYPES.classes
 
 
 class UnknownRecord(UserRecord):
@@ -460,8 +459,8 @@ def class_of_item(item: Item) -> type[UserRecord]:
         data_type = item[table.DATA_TYPE]["S"]
     except KeyError:
         parts = split_key(item.get(table.RECORD_KEY, {}).get("S", ""))
-        data_type = parts[0] if parts else ""
-    return _CLASSES.get(data_type, UnknownRecord)
+        data_type = parts[0] if parts else None
+    return DATA_TYPES.class_of(data_type) or UnknownRecord
 
 
 def read_item(item: Item) -> UserRecord:
