@@ -16,6 +16,7 @@ from thrivecalc_models.wire.keys import (
     split_key,
 )
 from thrivecalc_models.wire.numbers import number_text, parse_number, to_decimal
+from thrivecalc_models.wire.plain import plain_text, plain_value
 from thrivecalc_models.wire.sizes import (
     MAX_ITEM_SIZE,
     check_item,
@@ -61,6 +62,8 @@ __all__ = [
     "parse_number",
     "parse_timestamp",
     "parse_ttl",
+    "plain_text",
+    "plain_value",
     "read_units",
     "record_key",
     "same_item",

@@ -1,0 +1,74 @@
+"""The one door for values of callers: what a subclass of a built-in type is in the table.
+
+An enum of text is its text and an `IntEnum` its number; a `numpy.float64`, an `OrderedDict` or a
+pandas `Timestamp` is what Python's own type of it holds. Nothing here asks the subclass how it
+prints: what is stored must not depend on a `__str__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+
+def plain_text(text: str) -> str:
+    """The text itself, as a `str` and no subclass of it."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def plain_value(value: Any) -> Any:
+    """A value of a subclass of a built-in type as that type; everything else as it is.
+
+    Members of containers stay as they are. So does what no built-in type holds, such as pandas'
+    `NaT`.
+    """
+    kind = type(value)
+    if kind in _BUILT_IN:
+        return value
+    for base, plain in _PLAIN.items():
+        # Not isinstance: a proxy that pretends to be text is none to the functions below.
+        if issubclass(kind, base):
+            return plain(value)
+    return value
+
+
+def _plain_moment(value: datetime) -> Any:
+    try:
+        return datetime(
+            value.year,
+            value.month,
+            value.day,
+            value.hour,
+            value.minute,
+            value.second,
+            value.microsecond,
+            value.tzinfo,
+            fold=value.fold,
+        )
+    except (TypeError, ValueError):  # a moment that is none, such as NaT
+        return value
+
+
+def _plain_bytes(value: bytes) -> bytes:
+    return bytes(memoryview(value))
+
+
+# In this order: every bool is an int, every datetime a date.
+_PLAIN: Final[dict[type, Callable[[Any], Any]]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    Decimal: Decimal,
+    datetime: _plain_moment,
+    date: lambda value: date(value.year, value.month, value.day),
+    bytes: _plain_bytes,
+    bytearray: _plain_bytes,
+    dict: dict,
+    list: list,
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+}
+_BUILT_IN: Final = frozenset({*_PLAIN, bool, type(None)})
