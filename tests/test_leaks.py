@@ -324,10 +324,10 @@ def test_errors_are_discreet(user, table, events, every_line, error, call):
 
 
 def test_every_error_is_asked_for():
-    """No class of error is left out above but the roots."""
+    """No class of error is left out above but the roots, and what only files can raise."""
     own = {each for each in vars(errors).values() if isinstance(each, type)}
     roots = {errors.ThriveCalcError, errors.ServiceError}
-    asked = {error for error, _ in CALLS}
+    asked = {error for error, _ in CALLS} | {errors.FileProblem}
     assert {each for each in own if issubclass(each, ThriveCalcError)} - roots <= asked
 
 

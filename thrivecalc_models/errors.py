@@ -14,6 +14,7 @@
     ├── CommitError                          a commit that did not apply completely
     ├── UnitOfWorkStateError (RuntimeError)  used after close, after a failed commit, by two threads
     ├── ConfigurationError                   settings that cannot work
+    ├── FileProblem                          a file that cannot be read or written
     └── ServiceError                         what the service, or the way to it, said no with
         ├── TableNotFoundError               no such table in this region, at this endpoint
         ├── AccessDeniedError                credentials that may not, or are not valid
@@ -21,19 +22,57 @@
         ├── UnavailableError                 the service or the network failed, for too long
         └── RefusedError (InvalidRecordError)  the service found invalid what passed here
 
+    UserWarning
+    ├── UnknownTypeWarning                   a type that nobody registered, close to one that is
+    └── UnattachedRecordWarning              edited in the block of a unit, but not the unit's
+
 Messages name the object, what was tried and the way out. Facts are attributes, and only there can
 anything personal be found: no message shows an amount, a name, an e-mail address or a full user id.
+
+An error pickles and copies: it arrives with its message, its facts and its outcome, and its records
+arrive as their items say, unbound. `type(error)(*error.args)`, which is what task queues keep,
+gives the same error without its records and items: `args` is the message and, where there are any,
+the facts that are plain enough for JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from thrivecalc_models.records import UserRecord
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 Outcome = Literal["not applied", "unknown"]
+
+Rebuilding: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments: called in another process, it makes a record again."""
+
+
+class StoredRecord(Protocol):
+    """What errors know of a record: what can be read from it, and how it is made again."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def record_key(self) -> str: ...
+    @property
+    def data_type(self) -> str: ...
+    @property
+    def record_id(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def created_at(self) -> datetime | None: ...
+    @property
+    def updated_at(self) -> datetime | None: ...
+    @property
+    def ttl(self) -> datetime | None: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def item(self) -> dict[str, Any] | None: ...
+    @property
+    def malformed(self) -> bool: ...
+    def rebuilding(self) -> Rebuilding: ...
 
 
 class ThriveCalcError(Exception):
@@ -43,27 +82,133 @@ class ThriveCalcError(Exception):
     "not applied" or "unknown". Repeating the call with that record is the same write.
     """
 
-    record: UserRecord | None = None
+    record: StoredRecord | None = None
     outcome: Outcome | None = None
+
+    def __init__(self, message: str = "", facts: object = None, /) -> None:
+        super().__init__(_printable(message))
+        self._take(facts)
+
+    def _take(self, facts: object) -> None:
+        """Take on the facts of another error's `args`, once the class has set its defaults."""
+        if isinstance(facts, Mapping):
+            for name in _FACTS & facts.keys():
+                setattr(self, name, _from_plain(facts[name]))
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The message, and the facts that are plain: what the same error can be made of."""
+        facts = {
+            name: form
+            for name in sorted(_FACTS)
+            if (form := _plain(getattr(self, name, None), self)) is not None
+        }
+        return (str(self), facts) if facts else (str(self),)
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        message, *facts = args or ("",)
+        BaseException.args.__set__(self, (message,))  # type: ignore[attr-defined]  # a descriptor
+        self._take(facts[0] if facts else None)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _made, (type(self), str(self)), self.__getstate__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value if name not in _RECORDS or value is None else _Parcel(value)
+            for name, value in vars(self).items()
+        }
+
+    def __setstate__(self, state: Mapping[str, Any] | None) -> None:
+        for name, value in (state or {}).items():
+            setattr(self, name, value.record if isinstance(value, _Parcel) else value)
+
+
+_FACTS: Final = frozenset(
+    {
+        *("action", "applied", "causes", "code", "errors", "existing", "not_applied", "operation"),
+        *("outcome", "path", "record_key", "request_id", "size", "unknown"),
+    }
+)
+_RECORDS: Final = ("record", "stored")
+
+
+def _printable(text: str) -> str:
+    """The text with a lone surrogate escaped, which no terminal, log or JSON could take."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _made(cls: type[ThriveCalcError], message: str) -> ThriveCalcError:
+    return cls.__new__(cls, message)
+
+
+class _Parcel:
+    """A record on its way: a pickle or a deep copy of it is the record, made again."""
+
+    def __init__(self, record: StoredRecord) -> None:
+        self.record = record
+
+    def __reduce_ex__(self, protocol: Any) -> Rebuilding:
+        return self.record.rebuilding()
+
+
+def _plain(value: Any, owner: ThriveCalcError) -> Any:
+    """A fact as JSON holds it, None where there is none; the owner itself is no fact of its own."""
+    if isinstance(value, Mapping):
+        return {
+            key: [type(error).__name__, *error.args]
+            for key, error in value.items()
+            if error is not owner
+        } or None
+    return list(value) or None if isinstance(value, list) else value
+
+
+def _from_plain(form: Any) -> Any:
+    if isinstance(form, Mapping):
+        return {key: _named_error(*parts) for key, parts in form.items()}
+    return form
+
+
+def _named_error(name: str, *args: Any) -> ThriveCalcError:
+    cls = globals().get(name)
+    if isinstance(cls, type) and issubclass(cls, ThriveCalcError):
+        return cls(*args)
+    return InvalidRecordError(*args[:1])
 
 
 class InvalidRecordError(ThriveCalcError, ValueError):
     """Bad input, found before anything was sent.
 
-    `path` is where, in the table's spelling (`data.limits.food`). `errors` maps record keys to
-    their exceptions when several records of a unit of work are bad.
+    `path` is where, in the table's spelling (`data.limits.food`): the first place, if there are
+    several. `errors` maps every bad path to its exception, and of a unit of work every record key
+    that is bad.
     """
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        facts: object = None,
+        /,
         *,
         path: str | None = None,
         errors: Mapping[str, Exception] | None = None,
     ) -> None:
         super().__init__(message)
-        self.path = path
-        self.errors: Mapping[str, Exception] = dict(errors or {})
+        self.path = None if path is None else _printable(path)
+        self._errors = dict(errors or {})
+        self._take(facts)
+
+    @property
+    def errors(self) -> Mapping[str, Exception]:
+        """What is bad, each by its path or record key: this error itself if it is one alone."""
+        if self._errors or self.path is None:
+            return self._errors
+        return {self.path: self}
+
+    @errors.setter
+    def errors(self, errors: Mapping[str, Exception]) -> None:
+        self._errors = dict(errors)
 
 
 class UnsafeNumberError(InvalidRecordError):
@@ -73,9 +218,18 @@ class UnsafeNumberError(InvalidRecordError):
 class ItemTooLargeError(InvalidRecordError):
     """An item over 409,600 bytes; `size` is what DynamoDB would count."""
 
-    def __init__(self, message: str, *, size: int, path: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        facts: object = None,
+        /,
+        *,
+        size: int = 0,
+        path: str | None = None,
+    ) -> None:
         super().__init__(message, path=path)
         self.size = size
+        self._take(facts)
 
 
 class InvalidKeyError(InvalidRecordError):
@@ -85,18 +239,28 @@ class InvalidKeyError(InvalidRecordError):
 class RecordExistsError(ThriveCalcError):
     """Creating a record whose key is taken; `record_key` says which, `stored` what is there."""
 
-    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        facts: object = None,
+        /,
+        *,
+        record_key: str = "",
+        stored: StoredRecord | None = None,
+    ) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored
+        self._take(facts)
 
 
 class RecordNotFoundError(ThriveCalcError, LookupError):
     """Replacing a record that is not there."""
 
-    def __init__(self, message: str, *, record_key: str) -> None:
+    def __init__(self, message: str = "", facts: object = None, /, *, record_key: str = "") -> None:
         super().__init__(message)
         self.record_key = record_key
+        self._take(facts)
 
 
 class ConflictError(ThriveCalcError):
@@ -105,10 +269,19 @@ class ConflictError(ThriveCalcError):
     `stored` is the record as it is stored now, or None if it is gone.
     """
 
-    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        facts: object = None,
+        /,
+        *,
+        record_key: str = "",
+        stored: StoredRecord | None = None,
+    ) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored
+        self._take(facts)
 
 
 class OutcomeUnknownError(ThriveCalcError):
@@ -117,10 +290,19 @@ class OutcomeUnknownError(ThriveCalcError):
     `stored` is the record as it was seen afterwards, where it was seen.
     """
 
-    def __init__(self, message: str, *, record_key: str, stored: UserRecord | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        facts: object = None,
+        /,
+        *,
+        record_key: str = "",
+        stored: StoredRecord | None = None,
+    ) -> None:
         super().__init__(message)
         self.record_key = record_key
         self.stored = stored
+        self._take(facts)
 
 
 class CorruptItemError(ThriveCalcError):
@@ -128,7 +310,9 @@ class CorruptItemError(ThriveCalcError):
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        facts: object = None,
+        /,
         *,
         record_key: str | None = None,
         path: str | None = None,
@@ -138,6 +322,7 @@ class CorruptItemError(ThriveCalcError):
         self.record_key = record_key
         self.path = path
         self.item = item
+        self._take(facts)
 
 
 class IsolationError(ThriveCalcError):
@@ -153,7 +338,9 @@ class CommitError(ThriveCalcError):
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        facts: object = None,
+        /,
         *,
         applied: Sequence[str] = (),
         existing: Sequence[str] = (),
@@ -167,6 +354,7 @@ class CommitError(ThriveCalcError):
         self.not_applied = list(not_applied)
         self.unknown = list(unknown)
         self.causes: dict[str, ThriveCalcError] = dict(causes or {})
+        self._take(facts)
 
 
 class UnitOfWorkStateError(ThriveCalcError, RuntimeError):
@@ -175,6 +363,10 @@ class UnitOfWorkStateError(ThriveCalcError, RuntimeError):
 
 class ConfigurationError(ThriveCalcError):
     """Settings that cannot work."""
+
+
+class FileProblem(ThriveCalcError):
+    """A file that cannot be read or written, and the way out."""
 
 
 class ServiceError(ThriveCalcError):
@@ -186,7 +378,9 @@ class ServiceError(ThriveCalcError):
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        facts: object = None,
+        /,
         *,
         operation: str | None = None,
         code: str | None = None,
@@ -198,6 +392,7 @@ class ServiceError(ThriveCalcError):
         self.code = code
         self.request_id = request_id
         self.service_message = service_message
+        self._take(facts)
 
 
 class RefusedError(ServiceError, InvalidRecordError):
@@ -220,3 +415,11 @@ class ThrottledError(ServiceError):
 
 class UnavailableError(ServiceError):
     """The service or the network failed until the tries or the time were spent."""
+
+
+class UnknownTypeWarning(UserWarning):
+    """A type that nobody registered but that is close to one that is."""
+
+
+class UnattachedRecordWarning(UserWarning):
+    """A record that was edited in the block of a unit of work without being the unit's."""

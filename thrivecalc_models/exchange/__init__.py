@@ -1,8 +1,9 @@
 """Export and import: the table, or one user's part of it, to files and back, item by item."""
 
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange.columns import Mapped
 from thrivecalc_models.exchange.exporting import Exported, export_table
-from thrivecalc_models.exchange.files import Disk, FileProblem
+from thrivecalc_models.exchange.files import Disk
 from thrivecalc_models.exchange.importing import Counts, Imported, Options, import_file
 from thrivecalc_models.exchange.rows import Refusal
 

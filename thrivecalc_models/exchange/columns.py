@@ -15,10 +15,9 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.catalogue import catalogue
-from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.errors import FileProblem, InvalidRecordError
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, form_of
-from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.rows import Row, RowProblem
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.records import UserRecord, read_item

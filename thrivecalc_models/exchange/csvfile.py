@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, cell_of, text_scalar
 from thrivecalc_models.exchange.columns import (
@@ -22,7 +23,6 @@ from thrivecalc_models.exchange.columns import (
     layout,
     registered_columns,
 )
-from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.jsonlines import MAX_LINE
 from thrivecalc_models.exchange.rows import Row, RowProblem
 from thrivecalc_models.payloads import kinds

@@ -13,8 +13,9 @@ from zlib import crc32
 
 import attrs
 
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import files
-from thrivecalc_models.exchange.files import Disk, FileProblem, Growing, beside
+from thrivecalc_models.exchange.files import Disk, Growing, beside
 from thrivecalc_models.exchange.formats import Format, format_of
 from thrivecalc_models.exchange.parquet import Parquet
 from thrivecalc_models.exchange.rows import Refusal, RowProblem, key_of

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import attrs
 
-from thrivecalc_models.errors import ThriveCalcError
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 
 if sys.platform != "win32":
@@ -21,10 +21,6 @@ if sys.platform != "win32":
 
 PRIVATE = 0o600
 """Files with records are for their owner alone."""
-
-
-class FileProblem(ThriveCalcError):
-    """A file that cannot be read or written, and the way out."""
 
 
 class Disk:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange.columns import Mapped
 from thrivecalc_models.exchange.csvfile import Csv
-from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.jsonlines import JsonLines
 from thrivecalc_models.exchange.parquet import Parquet
 from thrivecalc_models.exchange.rows import Row

@@ -13,9 +13,9 @@ from typing import Any
 
 import attrs
 
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.columns import Mapped
-from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.rows import Row, RowProblem
 from thrivecalc_models.wire import Item
 

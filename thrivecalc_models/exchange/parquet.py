@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrivecalc_models import table
+from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, cell_of, python_scalar
 from thrivecalc_models.exchange.columns import (
@@ -27,7 +28,6 @@ from thrivecalc_models.exchange.columns import (
     layout,
     registered_columns,
 )
-from thrivecalc_models.exchange.files import FileProblem
 from thrivecalc_models.exchange.jsonlines import JsonLinesReader, line_of
 from thrivecalc_models.exchange.rows import Row
 from thrivecalc_models.payloads import fields_of, kinds

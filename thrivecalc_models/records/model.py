@@ -12,7 +12,12 @@ from pynamodb.models import MetaModel, Model
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Unfit
-from thrivecalc_models.errors import CorruptItemError, InvalidKeyError, InvalidRecordError
+from thrivecalc_models.errors import (
+    CorruptItemError,
+    InvalidKeyError,
+    InvalidRecordError,
+    Rebuilding,
+)
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
     DerivedKeyAttribute,
@@ -379,6 +384,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             "a record belongs to its store and cannot be pickled or copied; hand over record.item"
             " and use read_item"
         )
+
+    def rebuilding(self) -> Rebuilding:
+        """How this record is made again in another process: of its items, and unbound."""
+        from thrivecalc_models.records.rebuilding import parts, rebuild  # only errors ask for it
+
+        return rebuild, parts(self)
 
     # --- from items -------------------------------------------------------------------------------
 

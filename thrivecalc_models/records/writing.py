@@ -135,11 +135,9 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     return content
 
 
-def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
-    """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
-    record._check_changeable(table.DATA)
+def item_now(record: UserRecord, *, js_safe: bool) -> Item:
+    """The item as the record says it, without the stamp of a write. Raises InvalidRecordError."""
     values, state = record.attribute_values, record._state
-    stamp = stamp_for(record, now)
     item: Item = {
         table.USER_ID: {"S": values[table.USER_ID]},
         table.RECORD_KEY: {"S": record._key},
@@ -147,14 +145,24 @@ def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
         table.RECORD_ID: {"S": values[table.RECORD_ID]},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
-    if state.stored is None:
-        given = values.get(table.CREATED_AT)
-        item[table.CREATED_AT] = {"S": stamp if given is None else format_timestamp(given)}
-    elif table.CREATED_AT in state.stored:
+    given = values.get(table.CREATED_AT)
+    if state.stored is None and given is not None:
+        item[table.CREATED_AT] = {"S": format_timestamp(given)}
+    elif state.stored is not None and table.CREATED_AT in state.stored:
         item[table.CREATED_AT] = state.stored[table.CREATED_AT]
-    item[table.UPDATED_AT] = {"S": stamp}
     if state.base is not None or state.extra_attributes or table.TTL in values:
         item |= _outer_now(record, js_safe=js_safe)
+    return item
+
+
+def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
+    """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
+    record._check_changeable(table.DATA)
+    state, stamp = record._state, stamp_for(record, now)
+    item = item_now(record, js_safe=js_safe)
+    if state.stored is None:
+        item.setdefault(table.CREATED_AT, {"S": stamp})
+    item[table.UPDATED_AT] = {"S": stamp}
     keep_for = record.keep_for
     if keep_for is not None and state.stored is None and table.TTL not in item:
         item[table.TTL] = {"N": format_ttl(now + keep_for)}

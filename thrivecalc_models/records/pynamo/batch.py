@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
@@ -52,17 +53,20 @@ class BatchWriteError(CommitError, PutError):
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        facts: object = None,
+        /,
         *,
-        cause: Exception,
-        applied: list[str],
-        not_applied: list[str],
-        unknown: list[str],
-        causes: dict[str, ThriveCalcError],
+        cause: Exception | None = None,
+        applied: Sequence[str] = (),
+        not_applied: Sequence[str] = (),
+        unknown: Sequence[str] = (),
+        causes: Mapping[str, ThriveCalcError] | None = None,
     ) -> None:
         CommitError.__init__(
             self,
             message,
+            facts,
             applied=applied,
             not_applied=not_applied,
             unknown=unknown,

@@ -1,0 +1,61 @@
+"""Records on their way to another process: they travel as their items, and arrive unbound."""
+
+from __future__ import annotations
+
+from thrivecalc_models import table
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.records import writing
+from thrivecalc_models.records.model import UserRecord
+from thrivecalc_models.records.state import key_values
+from thrivecalc_models.wire import Item
+
+Parts = tuple[Item | None, Item | None]
+
+
+def parts(record: UserRecord) -> Parts:
+    """The stored item, None if there is none, and the item that the record says now.
+
+    The second is None where that is the stored one, or cannot be stored.
+    """
+    if record.item is None:
+        return None, _edited(record) or _bare(record)
+    if record.malformed or record._state.projected or writing.is_unchanged(record):
+        return record.item, None
+    return record.item, _edited(record)
+
+
+def rebuild(stored: Item | None, now: Item | None) -> UserRecord:
+    """The record of these parts."""
+    if stored is None:
+        record = UserRecord.from_item(now or {})
+        state = record._state
+        state.values = key_values(now or {}) | {table.DATA_TYPE: record.data_type}
+        state.values[table.CREATED_AT] = record.created_at
+        state.stored = None
+        return record
+    record = UserRecord.from_item(stored)
+    if now is not None:
+        edited = UserRecord.from_item(now)
+        record.data = edited.data
+        state = record._state
+        state.extra_data = edited.extra_data
+        state.extra_attributes = edited.extra_attributes
+        record.attribute_values[table.TTL] = edited.ttl
+    return record
+
+
+def _edited(record: UserRecord) -> Item | None:
+    try:
+        return writing.item_now(record, js_safe=False)
+    except InvalidRecordError:
+        return None
+
+
+def _bare(record: UserRecord) -> Item:
+    """The key of a record whose content cannot be stored."""
+    return {
+        table.USER_ID: {"S": record.user_id},
+        table.RECORD_KEY: {"S": record.record_key},
+        table.DATA_TYPE: {"S": record.data_type},
+        table.RECORD_ID: {"S": record.record_id},
+    }
