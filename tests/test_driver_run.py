@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import threading
 import time
@@ -193,6 +194,44 @@ def test_waiting_for_real(driver_for):
     with driver.shield() as shield:
         driver.run(sending(Wait(0.01)), shield=shield)
     assert time.monotonic() - started >= 0.02
+
+
+def test_no_wait_outlasts_its_time(driver_for):
+    """A hundred thousand tiny waits, as full jitter draws them, all end, however signals fall."""
+    driver, waits = driver_for(), [0] * 10
+
+    def draw(number):
+        rng = random.Random(number)
+        for waits[number] in range(1, 10_001):
+            yield Wait(rng.uniform(0, 1e-5))
+
+    def work(number):
+        with driver.shield() as shield:
+            driver.run(draw(number), shield=shield)
+        assert shield.interrupt is None
+
+    seen = [0, time.monotonic()]
+
+    def tick(signum, frame):
+        now = time.monotonic()
+        if seen[0] != waits[0]:
+            seen[:] = waits[0], now
+        elif now - seen[1] > MOMENT:
+            raise TimeoutError(f"wait {waits[0]} does not end")
+
+    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(1, 10)]
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        work(0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert waits == [10_000] * 10
 
 
 class Boom(BaseException):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
+import time
 from collections.abc import Callable
 from signal import SIGINT
 from types import FrameType, TracebackType
@@ -18,6 +17,8 @@ except ImportError:
     from signal import getsignal, signal
 
 Handler = Callable[[int, FrameType | None], Any]
+
+_SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
 
 
 class Shield:
@@ -33,9 +34,6 @@ class Shield:
         self._kept: BaseException | None = None
         self._signalled: BaseException | None = None
         self._old_handler: Handler | None = None
-        # Event.set() in a signal handler can deadlock with Event.wait() in the same thread;
-        # SimpleQueue.put() is documented to be safe there.
-        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
     def interrupt(self) -> BaseException | None:
@@ -47,10 +45,14 @@ class Shield:
             self._kept = error
 
     def wait(self, seconds: float) -> None:
-        """Let so many seconds pass, or fewer if SIGINT comes or came."""
-        if self.interrupt is None:
-            with contextlib.suppress(queue.Empty):
-                self._wakeups.get(timeout=max(seconds, 0))
+        """Let so many seconds pass, or fewer if SIGINT comes or came.
+
+        It sleeps in slices, since an Event that a signal handler sets can lock its own thread, and
+        `SimpleQueue.get(timeout=...)` of Python 3.11 and 3.12 can block for ever.
+        """
+        end = time.monotonic() + seconds
+        while self.interrupt is None and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE))
 
     def __enter__(self) -> Shield:
         if threading.get_ident() == threading.main_thread().ident:
@@ -80,4 +82,3 @@ class Shield:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self._signalled = KeyboardInterrupt()
-        self._wakeups.put(None)
