@@ -25,6 +25,8 @@ INDEX_NAME: Final = "DataTypeIndex"
 DECLARED: Final = frozenset(
     {USER_ID, RECORD_KEY, DATA_TYPE, RECORD_ID, DATA, CREATED_AT, UPDATED_AT, TTL}
 )
+IDENTITY: Final = DECLARED - {DATA, TTL}
+"""Keys, type and stamps: fixed once a store has a record, and set by the library alone."""
 
 DEFAULT_TABLE_NAME: Final = "thrivecalc-user-data"
 DEFAULT_REGION: Final = "us-east-1"

@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     IsolationError,
 )
-from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Received, Reply
+from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Received, Reply, Write
 from thrivecalc_models.payloads import is_payload_class
 from thrivecalc_models.protocol import (
     ItemPage,
@@ -76,6 +76,15 @@ class Access:
         """The key of a record of this user. Raises InvalidKeyError."""
         text = self.data_type(data_type)
         return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
+
+    def check_write(self, write: Write, record_key: str) -> None:
+        """Raises IsolationError for a write of another key: whatever made it, it is not sent."""
+        key = write.key
+        if key.user_id != self.user_id or key.record_key != record_key:
+            raise IsolationError(
+                f"the write of {describe(record_key)} was made for another user or key than it was"
+                " queued for; nothing was sent"
+            )
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
@@ -223,6 +232,8 @@ class Access:
         if isinstance(given, UserRecord):
             if data is not None or record_id is not None:
                 raise TypeError("a record has its own data and record id; give no others")
+            if not given.user_id:
+                given.user_id = self.user_id
             self.check_owner(given)
             record = given
         else:
@@ -231,8 +242,7 @@ class Access:
             record._has_fresh_id = generated
         if ttl is not None:
             record.ttl = ttl
-        if record._binding is None:
-            record._binding = self.binding
+        record._belong_to(record._binding or self.binding, self.user_id)
         return record
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:

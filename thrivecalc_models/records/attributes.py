@@ -83,12 +83,19 @@ class DataTypeAttribute(DiscriminatorAttribute):
         super().register_class(cls, data_type)
 
     def classes_of_payload(self, payload_class: type) -> list[type[UserRecord]]:
-        """The record classes whose `data` is of a payload class."""
+        """The record classes whose `data` is of a payload class.
+
+        Those that declare it themselves; those that inherit it only where none of them is left.
+        """
         if self._classes_known != len(self._class_map):
             found = defaultdict(list)
             for cls in self._class_map:
                 found[cls.payload_class()].append(cls)  # type: ignore[attr-defined]  # all are record classes
-            self._by_payload_class, self._classes_known = found, len(self._class_map)
+            self._by_payload_class = {
+                payload: [cls for cls in classes if DATA in vars(cls)] or classes
+                for payload, classes in found.items()
+            }
+            self._classes_known = len(self._class_map)
         return self._by_payload_class.get(payload_class, [])
 
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
@@ -135,7 +142,7 @@ class _ReadWhenTouched(Generic[T]):
     def _value(self, instance: Any) -> T | None:
         values = instance.attribute_values
         if self.attr_name not in values:
-            values[self.attr_name] = self._read(instance._form(self.attr_name))
+            values.keep(self.attr_name, self._read(instance._form(self.attr_name)))
         return cast("T | None", values[self.attr_name])
 
 

@@ -32,7 +32,9 @@ from thrivecalc_models.records.index import DataTypeIndex
 from thrivecalc_models.records.pynamo import PynamoReads, PynamoWrites
 from thrivecalc_models.records.state import (
     UNREAD,
+    AttributeValues,
     State,
+    fixed_identity,
     identity_problems,
     key_values,
     read_payload,
@@ -51,6 +53,8 @@ from thrivecalc_models.wire import (
     split_key,
     with_text,
 )
+
+_NOT_GIVEN: Any = object()
 
 
 class _LazySettings(type):
@@ -108,6 +112,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     keep_for: ClassVar[timedelta | None] = None
 
     _binding: Binding | None = None
+    _scope: str | None = None
     _attempt: Any = None
     _has_fresh_id = False
     _key = ""
@@ -116,13 +121,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def __init__(
         self,
-        hash_key: str | None = None,
+        hash_key: str = _NOT_GIVEN,
         range_key: str | None = None,
         _user_instantiated: bool = True,
         **attributes: Any,
     ) -> None:
         self._state = State()
-        self._state.values = {}
+        self._state.values = AttributeValues()
         if not _user_instantiated:
             return
         known = self.get_attributes()
@@ -130,7 +135,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if unknown:
             raise TypeError(f"{type(self).__name__} has no attribute {min(unknown)!r}")
         self._set_type(attributes.pop("data_type", None))
-        self.user_id = attributes.pop("user_id", hash_key)
+        user_id = attributes.pop("user_id", hash_key)
+        if user_id is not _NOT_GIVEN:  # else it takes the scope's own
+            self.user_id = user_id
         given_id = attributes.pop("record_id", None)
         range_key = attributes.pop("record_key", range_key)
         self.record_id = self._id_of(range_key) if given_id is None else given_id
@@ -190,11 +197,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         record = cls.__new__(cls)
         record._key = record_key(data_type, check_record_id(record_id, data_type))
         record._state = state = State(None, payload)
-        state.values = {table.USER_ID: user_id, table.RECORD_ID: record_id}
+        state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: record_id})
         return record
 
     @property
-    def attribute_values(self) -> dict[str, Any]:
+    def attribute_values(self) -> AttributeValues:
         """PynamoDB's dict of the values that were set or read so far, by the table's names."""
         state = self._state
         if state.values is None:
@@ -203,15 +210,15 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     @attribute_values.setter
     def attribute_values(self, values: dict[str, Any]) -> None:
-        self._state.values = values
+        if self._identity_is_fixed():
+            raise fixed_identity(table.USER_ID)
+        self._state.values = AttributeValues(values)
 
     # --- identity ---------------------------------------------------------------------------------
 
     def _set_identity(self, name: str, value: Any) -> None:
-        if self._state.stored is not None:
-            raise InvalidKeyError(
-                f"{name} of a stored record cannot change; add a new record instead", path=name
-            )
+        if self._identity_is_fixed():
+            raise fixed_identity(name)
         if name == table.USER_ID:
             check_user_id(value)
         else:
@@ -220,6 +227,17 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             self._has_fresh_id = False
             self._key = record_key(data_type, value)
         self.attribute_values[name] = value
+
+    def _identity_is_fixed(self) -> bool:
+        """Whether a store has the record, or waits for it to be written."""
+        return self._state.stored is not None or self._binding is not None
+
+    def _belong_to(self, binding: Binding, user_id: str | None = None) -> None:
+        """Belong to a store from now on, and to the scope of a user where one takes the record."""
+        self._binding = binding
+        self._scope = user_id or self._scope
+        if self._state.values is not None:
+            self._state.values.fixed = True
 
     def _data_type(self) -> str:
         return type(self).own_data_type() or ""
@@ -260,10 +278,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         self._state.payload = checked
 
     def _set_stamp(self, name: str, value: datetime | None) -> None:
-        if self._state.stored is not None:
-            raise InvalidRecordError(
-                f"{name} is set by the library when the record is written", path=name
-            )
+        if self._identity_is_fixed():
+            raise fixed_identity(name)
         self.attribute_values[name] = value
 
     @property
@@ -423,8 +439,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         state.keep(item)
         values = state.values
         if values is not None:
-            values.pop(table.CREATED_AT, None)
-            values.pop(table.UPDATED_AT, None)
+            values.drop(table.CREATED_AT)
+            values.drop(table.UPDATED_AT)
             if table.TTL in values and values[table.TTL] is None:
                 del values[table.TTL]  # the type's keep_for may have given one
         payload_class = type(self)._payload_class

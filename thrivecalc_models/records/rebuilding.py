@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from thrivecalc_models import table
-from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.errors import InvalidRecordError, IsolationError
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.model import UserRecord
-from thrivecalc_models.records.state import key_values
+from thrivecalc_models.records.state import AttributeValues, key_values
 from thrivecalc_models.wire import Item
 
 Parts = tuple[Item | None, Item | None]
@@ -29,8 +29,8 @@ def rebuild(stored: Item | None, now: Item | None) -> UserRecord:
     if stored is None:
         record = UserRecord.from_item(now or {})
         state = record._state
-        state.values = key_values(now or {}) | {table.DATA_TYPE: record.data_type}
-        state.values[table.CREATED_AT] = record.created_at
+        keys = key_values(now or {}) | {table.DATA_TYPE: record.data_type}
+        state.values = AttributeValues(keys | {table.CREATED_AT: record.created_at})
         state.stored = None
         return record
     record = UserRecord.from_item(stored)
@@ -47,7 +47,7 @@ def rebuild(stored: Item | None, now: Item | None) -> UserRecord:
 def _edited(record: UserRecord) -> Item | None:
     try:
         return writing.item_now(record, js_safe=False)
-    except InvalidRecordError:
+    except (InvalidRecordError, IsolationError):
         return None
 
 

@@ -2,13 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
+from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.wire import Item, split_key
 
 UNREAD: Final = object()
+
+
+class AttributeValues(dict[str, Any]):
+    """PynamoDB's dict of attribute values; once `fixed`, keys and stamps cannot change in it."""
+
+    fixed = False
+
+    def keep(self, name: str, value: Any) -> None:
+        """Set a value that was read: no change of what is stored."""
+        super().__setitem__(name, value)
+
+    def drop(self, name: str) -> None:
+        """Forget a value; it is read again when it is next wanted."""
+        super().pop(name, None)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._check(name)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self._check(name)
+        super().__delitem__(name)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]  # as update()
+        self.update(other)
+        return self
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for name, value in dict(*args, **kwargs).items():
+            self[name] = value
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        self._check(name)
+        return super().pop(name, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        name = next(reversed(self))
+        return name, self.pop(name)
+
+    def clear(self) -> None:
+        for name in list(self):
+            del self[name]
+
+    def _check(self, name: str) -> None:
+        if self.fixed and name in _FIXED:
+            raise fixed_identity(name)
+
+
+# PynamoDB's own attributes, which a subclass may declare, keep values under Python's names.
+_PYTHON_NAMES = ("user_id", "record_key", "data_type", "record_id", "created_at", "updated_at")
+_FIXED = table.IDENTITY.union(_PYTHON_NAMES)
+
+
+def fixed_identity(name: str) -> InvalidKeyError:
+    """The error for an assignment to a key or a stamp of a record that a store has."""
+    return InvalidKeyError(
+        f"{name} cannot change once a store has the record; make another record instead",
+        path=name,
+    )
 
 
 class State:
@@ -55,7 +120,7 @@ class State:
         self.as_read: tuple[Any, ...] | None = None
         self.extra_data: dict[str, Any] | None = None
         self.extra_attributes: dict[str, Any] | None = None
-        self.values: dict[str, Any] | None = None
+        self.values: AttributeValues | None = None
         self._origins: Origins | None = None
 
     @property
@@ -105,14 +170,18 @@ def read_payload(state: State, payload_class: type | None) -> None:
         state.payload, state.as_read = codec.decode_data(payload_class, content, state)
 
 
-def key_values(stored: Item) -> dict[str, Any]:
+def key_values(stored: Item) -> AttributeValues:
     """Whose an item is, and its record id, as far as it says so."""
     key = stored.get(table.RECORD_KEY, {}).get("S", "")
     parts = split_key(key)
-    return {
-        table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
-        table.RECORD_ID: stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key),
-    }
+    values = AttributeValues(
+        {
+            table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
+            table.RECORD_ID: stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key),
+        }
+    )
+    values.fixed = True
+    return values
 
 
 def identity_problems(item: Item) -> list[tuple[str, str]]:

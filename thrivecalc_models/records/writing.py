@@ -10,7 +10,7 @@ import attrs
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form
-from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
 from thrivecalc_models.operations import (
     Absent,
     AllOf,
@@ -58,7 +58,27 @@ class Changes(Value):
 
 
 def key_of(record: UserRecord) -> Key:
-    return Key(record.user_id, record._key)
+    """The key that a write of the record has.
+
+    Raises IsolationError for another one than the record's scope and the stored item have: with
+    the record's attributes fixed that cannot be, but this does not rely on it.
+    """
+    stored, user_id = record._state.stored, record.user_id
+    if user_id is None:
+        raise InvalidKeyError(
+            f"{describe(record._key)} has no user id; give one, or write it through a user's scope",
+            path=table.USER_ID,
+        )
+    same = record._scope in (None, user_id)
+    if stored is not None:
+        same = same and stored[table.USER_ID] == {"S": user_id}
+        same = same and stored[table.RECORD_KEY] == {"S": record._key}
+    if not same:
+        raise IsolationError(
+            f"the key of {describe(record._key)} was changed after its user's scope took it;"
+            " nothing was sent, make another record instead"
+        )
+    return Key(user_id, record._key)
 
 
 def is_stored(record: UserRecord) -> bool:
@@ -138,11 +158,12 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
 def item_now(record: UserRecord, *, js_safe: bool) -> Item:
     """The item as the record says it, without the stamp of a write. Raises InvalidRecordError."""
     values, state = record.attribute_values, record._state
+    key, data_type = key_of(record), record._data_type()
     item: Item = {
-        table.USER_ID: {"S": values[table.USER_ID]},
-        table.RECORD_KEY: {"S": record._key},
-        table.DATA_TYPE: {"S": record._data_type()},
-        table.RECORD_ID: {"S": values[table.RECORD_ID]},
+        table.USER_ID: {"S": key.user_id},
+        table.RECORD_KEY: {"S": key.record_key},
+        table.DATA_TYPE: {"S": data_type},
+        table.RECORD_ID: {"S": key.record_key[len(data_type) + 1 :]},
         table.DATA: {"M": data_map(record, js_safe=js_safe)},
     }
     given = values.get(table.CREATED_AT)

@@ -55,7 +55,8 @@ def pending_writes(
 ) -> list[PendingWrite]:
     """Every pending write, encoded and checked, but for what waits on an unknown attempt.
 
-    Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed.
+    Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed,
+    IsolationError for a key of another user.
     """
     now = access.binding.clock()
     writes: list[PendingWrite] = []
@@ -68,7 +69,10 @@ def pending_writes(
         except (InvalidRecordError, CorruptItemError) as error:
             errors[entry.key] = error
         else:
-            if write is not None and entry.attempt is None and entry.key not in in_doubt:
+            if write is None:
+                continue
+            access.check_write(write.write, entry.key)
+            if entry.attempt is None and entry.key not in in_doubt:
                 writes.append(write)
     if len(errors) == 1:
         raise _alone(errors)

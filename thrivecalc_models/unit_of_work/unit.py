@@ -17,6 +17,7 @@ from thrivecalc_models.errors import (
     CommitError,
     CorruptItemError,
     InvalidRecordError,
+    IsolationError,
     RecordExistsError,
     RecordNotFoundError,
     UnitOfWorkStateError,
@@ -418,7 +419,10 @@ class UnitOfWork:
         return Plan((*plan_transaction(unknown), *plan_transaction(pending)))
 
     def _attempts(self) -> ListOf[PendingWrite]:
-        return [entry.attempt for entry in self._entries.values() if entry.attempt is not None]
+        attempts = [entry.attempt for entry in self._entries.values() if entry.attempt is not None]
+        for attempt in attempts:
+            self._access.check_write(attempt.write, attempt.key)
+        return attempts
 
     def _pending(self) -> ListOf[PendingWrite]:
         """Every pending write, encoded and checked, but for what waits on an unknown attempt."""
@@ -448,7 +452,7 @@ class UnitOfWork:
             return CommitResult()
         try:
             pending = self._pending()
-        except (InvalidRecordError, CorruptItemError):
+        except (InvalidRecordError, CorruptItemError, IsolationError):
             if self._ended:
                 self._state = "failed"
             raise
@@ -492,7 +496,7 @@ class UnitOfWork:
     def _has_pending(self) -> bool:
         try:
             return bool(self._attempts() or self._pending())
-        except (InvalidRecordError, CorruptItemError):
+        except (InvalidRecordError, CorruptItemError, IsolationError):
             return True  # something that cannot be written
 
     def _send(self, pending: ListOf[PendingWrite], shield: Shield) -> Account:
@@ -562,7 +566,7 @@ class UnitOfWork:
             else:
                 self._access.check_item(item, writing.key_of(entry.record))
             writing.absorb(entry.record, item, write.after)
-            entry.record._binding = self._access.binding
+            entry.record._belong_to(self._access.binding)
 
     def _conclude(self, account: Account, interrupt: BaseException | None) -> CommitResult:
         error = self._commit_error(account)
@@ -609,7 +613,7 @@ class UnitOfWork:
                 record_key=record.record_key,
             )
         writing.restore(record, item)
-        record._binding = self._access.binding
+        record._belong_to(self._access.binding)
         self._entries[entry.key] = Entry(entry.key, record)
 
     @_exclusive

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from thrivecalc_models import table
 from thrivecalc_models.errors import (
     CommitError,
     ConflictError,
@@ -32,6 +31,7 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
     """
     key = edit.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
+    access.check_write(write.write, key)
     binding = access.binding
     began = binding.driver.monotonic()
     with binding.driver.shield() as shield:
@@ -108,5 +108,7 @@ def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
 
 
 def _deletion(access: Access, item: Item) -> PendingWrite:
-    key = Key(access.user_id, item[table.RECORD_KEY]["S"])
-    return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=DeleteItem(key=key))
+    key = Key.of(item)
+    write = DeleteItem(key=key)
+    access.check_write(write, key.record_key)
+    return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=write)

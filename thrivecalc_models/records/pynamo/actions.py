@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]
 
-FIXED = table.DECLARED - {table.DATA, table.TTL}
-"""What the library sets itself: keys, type and stamps."""
-
 
 def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -> None:
     """Refuse what would break the record, as far as it shows before the update is performed.
@@ -43,7 +40,7 @@ def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -
     for action in actions:
         names, whole = target(action)
         path = ".".join(names)
-        if names[0] in FIXED:
+        if names[0] in table.IDENTITY:
             raise InvalidRecordError(
                 f"{path} is set by the library when the record is written; leave it out of the"
                 " actions",

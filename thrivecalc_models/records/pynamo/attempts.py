@@ -136,7 +136,7 @@ def _send(record: UserRecord, write: Write, *, lost: Failure | None = None) -> J
             record._doubt = before
         vars(error).update(record=record, outcome="unknown" if in_doubt else "not applied")
         raise
-    record._binding = binding
+    record._belong_to(binding)
     settle(record)
     write.applied(reply)
     return reply

@@ -124,7 +124,7 @@ class RecordBatch(BatchWrite[R]):
         for entry in entries:
             if entry.key not in remaining:
                 record = queued[entry.key]
-                record._binding = binding
+                record._belong_to(binding)
                 if isinstance(entry, PutItem):
                     was_stored(record, entry.item)
                 else:
@@ -135,6 +135,8 @@ class RecordBatch(BatchWrite[R]):
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
+        if record._binding is None:
+            record._belong_to(default_binding())
         for operation in self.pending_operations:
             if _key(operation["item"]) == key:
                 operation.update(action=action, item=record)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec.values import EXACT
+from thrivecalc_models.operations import Key
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.lookups import whole
+from thrivecalc_models.records.state import fixed_identity
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -37,7 +39,7 @@ class PynamoDicts(Model):
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
         """Become what an item in botocore's form says, as if just read."""
-        writing.restore(_of(self), whole(with_text(attribute_values)))
+        _become(_of(self), with_text(attribute_values))
 
     def to_dynamodb_dict(self) -> dict[str, dict[str, Any]]:
         """The item in DynamoDB's JSON, with binary values as base64 text."""
@@ -59,11 +61,19 @@ class PynamoDicts(Model):
     def from_simple_dict(self, d: dict[str, Any]) -> None:
         """Become what such a mapping says, as if just read."""
         item = {name: codec.encode_plain(value, name, encoding=EXACT) for name, value in d.items()}
-        writing.restore(_of(self), whole(item))
+        _become(_of(self), item)
 
 
 def _of(model: PynamoDicts) -> UserRecord:
     return cast("UserRecord", model)
+
+
+def _become(record: UserRecord, item: Item) -> None:
+    """Take an item over; of a record that a store has, only one of the same key."""
+    fixed = record._identity_is_fixed()
+    if fixed and (not writing.is_stored(record) or Key.of(whole(item)) != writing.key_of(record)):
+        raise fixed_identity(table.RECORD_KEY)
+    writing.restore(record, whole(item))
 
 
 def _current_item(record: UserRecord, null_check: bool) -> Item:

@@ -108,7 +108,7 @@ class PynamoWrites(PynamoDicts):
         item = reply.get("Item")
         if item is None:
             raise record.DoesNotExist(absent(type(record), key.record_key))
-        record._binding = binding
+        record._belong_to(binding)
         settle(record)
         writing.restore(record, item)
 
@@ -126,7 +126,7 @@ class PynamoWrites(PynamoDicts):
         record = _of(self)
         write = undoubted(record, lambda now: _put(record, condition, True, now), lock=True)
         record._sent = write.item
-        return write.request | _on_failure(return_values_on_condition_failure)
+        return _entry(record, write, return_values_on_condition_failure)
 
     def get_update_kwargs_from_instance(
         self,
@@ -146,7 +146,7 @@ class PynamoWrites(PynamoDicts):
             record, lambda now: _update(record, actions, condition, lock, now), lock=lock
         )
         record._sent = None
-        return write.request | _on_failure(return_values_on_condition_failure)
+        return _entry(record, write, return_values_on_condition_failure)
 
     def get_delete_kwargs_from_instance(
         self,
@@ -158,7 +158,7 @@ class PynamoWrites(PynamoDicts):
         """Arguments of a Delete in PynamoDB's `TransactWrite`."""
         record, lock = _of(self), add_version_condition
         write = undoubted(record, lambda now: _delete(record, condition, lock, now), lock=lock)
-        return write.request | _on_failure(return_values_on_condition_failure)
+        return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
         """Told by PynamoDB that its transaction was applied: the item sent is the snapshot."""
@@ -278,10 +278,12 @@ def _own_actions(record: UserRecord, stamp: str, locked: bool) -> list[Action]:
     return [Path([table.UPDATED_AT]).set({"S": stamp}), *([] if locked else given)]
 
 
-def _on_failure(return_values: str | None) -> Json:
+def _entry(record: UserRecord, write: Write, return_values: str | None) -> Json:
+    """The write as an entry of a transaction, which the record waits for from now on."""
+    record._belong_to(binding_of(record))
     if return_values is None:
-        return {}
-    return {"ReturnValuesOnConditionCheckFailure": return_values.upper()}
+        return write.request
+    return write.request | {"ReturnValuesOnConditionCheckFailure": return_values.upper()}
 
 
 def _to_condition(condition: operations.Condition) -> Condition:
