@@ -617,7 +617,7 @@ class _Players:
             law("existing was taken", any(self.world.versions(key)), key)
         for key in said.not_applied:
             self._is_not_applied(self.open[key], since[key])
-        if self.schedule.deliver_first and not (self.schedule.atomic and self.late_keys):
+        if self.schedule.deliver_first:
             self.world.table.deliver_late()
             for key in said.not_applied:
                 self._is_not_applied(self.open[key], since[key])

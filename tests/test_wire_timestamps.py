@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.wire import (
+    WriteTime,
     floor_ms,
     format_timestamp,
     format_ttl,
@@ -179,20 +180,24 @@ def test_years_beyond_four_digits_are_refused(moment):
     assert caught.value.__context__ is None
 
 
-@given(MOMENTS, MOMENTS | st.none())
-def test_stamps_never_go_back_and_never_repeat(now, loaded):
-    """The next stamp is now or a millisecond after the loaded one, whichever is later."""
-    stamp = next_stamp(now, loaded)
-    assert stamp == max(floor_ms(now), floor_ms(loaded) + MS) if loaded else floor_ms(now)
+@given(MOMENTS, MOMENTS | st.none(), st.integers(1, 16))
+def test_stamps_never_go_back_and_never_repeat(now, loaded, skip):
+    """The next stamp is now, or the loaded one and the random part where now is not later."""
+    stamp = next_stamp(WriteTime(now, skip), loaded)
+    if loaded is None or floor_ms(now) > floor_ms(loaded):
+        assert stamp == floor_ms(now)
+    else:
+        assert stamp == floor_ms(loaded) + skip * MS
     assert stamp.tzinfo is UTC
     assert loaded is None or format_timestamp(stamp) > format_timestamp(loaded)
 
 
 def test_nothing_follows_the_last_stamp():
     """After the last millisecond of 9999 there is no stamp, and the error names the attribute."""
-    assert next_stamp(EPOCH, LAST - MS) == floor_ms(LAST)
+    assert next_stamp(WriteTime(EPOCH, 1), LAST - MS) == floor_ms(LAST)
+    assert next_stamp(WriteTime(EPOCH, 16), LAST - MS) == floor_ms(LAST)
     with pytest.raises(InvalidRecordError) as caught:
-        next_stamp(EPOCH, LAST)
+        next_stamp(WriteTime(EPOCH, 1), LAST)
     assert caught.value.path == "updatedAt"
 
 

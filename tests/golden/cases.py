@@ -33,26 +33,31 @@ from thrivecalc_models.wire import Item
 
 FILES = Path(__file__).parent / "items"
 NOW = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
+LATER = NOW + timedelta(milliseconds=1)
 EXPIRY = datetime(2030, 1, 1, tzinfo=UTC)
 USER = "google-oauth2|123456789"
 RECORD_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 def records() -> Iterator[tuple[str, UserRecord]]:
-    """Every record with the name of its file, as stored in a table whose clock stands still."""
-    store = simulated_store(SimulatedTable(), clock=lambda: NOW, new_id=lambda: RECORD_ID)
+    """Every record with the name of its file: put at one time, edited a millisecond later."""
+    now = NOW
+    store = simulated_store(SimulatedTable(), clock=lambda: now, new_id=lambda: RECORD_ID)
     user = store.user(USER)
     for name, given, options in CASES:
         yield name, user.put(*given, **options)
     odd = {"targetAmount": 1, "name": "x", "targetDate": None, "legacy": {"a": [None, ""]}}
     yield "stored-null-and-extras", user.put("savings-goal", odd)
     edited = user.put("savings-goal", {"name": "x", "targetAmount": 1, "targetDate": None})
+    removed = user.put(TransactionData(date=date(2025, 1, 7), amount=1, category="food"))
+    now = LATER
     edited.data.name = "y"
     yield "edited-null-stays", user.update(edited)
-    removed = user.put(TransactionData(date=date(2025, 1, 7), amount=1, category="food"))
     removed.data.category = None
     yield "edited-none-is-removed", user.update(removed)
+    now = NOW
     with_extras = user.put(SavingsGoalData(name="x", target_amount=1))
+    now = LATER
     with_extras.extra_data["tags"] = {"b", "a"}
     with_extras.extra_attributes["flags"] = {Decimal(1), Decimal(2)}
     yield "extras-at-both-levels", user.update(with_extras)

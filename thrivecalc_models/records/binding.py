@@ -12,7 +12,7 @@ from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver
-from thrivecalc_models.wire import fresh_id
+from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id
 
 
 def _now() -> datetime:
@@ -31,6 +31,11 @@ class Binding:
     new_id: Callable[[], str] = fresh_id
     rng: random.Random = attrs.field(factory=random.Random)
     observer: Observer | None = None
+
+    def write_time(self, now: datetime | None = None) -> WriteTime:
+        """The time of a write that is made now, with a random part of its own."""
+        skip = 1 + int(self.rng.random() * MAX_SKIP)
+        return WriteTime(self.clock() if now is None else now, skip)
 
 
 class _Default:

@@ -31,6 +31,7 @@ from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
     AttributeValue,
     Item,
+    WriteTime,
     check_size,
     describe,
     format_timestamp,
@@ -95,11 +96,11 @@ def snapshot_of(record: UserRecord) -> Item:
     return stored
 
 
-def stamp_for(record: UserRecord, now: datetime) -> str:
+def stamp_for(record: UserRecord, at: WriteTime) -> str:
     """The `updatedAt` of a write: never before, nor equal to, the one that was read."""
     if is_stored(record):
-        return format_timestamp(next_stamp(now, record.updated_at))
-    return _first_stamp(now)
+        return format_timestamp(next_stamp(at, record.updated_at))
+    return _first_stamp(at.now)
 
 
 @functools.lru_cache(maxsize=1)
@@ -176,17 +177,17 @@ def item_now(record: UserRecord, *, js_safe: bool) -> Item:
     return item
 
 
-def whole_item(record: UserRecord, *, now: datetime, js_safe: bool) -> Item:
+def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
     """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
     record._check_changeable(table.DATA)
-    state, stamp = record._state, stamp_for(record, now)
+    state, stamp = record._state, stamp_for(record, at)
     item = item_now(record, js_safe=js_safe)
     if state.stored is None:
         item.setdefault(table.CREATED_AT, {"S": stamp})
     item[table.UPDATED_AT] = {"S": stamp}
     keep_for = record.keep_for
     if keep_for is not None and state.stored is None and table.TTL not in item:
-        item[table.TTL] = {"N": format_ttl(now + keep_for)}
+        item[table.TTL] = {"N": format_ttl(at.now + keep_for)}
     if not _surely_fits(state):
         check_size(item, describe=lambda: describe(record.record_key))
     return item
@@ -226,7 +227,7 @@ def _parent(item: Item, path: Path) -> Item:
 
 
 def update_of(
-    record: UserRecord, changed: Changes, *, now: datetime, lock: bool, whole: bool = False
+    record: UserRecord, changed: Changes, *, at: WriteTime, lock: bool, whole: bool = False
 ) -> tuple[UpdateItem, Item]:
     """The UpdateItem of the changed fields, or of all `data`, and the item after it.
 
@@ -234,7 +235,7 @@ def update_of(
     Raises InvalidRecordError, and CorruptItemError for a malformed record.
     """
     record._check_changeable(table.DATA)
-    stamp = stamp_for(record, now)
+    stamp = stamp_for(record, at)
     after = item_after(record, changed, stamp)
     stamped = (*changed.sets, ((table.UPDATED_AT,), {"S": stamp}))
     locked = (*changed.paths, (table.DATA,)) if whole else changed.paths
@@ -273,10 +274,10 @@ def _whole_data_update(
 
 
 def put_of(
-    record: UserRecord, *, now: datetime, js_safe: bool, condition: Condition | None = None
+    record: UserRecord, *, at: WriteTime, js_safe: bool, condition: Condition | None = None
 ) -> PutItem:
     return PutItem(
-        item=whole_item(record, now=now, js_safe=js_safe),
+        item=whole_item(record, at=at, js_safe=js_safe),
         condition=condition,
     )
 

@@ -111,7 +111,7 @@ class SimulatedTable:
     operation and request; it comes before `fail_next`, and that before `fail_always`. `page_bytes`
     is what a query reads before it filters, `latency` how many virtual seconds a request takes.
     With `stale_reads=n`, reads of the index and eventually consistent ones see the table as it was
-    n writes ago.
+    n writes ago. `stores` counts the stores that were made on it.
     """
 
     name = "simulated"
@@ -131,6 +131,7 @@ class SimulatedTable:
         self._lock = threading.RLock()
         self.latency = latency
         self.now = 0.0
+        self.stores = 0
         self.log: list[LoggedRequest] = []
         self.faults: Mapping[int, Fault] | Schedule = {} if faults is None else faults
         self._next_faults: deque[_Planned] = deque()

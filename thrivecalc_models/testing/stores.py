@@ -25,8 +25,11 @@ def simulated_store(
 ) -> DataStore:
     """A store whose requests go to `table`, one at a time, in its virtual time.
 
-    `seed` fixes the jitter of the waits. `options` are `clock` and `new_id`, as of DataStore.
+    `seed` fixes what the store draws: the jitter of its waits, and the random part of its stamps.
+    Several stores on one table draw different numbers. `options` are `clock` and `new_id`, as of
+    DataStore.
     """
+    table.stores += 1
     driver = Driver(
         table,
         table.table_name,
@@ -44,7 +47,7 @@ def simulated_store(
         retry=retry or RetryPolicy(),
         js_safe_numbers=js_safe_numbers,
         observer=observer,
-        rng=random.Random(seed),  # jitter, not a secret
+        rng=random.Random(f"{seed} {table.stores}"),  # not a secret
         **({"clock": table.clock} | options),
     )
     return DataStore._of(binding)

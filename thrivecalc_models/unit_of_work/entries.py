@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Literal
 
 import attrs
@@ -13,7 +12,7 @@ from thrivecalc_models.operations import ConditionCheck, DeleteItem, Key
 from thrivecalc_models.protocol import Intent, PendingWrite
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.access import Access
-from thrivecalc_models.wire import describe, item_size
+from thrivecalc_models.wire import WriteTime, describe, item_size
 
 MAX_TRANSACTION_WRITES = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -58,14 +57,15 @@ def pending_writes(
     Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed,
     IsolationError for a key of another user.
     """
-    now = access.binding.clock()
+    binding = access.binding
+    now = binding.clock()
     writes: list[PendingWrite] = []
     errors: dict[str, Exception] = {}
     for entry in list(entries):
         if entry.action is None and entry.record is not None and writing.is_unchanged(entry.record):
             continue  # as most of what was only read
         try:
-            write = write_of(entry, access, now, lock=lock)
+            write = write_of(entry, access, binding.write_time(now), lock=lock)
         except (InvalidRecordError, CorruptItemError) as error:
             errors[entry.key] = error
         else:
@@ -81,7 +81,7 @@ def pending_writes(
     return writes
 
 
-def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> PendingWrite | None:
+def write_of(entry: Entry, access: Access, at: WriteTime, *, lock: bool) -> PendingWrite | None:
     """The write that an entry is waiting for; None where nothing changed."""
     record = entry.record
     if entry.action == "delete any":
@@ -94,15 +94,15 @@ def write_of(entry: Entry, access: Access, now: datetime, *, lock: bool) -> Pend
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
     js_safe = access.binding.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):
-        return _whole(entry, record, now, js_safe=js_safe)
-    return _noticed(entry, record, now, js_safe=js_safe, lock=lock)
+        return _whole(entry, record, at, js_safe=js_safe)
+    return _noticed(entry, record, at, js_safe=js_safe, lock=lock)
 
 
-def _whole(entry: Entry, record: UserRecord, now: datetime, *, js_safe: bool) -> PendingWrite:
+def _whole(entry: Entry, record: UserRecord, at: WriteTime, *, js_safe: bool) -> PendingWrite:
     if entry.action == "put":
-        put = writing.put_of(record, now=now, js_safe=js_safe)
+        put = writing.put_of(record, at=at, js_safe=js_safe)
         return PendingWrite(key=entry.key, intent=Intent.PUT, write=put, after=put.item)
-    put = writing.put_of(record, now=now, js_safe=js_safe, condition=writing.KEY_IS_FREE)
+    put = writing.put_of(record, at=at, js_safe=js_safe, condition=writing.KEY_IS_FREE)
     return PendingWrite(
         key=entry.key,
         intent=Intent.ADD_FRESH if entry.generated else Intent.ADD,
@@ -113,14 +113,14 @@ def _whole(entry: Entry, record: UserRecord, now: datetime, *, js_safe: bool) ->
 
 
 def _noticed(
-    entry: Entry, record: UserRecord, now: datetime, *, js_safe: bool, lock: bool
+    entry: Entry, record: UserRecord, at: WriteTime, *, js_safe: bool, lock: bool
 ) -> PendingWrite | None:
     checked = entry.action == "check"
     if not writing.is_unchanged(record):
         changed = writing.changes(record, js_safe=js_safe)
         if changed:
             update, after = writing.update_of(
-                record, changed, now=now, lock=lock or checked, whole=checked
+                record, changed, at=at, lock=lock or checked, whole=checked
             )
             return PendingWrite(key=entry.key, intent=Intent.UPDATE, write=update, after=after)
     if not checked:

@@ -26,6 +26,7 @@ from thrivecalc_models.upkeep.findings import key_parts, why_never
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
+    WriteTime,
     describe,
     format_timestamp,
     format_ttl,
@@ -132,7 +133,7 @@ def perform(
     writes = []
     for number, repair in enumerate(repairs):
         try:
-            write = _update(repair, binding.clock())
+            write = _update(repair, binding.write_time())
         except InvalidRecordError as error:
             refused[number] = Repaired(repair, State.NOT_APPLIED.value, str(error))
         else:
@@ -146,9 +147,9 @@ def perform(
     return done, shield.interrupt or _end_of(store, account)
 
 
-def _update(repair: Repair, now: datetime) -> UpdateItem:
+def _update(repair: Repair, at: WriteTime) -> UpdateItem:
     item = repair.item
-    stamp = next_stamp(now, parse_timestamp(item.get(table.UPDATED_AT, {}).get("S")))
+    stamp = next_stamp(at, parse_timestamp(item.get(table.UPDATED_AT, {}).get("S")))
     sets = {**repair.changes, table.UPDATED_AT: {"S": format_timestamp(stamp)}}
     return UpdateItem(
         key=Key.of(item),

@@ -29,6 +29,8 @@ from thrivecalc_models.wire.sizes import (
     write_units,
 )
 from thrivecalc_models.wire.timestamps import (
+    MAX_SKIP,
+    WriteTime,
     floor_ms,
     format_timestamp,
     format_ttl,
@@ -40,8 +42,10 @@ from thrivecalc_models.wire.timestamps import (
 
 __all__ = [
     "MAX_ITEM_SIZE",
+    "MAX_SKIP",
     "AttributeValue",
     "Item",
+    "WriteTime",
     "check_data_type",
     "check_item",
     "check_record_id",

@@ -12,6 +12,7 @@ from typing import Final
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.table import TTL, UPDATED_AT
+from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire.numbers import parse_number
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,12 +67,29 @@ def floor_ms(moment: datetime) -> datetime:
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
-def next_stamp(now: datetime, loaded: datetime | None) -> datetime:
-    """The stamp of a write: now, but always at least a millisecond after the stamp it replaces.
+MAX_SKIP = 16
+"""Milliseconds by which a stamp goes at most past one that is not earlier than now."""
+
+
+@value
+class WriteTime(Value):
+    """When a write is made: the clock, and a random number of milliseconds from 1 to MAX_SKIP.
+
+    The random part is for a record whose stamp is not earlier than the clock. Two writers who read
+    the same record would otherwise give the same stamp, and each would take the other's write for
+    its own.
+    """
+
+    now: datetime
+    skip: int
+
+
+def next_stamp(at: WriteTime, loaded: datetime | None) -> datetime:
+    """The stamp of a write: now, or, where that is not later, the stamp it replaces and the skip.
 
     Raises InvalidRecordError where that would pass the year 9999.
     """
-    stamp = floor_ms(now)
+    stamp = floor_ms(at.now)
     if loaded is None:
         return stamp
     previous = floor_ms(loaded)
@@ -83,7 +101,7 @@ def next_stamp(now: datetime, loaded: datetime | None) -> datetime:
             " write the record without its lock, or repair the stored stamp",
             path=UPDATED_AT,
         )
-    return previous + _MILLISECOND
+    return previous + min(at.skip * _MILLISECOND, _LAST_STAMP - previous)
 
 
 def format_ttl(moment: datetime) -> str:

@@ -9,7 +9,6 @@ So no write is a conflict with an earlier one of the same record.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,7 +20,7 @@ from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.actions import form_at
 from thrivecalc_models.records.pynamo.connection import IsOurs, failure_of, table_of
-from thrivecalc_models.wire import Item, same_item, same_value
+from thrivecalc_models.wire import Item, WriteTime, same_item, same_value
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -42,11 +41,11 @@ class Write:
     is_ours: IsOurs
     applied: Callable[[Json], None]
     repeatable: bool = True
-    at: datetime | None = None
+    at: WriteTime | None = None
     item: Item | None = None
 
 
-Make = Callable[[datetime], Write]
+Make = Callable[[WriteTime], Write]
 """Encodes and checks a write as of a time. Raises InvalidRecordError."""
 
 
@@ -82,12 +81,12 @@ def undoubted(record: UserRecord, make: Make, *, lock: bool) -> Write:
     It is checked before that is sent again, and made anew afterwards.
     """
     binding = binding_of(record)
-    write = make(binding.clock())
+    write = make(binding.write_time())
     doubt = _doubt_about(record)
     if doubt is None or not lock:
         return write
     _send(record, doubt.write, lost=doubt.failure)
-    return make(binding.clock())
+    return make(binding.write_time())
 
 
 def binding_of(record: UserRecord) -> Binding:

@@ -187,7 +187,7 @@ def _entry(action: str, record: UserRecord, binding: Binding) -> Entry:
         )
     if action == DELETE:
         return DeleteItem(key=_key(record))
-    return writing.put_of(record, now=binding.clock(), js_safe=binding.js_safe_numbers)
+    return writing.put_of(record, at=binding.write_time(), js_safe=binding.js_safe_numbers)
 
 
 def write_batch(entries: tuple[Entry, ...], policy: RetryPolicy, rng: Any) -> Protocol[Left]:

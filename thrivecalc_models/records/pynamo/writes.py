@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,7 +32,7 @@ from thrivecalc_models.records.pynamo.attempts import (
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.dicts import PynamoDicts
 from thrivecalc_models.records.pynamo.lookups import absent
-from thrivecalc_models.wire import Item, same_item, same_value, with_bytes
+from thrivecalc_models.wire import Item, WriteTime, same_item, same_value, with_bytes
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -67,7 +66,7 @@ class PynamoWrites(PynamoDicts):
         is put whatever is there. Raises InvalidRecordError before anything is sent, and PutError.
         """
         record, lock = _of(self), add_version_condition
-        return perform(record, lambda now: _put(record, condition, lock, now), lock=lock)
+        return perform(record, lambda at: _put(record, condition, lock, at), lock=lock)
 
     def update(
         self,
@@ -84,9 +83,7 @@ class PynamoWrites(PynamoDicts):
         of the actions stay edits.
         """
         record, lock = _of(self), add_version_condition
-        reply = perform(
-            record, lambda now: _update(record, actions, condition, lock, now), lock=lock
-        )
+        reply = perform(record, lambda at: _update(record, actions, condition, lock, at), lock=lock)
         return with_bytes(reply)
 
     def delete(
@@ -97,7 +94,7 @@ class PynamoWrites(PynamoDicts):
         Raises DeleteError.
         """
         record, lock = _of(self), add_version_condition
-        return perform(record, lambda now: _delete(record, condition, lock, now), lock=lock)
+        return perform(record, lambda at: _delete(record, condition, lock, at), lock=lock)
 
     def refresh(self, consistent_read: bool = False) -> None:
         """Read the item again; what was edited, or in doubt, is dropped. Raises DoesNotExist."""
@@ -124,7 +121,7 @@ class PynamoWrites(PynamoDicts):
         As in `save()`, what is unknown of an earlier write is sent first; so with the other two.
         """
         record = _of(self)
-        write = undoubted(record, lambda now: _put(record, condition, True, now), lock=True)
+        write = undoubted(record, lambda at: _put(record, condition, True, at), lock=True)
         record._sent = write.item
         return _entry(record, write, return_values_on_condition_failure)
 
@@ -143,7 +140,7 @@ class PynamoWrites(PynamoDicts):
         """
         record, lock = _of(self), add_version_condition
         write = undoubted(
-            record, lambda now: _update(record, actions, condition, lock, now), lock=lock
+            record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
         record._sent = None
         return _entry(record, write, return_values_on_condition_failure)
@@ -157,7 +154,7 @@ class PynamoWrites(PynamoDicts):
     ) -> Json:
         """Arguments of a Delete in PynamoDB's `TransactWrite`."""
         record, lock = _of(self), add_version_condition
-        write = undoubted(record, lambda now: _delete(record, condition, lock, now), lock=lock)
+        write = undoubted(record, lambda at: _delete(record, condition, lock, at), lock=lock)
         return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
@@ -172,9 +169,9 @@ def _of(model: PynamoWrites) -> UserRecord:
     return cast("UserRecord", model)
 
 
-def _put(record: UserRecord, condition: Condition | None, lock: bool, now: datetime) -> Write:
+def _put(record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime) -> Write:
     binding = binding_of(record)
-    item = writing.whole_item(record, now=now, js_safe=binding.js_safe_numbers)
+    item = writing.whole_item(record, at=at, js_safe=binding.js_safe_numbers)
     key = writing.key_of(record)
     if lock and has_snapshot(record):
         condition &= _to_condition(writing.unchanged_condition(record))
@@ -190,12 +187,12 @@ def _put(record: UserRecord, condition: Condition | None, lock: bool, now: datet
         request=request,
         is_ours=lambda stored: stored is not None and same_item(stored, item),
         applied=lambda reply: was_stored(record, item),
-        at=now,
+        at=at,
         item=item,
     )
 
 
-def _delete(record: UserRecord, condition: Condition | None, lock: bool, now: datetime) -> Write:
+def _delete(record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime) -> Write:
     record._refuse_projected()
     if lock and writing.is_stored(record):
         condition &= _to_condition(writing.unchanged_or_gone(record))
@@ -207,7 +204,7 @@ def _delete(record: UserRecord, condition: Condition | None, lock: bool, now: da
         ),
         is_ours=lambda stored: stored is None,
         applied=lambda reply: was_deleted(record),
-        at=now,
+        at=at,
     )
 
 
@@ -216,12 +213,12 @@ def _update(
     actions: list[Action],
     condition: Condition | None,
     lock: bool,
-    now: datetime,
+    at: WriteTime,
 ) -> Write:
     binding = binding_of(record)
     record._check_changeable(table.DATA)
     check_actions(record, actions, js_safe=binding.js_safe_numbers)
-    stamp = writing.stamp_for(record, now)
+    stamp = writing.stamp_for(record, at)
     locked = lock and has_snapshot(record)
     guard = _guard(record, actions, locked)
     if guard is not None:
@@ -254,7 +251,7 @@ def _update(
         applied=applied,
         # Once it was applied the stamp that was read is gone, so the lock lets it through once.
         repeatable=locked or left is not None,
-        at=now,
+        at=at,
     )
 
 
