@@ -37,6 +37,7 @@ from thrivecalc_models.testing.faults import (
     Late,
     LoseReply,
     NoTable,
+    Overtaken,
     Partial,
     Refused,
     ServerError,
@@ -75,6 +76,7 @@ TRANSIENT: tuple[Callable[[random.Random], Fault], ...] = (
     lambda rng: LoseReply(applied=True),
     lambda rng: LoseReply(applied=True),
     lambda rng: Late(after=rng.randrange(1, 4)),
+    lambda rng: Overtaken(),
     lambda rng: Partial(keep=rng.randrange(3)),
     lambda rng: Partial(keep=1),
     lambda rng: Refused(),
@@ -152,6 +154,10 @@ def made_trouble(rng: random.Random, keys: int) -> Trouble:
         )
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2)))
     }
+    if rng.random() < 0.1:  # a key is taken before the retry, and free again afterwards
+        first = rng.randrange(1, 3)
+        faults |= {first: Overtaken()}
+        others |= {first + 1: Meddling("take", rng.randrange(keys))}
     return Trouble(
         faults=faults,
         lasting=rng.choice(TRANSIENT)(rng) if rng.random() < 0.15 else None,
@@ -260,6 +266,7 @@ class World:
         self.foreign: dict[str, set[int]] = {}
         self.times: list[float] = []
         self.late: set[int] = set()
+        self.taken: list[str] = []
         self.injected: Counter[str] = Counter()
 
     def versions(self, key: str) -> list[Item | None]:
@@ -277,12 +284,24 @@ class World:
         if act.kind == "delete":
             self._by_another(key, lambda: self.table.delete(USER, key))
             return
+        if act.kind == "take":
+            if self.table.get(USER, key) is None:
+                taken = stored_goal(act.number) | {"recordKey": {"S": key}}
+                self._by_another(key, lambda: self.table.put(taken))
+                self.taken.append(key)
+            return
         now = self.table.get(USER, key) or (stored_goal(act.number) | {"recordKey": {"S": key}})
         data = now["data"]["M"] | {"currentAmount": {"N": "777"}, "theirs": {"BOOL": True}}
         changed = now | {"data": {"M": data}}
         if act.kind == "change":
             changed["updatedAt"] = {"S": _stamp(self.table)}
         self._by_another(key, lambda: self.table.put(changed))
+
+    def give_back(self) -> None:
+        """The other writer deletes what it took."""
+        for key in self.taken:
+            self._by_another(key, lambda key=key: self.table.delete(USER, key))  # type: ignore[misc]
+        self.taken.clear()
 
     def _by_another(self, key: str, act: Callable[[], object]) -> None:
         before = len(self.versions(key))
@@ -318,7 +337,7 @@ class World:
             fault = trouble.faults.get(mine, trouble.lasting)
             if fault is not None and concerns(fault, operation):
                 self.injected[_name(fault)] += 1
-                if isinstance(fault, Late) and operation in WRITES:
+                if isinstance(fault, Late | Overtaken) and operation in WRITES:
                     self.late.add(number)
             return fault
 
@@ -547,6 +566,7 @@ class _Players:
         for name in ("applied", "existing", "not_applied", "unknown"):
             self.outcomes[name.replace("_", " ")] += len(getattr(said, name))
         log = table.log[first:]
+        world.give_back()
         self._note_late(log)
         self._partition(said)
         self._agrees(said, since, log)

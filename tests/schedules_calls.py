@@ -39,7 +39,7 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.errors import ServiceError
 from thrivecalc_models.operations import Failure, Reply
-from thrivecalc_models.testing.faults import Late, Partial
+from thrivecalc_models.testing.faults import Late, Overtaken, Partial
 
 SINGLE = ("add", "add", "add given", "put", "update", "delete loaded", "delete", "replace_data")
 WHOLE = ("delete_all", "run", "run in steps")
@@ -141,6 +141,7 @@ class _Player:
         except (ThriveCalcError, KeyboardInterrupt) as raised:
             error = raised
         log = table.log[first:]
+        self.world.give_back()
         nothing_after_the_end(log, table.interrupted_at, first)
         self.outcomes.append("returned" if error is None else type(error).__name__)
         return log, error, value
@@ -381,7 +382,9 @@ class Reads:
 
 def make_reads(rng: random.Random) -> Reads:
     trouble = made_trouble(rng, 1)
-    lasting = trouble.lasting if not isinstance(trouble.lasting, Late) else Partial(keep=0)
+    lasting = (
+        trouble.lasting if not isinstance(trouble.lasting, Late | Overtaken) else Partial(keep=0)
+    )
     if rng.random() < 0.1:
         lasting = Partial(keep=rng.randrange(2))
     kind = rng.choice(READS)

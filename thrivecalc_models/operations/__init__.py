@@ -9,6 +9,7 @@ from thrivecalc_models.operations.conditions import (
     Exists,
     IsMap,
     Path,
+    fixes,
 )
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
@@ -77,5 +78,6 @@ __all__ = [
     "Wait",
     "Write",
     "consumed_units",
+    "fixes",
     "unprocessed_writes",
 ]

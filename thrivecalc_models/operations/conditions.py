@@ -45,6 +45,19 @@ class AnyOf(Value):
 Condition = Exists | Absent | IsMap | Equal | AllOf | AnyOf
 
 
+def fixes(condition: Condition, path: Path) -> bool:
+    """Whether it can hold only where the attribute has one certain value."""
+    match condition:
+        case Equal(fixed):
+            return fixed == path
+        case AllOf(parts):
+            return any(fixes(part, path) for part in parts)
+        case AnyOf(parts):
+            return all(fixes(part, path) for part in parts)
+        case _:
+            return False
+
+
 class Expressions:
     """Expression texts of one request, which share their placeholders.
 

@@ -29,10 +29,12 @@ from thrivecalc_models.operations import (
     UpdateItem,
     Wait,
     consumed_units,
+    fixes,
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
+from thrivecalc_models.table import UPDATED_AT
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, same_item, same_value
 
@@ -327,11 +329,7 @@ def transact(
             return account
         last = result
         transaction.maybe = transaction.maybe or result.applied_maybe
-        if result.kind is Kind.TRANSACTION_CANCELLED and transaction.is_rest:
-            _judge_rest(account, transaction, result)
-            return account
         if result.kind is Kind.TRANSACTION_CANCELLED:
-            transaction.maybe = False  # the service answers for this token: nothing was applied
             _cancelled(account, transaction, result)
             return account
         wait = backoff.next_wait(result, at) if result.again else None
@@ -355,29 +353,51 @@ _TOKEN_OLD = Failure(kind=Kind.UNAVAILABLE, code="TokenExpired", applied_maybe=T
 
 
 def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> None:
+    """Nothing of this try was applied; what that says of an earlier one depends on what failed.
+
+    The earlier one may still be on its way. It can never be applied where a stamp that was read is
+    gone, since stamps do not return; a taken key can be free again when it arrives. Of a rest the
+    service knows nothing: its token is another than that of the whole.
+    """
+    pairs = list(zip(transaction.writes, failure.reasons, strict=True))
+    if transaction.maybe and any(_is_ours(write, reason.item) for write, reason in pairs):
+        for write, reason in pairs:
+            stored = reason.item if _is_ours(write, reason.item) else None
+            account.outcomes[write.key] = Outcome(state=State.APPLIED, item=stored)
+        return
+    fails_for_ever = not transaction.is_rest and any(
+        _needs_a_stamp(write) for write, reason in pairs if reason.code == _CONDITION_FAILED
+    )
+    if not transaction.maybe or fails_for_ever:
+        transaction.maybe = False
+        _refused(account, transaction, failure)
+        return
+    for write, reason in pairs:
+        account.outcomes[write.key] = Outcome(
+            state=State.UNKNOWN, item=reason.item, failure=failure, operation=write.write.name
+        )
+
+
+_CONDITION_FAILED = "ConditionalCheckFailed"
+
+
+def _needs_a_stamp(write: PendingWrite) -> bool:
+    """Whether it goes through only while the stamp that was read is there."""
+    if write.intent not in (Intent.UPDATE, Intent.CHECK):
+        return False
+    condition = write.write.condition
+    return condition is not None and fixes(condition, (UPDATED_AT,))
+
+
+def _refused(account: Account, transaction: Transaction, failure: Failure) -> None:
     for write, reason in zip(transaction.writes, failure.reasons, strict=True):
         if reason.code == "None":
             account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
             continue
-        kind = Kind.CONDITION_FAILED if reason.code == "ConditionalCheckFailed" else failure.kind
+        kind = Kind.CONDITION_FAILED if reason.code == _CONDITION_FAILED else failure.kind
         account.outcomes[write.key] = Outcome(
             state=State.NOT_APPLIED,
             item=reason.item,
             failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
             operation=write.write.name,
-        )
-
-
-def _judge_rest(account: Account, transaction: Transaction, failure: Failure) -> None:
-    """All or nothing: one write that is found stored shows that the whole was applied."""
-    stored = [reason.item for reason in failure.reasons]
-    pairs = list(zip(transaction.writes, stored, strict=True))
-    applied = any(_is_ours(write, item) for write, item in pairs)
-    for write, item in pairs:
-        account.outcomes[write.key] = (
-            Outcome(state=State.APPLIED, item=item if _is_ours(write, item) else None)
-            if applied
-            else Outcome(
-                state=State.UNKNOWN, item=item, failure=failure, operation=write.write.name
-            )
         )

@@ -44,6 +44,15 @@ class Late:
     after: int = attrs.field(default=1, validator=attrs.validators.ge(1))
 
 
+@attrs.frozen
+class Overtaken:
+    """The reply is lost now, and the write arrives after its retry was answered.
+
+    It is performed before the first request that follows a later one about the same keys, under
+    its condition as it is then.
+    """
+
+
 @attrs.frozen(kw_only=True)
 class Partial:
     """A batch of which the first `keep` entries are processed, and the rest named as not."""
@@ -108,6 +117,7 @@ Fault = (
     | ServerError
     | LoseReply
     | Late
+    | Overtaken
     | Partial
     | Denied
     | ExpiredCredentials

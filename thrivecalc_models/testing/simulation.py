@@ -137,6 +137,7 @@ class SimulatedTable:
         self._next_faults: deque[_Planned] = deque()
         self._lasting_faults: list[_Planned] = []
         self._on_their_way: list[_OnItsWay] = []
+        self._overtaken: list[tuple[str, Json]] = []
         self._number = 0
         self._others_turn = False
         self.set_clock(start)
@@ -157,6 +158,7 @@ class SimulatedTable:
             self.now += self.latency
             self._deliver(number)
             as_sent = copied(request)
+            self._overtake(number, operation, as_sent)
             result: Result | None = None
             try:
                 result = self._result(number, operation, as_sent)
@@ -300,6 +302,10 @@ class SimulatedTable:
                 if operation in _WRITES:
                     self._on_their_way.append(_OnItsWay(number + after, operation, request))
                 return LOST_REPLY
+            case fault_kinds.Overtaken():
+                if operation in _WRITES:
+                    self._overtaken.append((operation, request))
+                return LOST_REPLY
             case fault_kinds.Interrupt(applied=applied):
                 if applied:
                     self._performed(operation, request)
@@ -333,7 +339,17 @@ class SimulatedTable:
         finally:
             self._others_turn = False
 
+    def _overtake(self, number: int, operation: str, request: Json) -> None:
+        """A request about the same keys is the retry that what was lost comes after."""
+        keys = _written_keys(operation, request)
+        for each in [each for each in self._overtaken if keys & _written_keys(*each)]:
+            self._overtaken.remove(each)
+            self._on_their_way.append(_OnItsWay(number + 1, *each))
+
     def _deliver(self, number: int | None) -> None:
+        if number is None:
+            self._on_their_way += [_OnItsWay(0, *each) for each in self._overtaken]
+            self._overtaken.clear()
         due = [each for each in self._on_their_way if number is None or each.due <= number]
         self._on_their_way = [each for each in self._on_their_way if each not in due]
         for each in due:
@@ -389,6 +405,21 @@ _OPERATIONS: Final[dict[str, Callable[[Storage, Json], Json]]] = {
     "UpdateItem": update_item,
     "DeleteItem": delete_item,
 }
+
+
+def _written_keys(operation: str, request: Json) -> set[Key]:
+    """The keys that a write is about; none where it is no write, or no sound one."""
+    contents: list[Any] = []
+    match operation:
+        case "PutItem" | "UpdateItem" | "DeleteItem":
+            contents = [request]
+        case "BatchWriteItem":
+            entries = [entry for part in request["RequestItems"].values() for entry in part]
+            contents = [content for entry in entries for content in entry.values()]
+        case "TransactWriteItems":
+            contents = [part for entry in request["TransactItems"] for part in entry.values()]
+    items = [content.get("Item") or content["Key"] for content in contents]
+    return {(item[USER_ID]["S"], item[RECORD_KEY]["S"]) for item in items}
 
 
 def _failure(fault: Fault, operation: str, request: Json) -> Failure:
