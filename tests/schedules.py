@@ -154,15 +154,20 @@ def made_trouble(rng: random.Random, keys: int) -> Trouble:
         )
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2)))
     }
-    if rng.random() < 0.1:  # a key is taken before the retry, and free again afterwards
-        first = rng.randrange(1, 3)
-        faults |= {first: Overtaken()}
-        others |= {first + 1: Meddling("take", rng.randrange(keys))}
     return Trouble(
         faults=faults,
         lasting=rng.choice(TRANSIENT)(rng) if rng.random() < 0.15 else None,
         others=others,
         interrupted_wait=rng.randrange(1, 6) if rng.random() < 0.08 else None,
+    )
+
+
+def made_taken(trouble: Trouble, number: int) -> Trouble:
+    """A key is taken before the first request's retry, which that request comes after."""
+    return attrs.evolve(
+        trouble,
+        faults=trouble.faults | {1: Overtaken()},
+        others=trouble.others | {2: Meddling("take", number)},
     )
 
 
@@ -188,12 +193,16 @@ def make_unit(rng: random.Random) -> Schedule:
     edits = tuple(
         (number, rng.randrange(100, 190)) for number in range(count) if rng.random() < 0.2
     )
+    troubles = [made_trouble(rng, count) for _ in range(rng.choice((1, 1, 1, 2)))]
+    added = [task.number for task in tasks if task.kind in ("add given", "put", "delete loaded")]
+    if added and rng.random() < 0.15:
+        troubles[0] = made_taken(troubles[0], rng.choice(added))
     return Schedule(
         atomic=atomic,
         lock=rng.random() < 0.7,
         policy=made_policy(rng),
         tasks=tuple(tasks),
-        troubles=tuple(made_trouble(rng, count) for _ in range(rng.choice((1, 1, 1, 2)))),
+        troubles=tuple(troubles),
         edits=edits,
         expunged=rng.randrange(count) if rng.random() < 0.15 else None,
         pause=rng.choice((0.0, 0.0, 0.0, 1.0, 580.0, 700.0)),

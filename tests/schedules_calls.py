@@ -25,6 +25,7 @@ from schedules import (
     play_unit,
     stored_goal,
 )
+from schedules_rivals import make_rivals, play_rivals
 
 from thrivecalc_models import (
     CommitError,
@@ -524,8 +525,9 @@ KINDS: dict[str, tuple[Callable[[random.Random], Any], Callable[[Any, Tally | No
     "units": (make_unit, play_unit),
     "calls": (make_calls, play_calls),
     "reads": (make_reads, play_reads),
+    "rivals": (make_rivals, play_rivals),
 }
-MIX = ("units", "units", "units", "calls", "reads")
+MIX = (*["units"] * 6, *["calls"] * 2, "reads", "rivals")
 
 
 def play_seed(seed: int, tally: Tally | None = None) -> None:

@@ -14,6 +14,7 @@ from schedules_calls import play_seed
 
 from thrivecalc_models.operations import TransactWrite
 from thrivecalc_models.protocol import retry
+from thrivecalc_models.records import binding
 from thrivecalc_models.transport import driver
 
 SCHEDULES = 1_500
@@ -48,6 +49,19 @@ def break_own_write_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def break_random_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where now is not later than what was read, a stamp is the one that was read, plus 1 ms."""
+    monkeypatch.setattr(binding, "MAX_SKIP", 1)
+
+
+@pytest.fixture
+def break_doubt_about_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled transaction is not applied, whatever the condition was that failed."""
+    commit = importlib.import_module("thrivecalc_models.protocol.commit")
+    monkeypatch.setattr(commit, "_needs_a_stamp", lambda write: True)
+
+
+@pytest.fixture
 def break_progress_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every try uses up the budget, whether a batch shrinks or not."""
     monkeypatch.setattr(retry.Backoff, "progress", lambda self, at: None)
@@ -68,9 +82,7 @@ def test_the_laws_hold_when_nothing_is_broken() -> None:
 @pytest.mark.usefixtures("break_token_reuse")
 def test_a_fresh_token_for_every_try_is_caught() -> None:
     """Without token reuse a transaction conflicts with itself, and the token law says so."""
-    broken = laws_broken()
-    assert "a fresh token only when the answer was certain" in broken
-    assert "not applied is not in the table, and never will be" in broken
+    assert "a fresh token only when the answer was certain" in laws_broken()
 
 
 @pytest.mark.usefixtures("break_own_write_recognition")
@@ -79,6 +91,18 @@ def test_not_knowing_ones_own_write_is_caught() -> None:
     broken = laws_broken()
     assert "a second commit finishes the rest" in broken
     assert "repeating the call is the same write" in broken
+
+
+@pytest.mark.usefixtures("break_random_stamps")
+def test_stamps_that_two_writers_share_are_caught() -> None:
+    """With stamps that are not random two clients take one write for their own."""
+    assert set(laws_broken()) == {"two writers rarely write the same"}
+
+
+@pytest.mark.usefixtures("break_doubt_about_transactions")
+def test_trusting_a_taken_key_is_caught() -> None:
+    """A transaction that a taken key cancelled arrives late, once the key is free again."""
+    assert "not applied is not in the table, and never will be" in laws_broken()
 
 
 @pytest.mark.usefixtures("break_progress_counting")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,10 +25,12 @@ from thrivecalc_models import (
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import (
     Denied,
+    Fault,
     Interrupt,
     Late,
     LoseReply,
     OtherWriter,
+    Overtaken,
     Partial,
     Throttle,
     TransactionConflict,
@@ -103,6 +106,34 @@ def test_gone_after_a_delete(user: UserData, goal: SavingsGoal, table: Simulated
     user.delete(goal)
     assert table.sent("DeleteItem") == 2
     assert not table.items
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(seconds=5)])
+def test_a_lost_update_is_not_told_as_applied(ahead: timedelta) -> None:
+    """Of two clients who write the same over the same reading one is told, but for one in 16.
+
+    The stamp that both read is not earlier than their clocks; the second one's first request never
+    arrives, and its retry finds what the first one wrote.
+    """
+    told_twice = 0
+    for seed in range(100):
+        table = SimulatedTable(latency=0.0)
+        one, other = (simulated_store(table, seed=seed).user(USER) for _ in range(2))
+        table.set_clock(table.clock() + ahead)
+        one.add(goal_data(100), record_id="car")
+        table.set_clock(table.clock() - ahead)
+        goals = [client.get(SavingsGoal, "car", consistent=True) for client in (one, other)]
+        for goal in goals:
+            assert goal is not None
+            goal.data.current_amount = Decimal(101)
+        one.update(goals[0])
+        table.fail_next(LoseReply(applied=False), "UpdateItem")
+        try:
+            other.update(goals[1])
+        except OutcomeUnknownError:
+            continue
+        told_twice += 1
+    assert 0 < told_twice < 20
 
 
 @pytest.mark.parametrize("applied", [False, True])
@@ -358,6 +389,33 @@ def test_a_batch_that_stands_still_ends(user: UserData, table: SimulatedTable) -
     assert all(isinstance(cause, ThrottledError) for cause in error.causes.values())
 
 
+@pytest.mark.parametrize("fault", [LOST, LoseReply(applied=False), Overtaken()])
+def test_a_key_that_was_taken_by_another_is_existing(
+    user: UserData, table: SimulatedTable, fault: Fault
+) -> None:
+    """With exist_ok a key that holds what our add did not create was there, whatever was lost.
+
+    So an import that is run twice ends, and says what was there.
+    """
+    user.add(goal_data(), record_id="car")
+    table.sleep(1)
+    table.fail_next(fault, "PutItem")
+    work = user.unit_of_work()
+    work.add(goal_data(), record_id="car", exist_ok=True)
+    assert work.commit().existing == ["savings-goal#car"]
+    assert table.sent("PutItem") == 3
+    assert table.applied_writes("savings-goal#car") == 1
+
+
+def test_an_add_that_was_edited_since_is_unknown(user: UserData, table: SimulatedTable) -> None:
+    """With exist_ok what was created when our add was may be our add, edited by another since."""
+    work = user.unit_of_work()
+    work.add(goal_data(), record_id="car", exist_ok=True)
+    table.fail_next(LOST, "PutItem")
+    table.fail_next(OtherWriter(meddle(7)), "PutItem")
+    assert failed(work).unknown == ["savings-goal#car"]
+
+
 # --- transactions ---------------------------------------------------------------------------------
 
 
@@ -428,6 +486,78 @@ def test_a_conflict_does_not_settle_an_earlier_try(user: UserData, table: Simula
     assert len(failed(work).unknown) == 2
     work.commit()
     assert [table.applied_writes(record.record_key) for record in records] == [1, 1]
+
+
+def taken(name: str) -> OtherWriter:
+    """Another program takes the key."""
+    other = simulated_store(SimulatedTable()).user(USER).add(goal_data(7), record_id=name)
+    return OtherWriter(lambda table: table.put(other.item))
+
+
+def test_a_transaction_that_a_taken_key_cancelled_may_still_arrive(
+    user: UserData, table: SimulatedTable
+) -> None:
+    """A key that is taken can be free again when the lost first request comes: it is unknown."""
+    work, records = atomic_pair(user)
+    table.fail_next(Overtaken(), "TransactWriteItems")
+    table.fail_next(taken("b"), "TransactWriteItems")
+    error = failed(work)
+    assert error.unknown == [record.record_key for record in records]
+    assert all(isinstance(cause, OutcomeUnknownError) for cause in error.causes.values())
+    table.delete(USER, "savings-goal#b")
+    table.deliver_late()
+    assert amount(table, "savings-goal#a") == amount(table, "savings-goal#b") == "10"
+    assert sorted(work.commit().applied) == ["savings-goal#a", "savings-goal#b"]
+    assert [table.applied_writes(record.record_key) for record in records] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["update", "check"])
+def test_a_transaction_whose_stamp_is_gone_never_arrives(
+    user: UserData, goal: SavingsGoal, table: SimulatedTable, kind: str
+) -> None:
+    """Stamps do not return: where the condition of an update or a check failed, it is certain."""
+    work = user.unit_of_work(atomic=True)
+    mine = work.get(SavingsGoal, "car")
+    assert mine is not None
+    if kind == "check":
+        work.check(mine)
+    else:
+        mine.data.current_amount = Decimal(500)
+    work.add(goal_data(), record_id="b")
+    table.fail_next(Overtaken(), "TransactWriteItems")
+    table.fail_next(OtherWriter(meddle(7)), "TransactWriteItems")
+    error = failed(work)
+    assert sorted(error.not_applied) == ["savings-goal#b", "savings-goal#car"]
+    assert list(error.causes) == ["savings-goal#car"]
+    table.deliver_late()
+    assert table.get(USER, "savings-goal#b") is None
+
+
+def test_an_update_without_its_lock_may_still_arrive(
+    user: UserData, goal: SavingsGoal, table: SimulatedTable
+) -> None:
+    """Without the lock an update needs a record, not its stamp: one that is gone can come back."""
+    work = user.unit_of_work(atomic=True, lock=False)
+    mine = work.get(SavingsGoal, "car")
+    assert mine is not None
+    mine.data.current_amount = Decimal(500)
+    table.fail_next(Overtaken(), "TransactWriteItems")
+    table.fail_next(OtherWriter(lambda each: each.delete(USER, goal.record_key)))
+    assert failed(work).unknown == [goal.record_key]
+
+
+def test_a_deletion_that_conflicts_may_still_arrive(
+    user: UserData, goal: SavingsGoal, table: SimulatedTable
+) -> None:
+    """A deletion goes through where the record is gone, which it can be when it arrives."""
+    work = user.unit_of_work(atomic=True)
+    mine = work.get(SavingsGoal, "car")
+    assert mine is not None
+    work.delete(mine)
+    work.add(goal_data(), record_id="b")
+    table.fail_next(Overtaken(), "TransactWriteItems")
+    table.fail_next(OtherWriter(meddle(7)), "TransactWriteItems")
+    assert sorted(failed(work).unknown) == ["savings-goal#b", goal.record_key]
 
 
 @pytest.mark.parametrize("applied", [False, True])

@@ -54,6 +54,12 @@ def test_single_calls_keep_the_laws(rng: random.Random) -> None:
 
 
 @given(RANDOMS)
+def test_rivals_keep_the_laws(rng: random.Random) -> None:
+    """Whose clock is off by how much, whatever is lost: no write is told to two callers."""
+    _holds("rivals", rng)
+
+
+@given(RANDOMS)
 def test_reads_keep_the_laws(rng: random.Random) -> None:
     """A read is whole or an error that says why."""
     _holds("reads", rng)

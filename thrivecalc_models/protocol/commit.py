@@ -34,7 +34,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
-from thrivecalc_models.table import UPDATED_AT
+from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, same_item, same_value
 
@@ -245,6 +245,8 @@ def _judge(job: _Job, stored: Item | None) -> Outcome:
         return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
     if _is_ours(write, stored):
         return Outcome(state=State.APPLIED, item=stored)
+    if write.exist_ok and _was_made_by_another(write, stored):
+        return attrs.evolve(failed, state=State.EXISTING)
     if write.intent is Intent.ADD_FRESH:  # ours it was; what is stored by now is someone else's
         return Outcome(state=State.APPLIED)
     return attrs.evolve(failed, state=State.UNKNOWN)
@@ -261,6 +263,13 @@ def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
             _at(stored, path) is None for path in write.write.removes
         )
     return False
+
+
+def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:
+    """Whether a taken key holds what was there before our add: it was not created by it."""
+    if stored is None or write.after is None:
+        return False
+    return stored.get(CREATED_AT) != write.after.get(CREATED_AT)
 
 
 def _at(item: Item, path: tuple[str, ...]) -> Any:

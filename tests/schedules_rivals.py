@@ -1,0 +1,180 @@
+"""Schedules of clients who write the same record, with clocks that differ by seconds."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import attrs
+from leaks import USER
+from schedules import (
+    TRANSIENT,
+    Item,
+    Table,
+    Tally,
+    law,
+    made_policy,
+    stored_goal,
+)
+
+from thrivecalc_models import CommitError, RetryPolicy, SavingsGoal, ThriveCalcError
+from thrivecalc_models.testing import simulated_store
+from thrivecalc_models.testing.faults import Fault, LoseReply, Overtaken
+
+KEY = "savings-goal#id-0"
+ROUNDS = 8
+MANY = 4
+"""So many rounds of which two writers may write the same: one of sixteen does, where clocks lag."""
+
+
+@attrs.frozen
+class Turn:
+    """What one client writes in a round, and what goes wrong, by the number of its request."""
+
+    amount: int
+    faults: dict[int, Fault]
+
+
+@attrs.frozen
+class Rivals:
+    """Rounds in which every client reads the record, and then every one writes it.
+
+    `skews` are the seconds that each client's clock is off. `ahead` are, for each round, the
+    seconds by which the stamp that all of them read is ahead of the table's clock.
+    """
+
+    how: str
+    policy: RetryPolicy
+    skews: tuple[float, ...]
+    ahead: tuple[float, ...]
+    rounds: tuple[tuple[Turn, ...], ...]
+    seed: int
+
+
+def make_rivals(rng: random.Random) -> Rivals:
+    clients = rng.choice((2, 2, 3))
+    return Rivals(
+        how=rng.choice(("update", "unit", "save")),
+        policy=made_policy(rng),
+        skews=tuple(rng.choice((0.0, 0.0, -3.0, 2.0, 5.0)) for _ in range(clients)),
+        ahead=tuple(rng.choice((-60.0, 0.0, 5.0, 5.0, 5.0, 3600.0)) for _ in range(ROUNDS)),
+        rounds=tuple(_made_round(rng, clients) for _ in range(ROUNDS)),
+        seed=rng.randrange(1 << 16),
+    )
+
+
+def _made_round(rng: random.Random, clients: int) -> tuple[Turn, ...]:
+    amounts = [101] * clients if rng.random() < 0.8 else [101 + n for n in range(clients)]
+    return tuple(Turn(amount, _made_faults(rng)) for amount in amounts)
+
+
+def _made_faults(rng: random.Random) -> dict[int, Fault]:
+    chance = rng.random()
+    if chance < 0.4:
+        return {1: LoseReply(applied=False)}
+    if chance < 0.5:
+        return {1: Overtaken()}
+    return {rng.randrange(1, 4): rng.choice(TRANSIENT)(rng) for _ in range(rng.randrange(3))}
+
+
+def play_rivals(schedule: Rivals, tally: Tally | None = None) -> None:
+    """Perform a schedule and hold the library to its laws. Raises LawBroken."""
+    table = Table()
+    clients = [
+        simulated_store(
+            table,
+            retry=schedule.policy,
+            seed=schedule.seed,
+            clock=partial(_skewed, table, skew),
+        ).user(USER)
+        for skew in schedule.skews
+    ]
+    told_twice = 0
+    for ahead, turns in zip(schedule.ahead, schedule.rounds, strict=True):
+        told_twice += _play_round(table, clients, schedule.how, ahead, turns, tally)
+    law("two writers rarely write the same", told_twice <= MANY, f"in {told_twice} of {ROUNDS}")
+    if tally is not None:
+        tally.schedules["rivals"] += 1
+        tally.requests += table.sent()
+
+
+def _skewed(table: Table, seconds: float) -> Any:
+    return table.clock() + timedelta(seconds=seconds)
+
+
+def _play_round(
+    table: Table,
+    clients: list[Any],
+    how: str,
+    ahead: float,
+    turns: tuple[Turn, ...],
+    tally: Tally | None,
+) -> bool:
+    """One round; whether more callers were told that they wrote than wrote, and had to be."""
+    stamp = (table.clock() + timedelta(seconds=ahead)).isoformat(timespec="milliseconds")
+    table.put(stored_goal(0, amount=100, updated=stamp.replace("+00:00", "Z")))
+    before = table.applied_writes(KEY)
+    readings = [_read(user, how) for user in clients]
+    told = unknown = 0
+    sent: list[list[Item]] = []
+    for turn, reading in zip(turns, readings, strict=True):
+        first = len(table.log)
+        table.faults = {first + number: fault for number, fault in turn.faults.items()}
+        outcome = _write(reading, how, turn.amount)
+        sent.append([entry.request for entry in table.log[first:]])
+        told += outcome == "applied"
+        unknown += outcome == "unknown"
+        if tally is not None:
+            tally.outcomes[outcome] += 1
+            tally.faults.update(type(fault).__name__ for fault in turn.faults.values())
+    table.heal()
+    written = table.applied_writes(KEY) - before
+    doubled = told > written
+    law("no write is told to two callers", not doubled or _have_twins(sent), f"{told}: {written}")
+    table.deliver_late()
+    written = table.applied_writes(KEY) - before
+    law(
+        "what was written was told or unknown",
+        written <= told + unknown,
+        f"{told} and {unknown}: {written}",
+    )
+    return doubled
+
+
+def _read(user: Any, how: str) -> tuple[Any, Any]:
+    if how != "unit":
+        return user, user.get(SavingsGoal, "id-0", consistent=True)
+    work = user.unit_of_work()
+    return work, work.get(SavingsGoal, "id-0")
+
+
+def _write(reading: tuple[Any, Any], how: str, amount: int) -> str:
+    """Write an amount; what its caller is told."""
+    scope, goal = reading
+    goal.data.current_amount = Decimal(amount)
+    try:
+        match how:
+            case "update":
+                scope.update(goal)
+            case "unit":
+                scope.commit()
+            case _:
+                goal.save()
+    except CommitError as error:
+        return "unknown" if error.unknown else "not applied"
+    except ThriveCalcError as error:
+        return str(error.outcome)
+    except Exception as error:  # noqa: BLE001 - PynamoDB's own, of `save`
+        return str(vars(error)["outcome"])
+    return "applied"
+
+
+def _have_twins(sent: list[list[Item]]) -> bool:
+    """Whether two of the clients sent the very same write, which no stamp can tell apart."""
+    return any(
+        request in theirs for ours, theirs in itertools.combinations(sent, 2) for request in ours
+    )
