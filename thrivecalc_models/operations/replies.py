@@ -56,13 +56,16 @@ class Failure(Value):
     `applied_maybe` is False where nothing of this try can have been applied. `again` says whether
     the same request can succeed later. `item` is the stored item that came with a failed condition
     (None: there is no such item, or it was not asked for). `message` is the service's own text,
-    which may repeat what was sent: it is an attribute of errors, never part of a message.
+    which may repeat what was sent: it is an attribute of errors, never part of a message. `stale`
+    says that a connection kept from an earlier request broke before the first byte of a reply: it
+    may have been dead for long, so that this try counts for nothing but `applied_maybe`.
     """
 
     kind: Kind
     code: str
     applied_maybe: bool = False
     again: bool = False
+    stale: bool = False
     message: str = attrs.field(default="", repr=False)
     item: Item | None = attrs.field(default=None, repr=False)
     reasons: tuple[Reason, ...] = ()

@@ -22,6 +22,8 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.value import Value
 
+_STALE_CONNECTIONS = 40  # about as many as a store keeps; all of them may be
+
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
@@ -52,6 +54,7 @@ class Backoff:
     rng: random.Random
     tries: int = 0
     since: float | None = None
+    stale: int = 0
 
     def progress(self, at: float) -> None:
         """Something was done: the budget is whole again, and this try did not use it."""
@@ -59,10 +62,16 @@ class Backoff:
         self.since = at
 
     def next_wait(self, failure: Failure, at: float) -> float | None:
-        """Seconds to wait before the next try, or None where tries or time are spent."""
-        self.tries += 1
+        """Seconds to wait before the next try, or None where tries or time are spent.
+
+        A stale connection is no try: the next one goes at once, over a new connection.
+        """
         if self.since is None:
             self.since = at
+        if failure.stale and self.stale < _STALE_CONNECTIONS:
+            self.stale += 1
+            return 0.0 if at - self.since <= self.policy.deadline else None
+        self.tries += 1
         if self.tries >= self.policy.attempts:
             return None
         slow = failure.kind in (Kind.THROTTLED, Kind.TRANSACTION_IN_PROGRESS)

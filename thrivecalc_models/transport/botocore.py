@@ -14,6 +14,7 @@ from botocore.loaders import create_loader
 
 from thrivecalc_models.operations.replies import Reply, Result
 from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport.botocore_pool import limit_connections
 from thrivecalc_models.transport.checks import check_promised, check_sum
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
 from thrivecalc_models.transport.process import PerProcess
@@ -30,7 +31,7 @@ _READ_BY_US = "thrivecalc_models: read"
 class BotocoreTransport:
     """Requests through `client._make_api_call`, so that whatever hooks botocore sees them.
 
-    `timeout` is in seconds, for connecting and for each read. The client is made by the first
+    `timeout` is in seconds, for all of a request. The client is made by the first
     request of each process; after `close()` the next request makes another.
     """
 
@@ -75,6 +76,7 @@ class BotocoreTransport:
             allow_http=self._allow_http,
         )
         client.meta.events.register("before-parse.dynamodb", _read_body)
+        limit_connections(client)
         return client
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -24,6 +25,7 @@ from thrivecalc_models.transport.direct_replies import (
 )
 from thrivecalc_models.transport.direct_route import Route, find_route
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
+from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request
 
@@ -120,7 +122,12 @@ class DirectTransport:
 
 
 class _Lanes:
-    """All connections of a process; a thread takes a lane and gives it back."""
+    """All connections of a process; a thread takes a lane and gives it back.
+
+    After a kept connection broke without a reply, or none could be made, a new generation begins,
+    and no connection of an earlier one is used again: who forgot one of them, forgot them all. The
+    try that follows gets a lane without connections.
+    """
 
     def __init__(self, route: Route, timeout: float, max_concurrency: int) -> None:
         self._route = route
@@ -129,32 +136,64 @@ class _Lanes:
         self._headers = fixed_headers(route)
         self._free: list[Lane] = []
         self._closed = False
+        self._generation = 0
+        self._new_ones = 0
         self._skew = 0.0
 
     def take(self) -> Lane:
-        try:
-            return self._free.pop()
-        except IndexError:
-            return Lane(self._route, self._timeout, self._max_concurrency)
+        if self._new_ones:
+            self._new_ones -= 1
+        elif (lane := self._pop(-1)) is not None:
+            if lane.used > time.monotonic() - MAX_IDLE_SECONDS:
+                return lane
+            lane.close()
+        return Lane(self._route, self._timeout, self._max_concurrency, generation=self._generation)
 
     def give_back(self, lane: Lane) -> None:
         if (
             self._closed
-            or not lane.trusted
+            or not self._trusts(lane)
             or len(self._free) >= self._max_concurrency + SPARE_CONNECTIONS
         ):
             lane.close()
-        else:
-            self._free.append(lane)
+            return
+        lane.used = time.monotonic()
+        self._free.append(lane)
+        with suppress(IndexError):  # another thread was faster
+            while self._free[0].used < lane.used - MAX_IDLE_SECONDS:
+                self._close_one(0)
 
     def close(self) -> None:
         """Close what is free, and what is given back from now on."""
         self._closed = True
+        self._close_free()
+
+    def _close_free(self) -> None:
         while self._free:
-            self._free.pop().close()
+            self._close_one(-1)
+
+    def _close_one(self, index: int) -> None:
+        if (lane := self._pop(index)) is not None:
+            lane.close()
+
+    def _pop(self, index: int) -> Lane | None:
+        try:
+            return self._free.pop(index)
+        except IndexError:  # another thread was faster
+            return None
+
+    def _trusts(self, lane: Lane) -> bool:
+        return lane.trusted and lane.generation == self._generation
+
+    def _begin_generation(self) -> None:
+        self._generation += 1
+        self._new_ones += 1
+        self._close_free()
 
     def start(self, lane: Lane, handle: Handle) -> Failure | None:
         """Sign and start the handle's request. A failure means that it was not started."""
+        if not self._trusts(lane):
+            lane.distrust()
         try:
             self._load(handle)
             lane.start(handle)
@@ -166,9 +205,11 @@ class _Lanes:
     def result(self, lane: Lane, handle: Handle, code: int, text: str) -> Result | None:
         """What an ended request came to; None where it is on its way again with a better time."""
         if code:
-            failure = transfer_failure(code, text, begun=handle.begun)
+            begun, stale = handle.begun, handle.stale
+            if stale or not begun:
+                self._begin_generation()
             lane.put_back(handle)
-            return failure
+            return transfer_failure(code, text, begun=begun, stale=stale)
         head = head_of(handle.lines)
         result = result_of(handle.operation, handle.request, head, handle.body())
         if isinstance(result, Failure):

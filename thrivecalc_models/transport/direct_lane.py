@@ -17,11 +17,13 @@ from typing import Any, Final
 import pycurl
 
 from thrivecalc_models.transport.direct_route import Route
+from thrivecalc_models.transport.kept import KEEPALIVE_SECONDS, MAX_IDLE_SECONDS
 from thrivecalc_models.transport.signing import CONTENT_TYPE
 
 MAX_REPLY_BYTES: Final = 128 * 2**20
 """DynamoDB returns up to 16 MB of items; their JSON is at most some seven times as long."""
 
+_NAME_SECONDS = 5  # for which an address that was looked up is believed
 _LONGEST_WAIT = 1.0  # seconds in which no Python code runs that could notice a signal
 _NAP = 0.0005  # where select() cannot watch: file descriptors above 1023
 _MIN_LIBCURL = 0x080400  # from here on a reply of unknown length is bounded, too
@@ -73,6 +75,11 @@ class Handle:
         """Whether libcurl asked for any of the body; before that nobody can act on the request."""
         return self.source.tell() > 0
 
+    @property
+    def stale(self) -> bool:
+        """Whether what broke was a kept connection, before the first line of a reply."""
+        return self.begun and not self.lines and self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+
 
 Ended = list[tuple[Handle, int, str]]
 """Requests that have ended, with libcurl's error code and its text; 0 is success."""
@@ -81,7 +88,11 @@ Ended = list[tuple[Handle, int, str]]
 class Lane:
     """Some requests in flight, and the connections they keep."""
 
-    def __init__(self, route: Route, timeout: float, connections: int) -> None:
+    def __init__(
+        self, route: Route, timeout: float, connections: int, *, generation: int = 0
+    ) -> None:
+        self.generation = generation
+        self.used = time.monotonic()
         self._route = route
         self._timeout = timeout
         self._multi = pycurl.CurlMulti()
@@ -99,12 +110,13 @@ class Lane:
         return handle
 
     def distrust(self) -> None:
-        """Use no connection again: one of them brought rubbish, and may be closed any moment."""
+        """Use no connection again: one of them brought rubbish or none at all."""
         self.trusted = False
 
     def start(self, handle: Handle) -> None:
-        if not self.trusted:
+        if not self.trusted:  # nor any address that was looked up before
             handle.curl.setopt(pycurl.FRESH_CONNECT, 1)
+            handle.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
         self._multi.add_handle(handle.curl)
         self._flying[handle.curl] = handle
 
@@ -171,6 +183,11 @@ def _make_curl(route: Route, timeout: float) -> pycurl.Curl:
         (pycurl.NOSIGNAL, 1),
         (pycurl.CONNECTTIMEOUT_MS, milliseconds),
         (pycurl.TIMEOUT_MS, milliseconds),
+        (pycurl.MAXAGE_CONN, round(MAX_IDLE_SECONDS)),
+        (pycurl.TCP_KEEPALIVE, 1),
+        (pycurl.TCP_KEEPIDLE, KEEPALIVE_SECONDS),
+        (pycurl.TCP_KEEPINTVL, KEEPALIVE_SECONDS),
+        (pycurl.DNS_CACHE_TIMEOUT, _NAME_SECONDS),
         (pycurl.BUFFERSIZE, 512 * 1024),
         (pycurl.MAXFILESIZE_LARGE, MAX_REPLY_BYTES),
         (pycurl.PROXY, route.proxy or ""),  # "": none, whatever the environment says

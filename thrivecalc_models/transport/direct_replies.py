@@ -92,10 +92,14 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
     return Reply(body=content, request_id=request_id)
 
 
-def transfer_failure(code: int, message: str, *, begun: bool) -> Failure:
-    """What libcurl's error `code` means; `begun` says whether a request was begun to be sent."""
+def transfer_failure(code: int, message: str, *, begun: bool, stale: bool = False) -> Failure:
+    """What libcurl's error `code` means.
+
+    `begun` says whether a request was begun to be sent, `stale` whether a kept connection broke
+    before the reply began.
+    """
     if begun:
-        return failure_of(LOST, _AFTER.get(code, "ConnectionClosedError"), message)
+        return failure_of(LOST, _AFTER.get(code, "ConnectionClosedError"), message, stale=stale)
     if code in _UNTRUSTED:
         return failure_of(NOT_TRUSTED, "SSLError", message)
     return failure_of(NEVER_SENT, _BEFORE.get(code, "EndpointConnectionError"), message)

@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.replies import Failure, Kind, Reason
+from thrivecalc_models.transport.botocore_pool import StaleConnectionError
 from thrivecalc_models.wire import Item
 from thrivecalc_models.wire.binary import with_text
 
@@ -165,13 +166,21 @@ def classify_exception(error: Exception) -> Failure:
     """The failure that an exception of botocore, or of the network beneath it, stands for."""
     if isinstance(error, aws.ClientError):
         return classify_response(error.response)
-    return failure_of(_verdict_of_exception(error), type(error).__name__, str(error))
+    stale = any(isinstance(cause, StaleConnectionError) for cause in _causes(error))
+    return failure_of(_verdict_of_exception(error), type(error).__name__, str(error), stale=stale)
 
 
-def failure_of(verdict: Verdict, code: str, message: str) -> Failure:
+def failure_of(verdict: Verdict, code: str, message: str, *, stale: bool = False) -> Failure:
     """The failure of a request to which the service gave no answer."""
     kind, again, applied_maybe = verdict
-    return Failure(kind=kind, code=code, again=again, applied_maybe=applied_maybe, message=message)
+    return Failure(
+        kind=kind,
+        code=code,
+        again=again,
+        applied_maybe=applied_maybe,
+        stale=stale,
+        message=message,
+    )
 
 
 def _verdict_of_code(code: str, status: int | None, reasons: Sequence[Reason]) -> Verdict:

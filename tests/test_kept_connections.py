@@ -1,0 +1,327 @@
+"""Connections that were kept and are no good any more: no call fails for them, on either transport.
+
+A table in memory answers over sockets of this machine; what a connection does wrong is said for
+each of its requests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+
+from thrivecalc_models import (
+    DataStore,
+    OutcomeUnknownError,
+    RetryPolicy,
+    SavingsGoal,
+    SavingsGoalData,
+    ThriveCalcError,
+)
+from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.table import Settings
+from thrivecalc_models.testing import SimulatedTable
+from thrivecalc_models.transport.choice import make_transport
+
+PATIENCE = 5.0
+ONE_TRY = RetryPolicy(attempts=1)
+USER = "google-oauth2|1"
+
+
+@pytest.fixture(params=["direct", "botocore"])
+def transport(request):
+    if request.param == "direct":
+        pytest.importorskip("pycurl")
+        pytest.importorskip("orjson")
+    return request.param
+
+
+class Wire:
+    """A table in memory behind sockets.
+
+    `fault(connection, request)` says what goes wrong with the request of this number on the
+    connection of that number, both from 0: None for nothing, or one of the functions below, which
+    gets the socket and the reply that was due.
+    """
+
+    def __init__(self):
+        self.table = SimulatedTable()
+        self.fault = lambda connection, request: None
+        self.served = []  # numbers of connections, one a request
+        self.released = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._sockets = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(connection)
+            arguments = (len(self._sockets) - 1, connection)
+            self._threads.append(threading.Thread(target=self._serve, args=arguments))
+            self._threads[-1].start()
+
+    def _serve(self, number, connection):
+        count = 0
+        with suppress(OSError), connection, connection.makefile("rb") as incoming:
+            while (asked := read_request(incoming)) is not None:
+                self.served.append(number)
+                fault = self.fault(number, count)
+                count += 1
+                if fault in (reset, nothing):
+                    fault(self, connection, b"")
+                    return
+                reply = self._answer(*asked)
+                if fault is not None:
+                    fault(self, connection, reply)
+                else:
+                    connection.sendall(reply)
+
+    def _answer(self, operation, request):
+        result = self.table.send(operation, request)
+        if isinstance(result, Reply):
+            return http(200, result.body)
+        return http(400, {"__type": f"x#{result.code}", "message": "no", "Item": result.item})
+
+    def reset_all(self):
+        """Close all connections, as who restarts does."""
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.released.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.reset_all()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+
+def read_request(incoming):
+    if not incoming.readline():
+        return None
+    length, operation = 0, ""
+    while (line := incoming.readline().strip()) != b"":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+        elif name.lower() == b"x-amz-target":
+            operation = value.decode().rpartition(".")[2]
+    return operation, json.loads(incoming.read(length))
+
+
+def http(status, content):
+    body = json.dumps({name: each for name, each in content.items() if each is not None}).encode()
+    return f"HTTP/1.1 {status} Whatever\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def reset(wire, connection, reply):
+    """A NAT gateway that knows the connection no more."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def nothing(wire, connection, reply):
+    """What is sent is dropped in silence."""
+    wire.released.wait(PATIENCE)
+
+
+def close_after(wire, connection, reply):
+    """The service closes after every reply, without saying so."""
+    connection.sendall(reply)
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def wired(transport, **options):
+    with closing(Wire()) as wire:
+        options = {"timeout": PATIENCE, "max_concurrency": 8} | options
+        with DataStore(endpoint=wire.endpoint, transport=transport, **options) as store:
+            yield wire, store.user(USER)
+
+
+def open_eight(wire, user):
+    """Let the store have eight connections, each of which has served a request."""
+    barrier = threading.Barrier(8)
+
+    def together(connection, request):
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(1)
+
+    wire.fault = together
+    user.get_many([(SavingsGoal, str(number)) for number in range(800)])
+    assert len(set(wire.served)) == 8
+    wire.fault = lambda connection, request: None
+    wire.served.clear()
+
+
+def goal(name="n"):
+    return SavingsGoalData(name=name, target_amount=1)
+
+
+def old_ones(fault):
+    """Goes wrong on the first eight connections, and on no later one."""
+    return lambda connection, request: fault if connection < 8 else None
+
+
+@pytest.mark.parametrize("fault", [reset, nothing])
+def test_a_dead_pool(transport, fault):
+    """When all kept connections are dead, a write has one try that does not count, and the next
+    one goes over a new connection, even where a single try is all that is allowed."""
+    with wired(transport, timeout=0.3, retry=ONE_TRY) as (wire, user):
+        open_eight(wire, user)
+        wire.fault = old_ones(fault)
+        record = user.add(goal())
+        assert len(wire.served) == 2
+        assert wire.served[1] >= 8
+        assert user.get(SavingsGoal, record.record_id).data == goal()
+        assert user.get_many([(SavingsGoal, record.record_id)] * 2)[1].data == goal()
+        assert all(number >= 8 for number in wire.served[1:])
+
+
+def test_a_dead_pool_and_many_requests(transport):
+    """A commit of many requests over dead connections has a true account: all applied, once."""
+    with wired(transport, retry=ONE_TRY) as (wire, user):
+        open_eight(wire, user)
+        wire.fault = old_ones(reset)
+        with user.unit_of_work() as work:
+            for number in range(200):
+                work.add(goal(), record_id=str(number))
+        wire.fault = lambda connection, request: None
+        assert len(user.list(SavingsGoal)) == 200
+
+
+def test_connections_that_were_closed(transport):
+    """Connections that the service has closed meanwhile cost no try."""
+    with wired(transport, retry=ONE_TRY) as (wire, user):
+        open_eight(wire, user)
+        wire.reset_all()
+        user.add(goal())
+        assert len(wire.served) <= 2
+
+
+def test_a_service_that_closes_after_every_reply(transport):
+    """A service that closes its connection after every reply is used like any other."""
+    with wired(transport, retry=ONE_TRY) as (wire, user):
+        wire.fault = lambda connection, request: close_after if request == 0 else reset
+        for number in range(30):
+            user.add(goal(), record_id=str(number))
+        assert len(user.list(SavingsGoal)) == 30
+
+
+def test_a_service_that_resets_every_kept_connection(transport):
+    """The same where it closes only once the next request has come in, and from many threads."""
+    with wired(transport, retry=ONE_TRY) as (wire, user):
+        wire.fault = lambda connection, request: None if request == 0 else reset
+        for number in range(20):
+            user.add(goal(), record_id=str(number))
+        with user.unit_of_work() as work:
+            for number in range(100, 140):
+                work.add(goal(), record_id=str(number))
+        assert len(user.list(SavingsGoal)) == 60
+
+
+# How long
+
+
+def test_an_idle_connection_is_not_kept_for_ever(transport, monkeypatch):
+    """A connection that was idle for a minute is not used again: who is between may forget it."""
+    passed = [0.0]
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed[-1])
+    with wired(transport, retry=ONE_TRY) as (wire, user):
+        for seconds in (0.0, 20.0, 80.0, 100.0):
+            passed.append(seconds)
+            user.add(goal())
+    assert wire.served == [0, 0, 1, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's sockets")
+def test_an_idle_connection_is_watched(transport):
+    """TCP asks from time to time whether the other end of an idle connection is still there."""
+    with wired(transport) as (wire, user):
+        user.add(goal())
+        port = int(wire.endpoint.rpartition(":")[2])
+        (watched, after) = keepalive_to(port)
+        assert watched
+        assert after < 60
+
+
+def keepalive_to(port):
+    """Whether TCP watches this process's connection to a port, and after how many seconds."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError, IndexError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(name))) as one:
+                    if one.getpeername()[1] == port:
+                        return (
+                            one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                            one.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                        )
+    raise AssertionError("there is no connection to this port")
+
+
+def drip(wire, connection, reply):
+    """Byte by byte, each long before anybody would give up waiting for the next one."""
+    for each in reply:
+        wire.released.wait(0.1)
+        connection.sendall(bytes([each]))
+
+
+def drip_the_body(wire, connection, reply):
+    head, _, body = reply.partition(b"\r\n\r\n")
+    head = head.replace(b"Length: ", b"Length: 1")
+    connection.sendall(head + b"\r\n\r\n")
+    drip(wire, connection, body + b" " * 100)
+
+
+@pytest.mark.parametrize("fault", [drip, drip_the_body])
+def test_a_reply_that_comes_byte_by_byte(transport, fault):
+    """`timeout` limits all of a request: a reply that drips in is lost once it is over."""
+    with wired(transport, timeout=0.4, retry=ONE_TRY) as (wire, user):
+        wire.fault = lambda connection, request: fault
+        with pytest.raises(OutcomeUnknownError):
+            user.add(goal())
+        with pytest.raises(ThriveCalcError):
+            user.get(SavingsGoal, "x")
+        assert len(wire.served) == 2
+
+
+def test_a_request_that_is_taken_byte_by_byte(transport):
+    """The same holds for a request that the other end takes in too slowly."""
+    settings = {"table_name": "t", "region": "us-east-1"}
+    released = threading.Event()
+
+    def take(listener):
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                while not released.wait(0.05) and connection.recv(1):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        taking = threading.Thread(target=take, args=(listener,))
+        taking.start()
+        made = make_transport(
+            transport, Settings(**settings, endpoint=endpoint), timeout=0.4, max_concurrency=1
+        )
+        with closing(made) as sender:
+            failure = sender.send("PutItem", {"Item": {"k": {"S": "x" * 2**24}}})
+        released.set()
+        taking.join(PATIENCE)
+    assert (failure.kind, failure.applied_maybe) == (Kind.UNAVAILABLE, True)
