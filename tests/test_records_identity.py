@@ -238,7 +238,14 @@ class Renamed(SavingsGoal, discriminator="x-renamed"):
 
 class Turncoat(SavingsGoal, discriminator="x-turncoat"):
     _pretends = "me"
-    user_id = property(lambda self: self._pretends, lambda self, value: setattr(self, "_pretends", value))
+
+    @property
+    def user_id(self):
+        return self._pretends
+
+    @user_id.setter
+    def user_id(self, value):
+        self._pretends = value
 
 table = SimulatedTable()
 for record_class, refusal in (Renamed, InvalidKeyError), (Turncoat, IsolationError):
