@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pynamodb.models import MetaModel, Model
 
@@ -18,6 +18,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     Rebuilding,
 )
+from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
     DerivedKeyAttribute,
@@ -133,7 +134,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         known = self.get_attributes()
         unknown = [name for name in attributes if name not in known]
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no attribute {min(unknown)!r}")
+            raise TypeError(names.no_attribute(type(self), min(unknown)))
         self._set_type(attributes.pop("data_type", None))
         user_id = attributes.pop("user_id", hash_key)
         if user_id is not _NOT_GIVEN:  # else it takes the scope's own
@@ -389,6 +390,16 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     # --- what it shows, and what it refuses -------------------------------------------------------
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name.startswith("_") or names.declares(type(self), name)):
+            raise AttributeError(names.no_attribute(type(self), name), name=name)
+        super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # type checkers know the attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(names.no_attribute(type(self), name), name=name)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.attribute_values.get(table.RECORD_ID, '?')}>"
 
@@ -428,9 +439,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             record = object.__new__(record_class)  # what that would set is set below
         else:
             record = record_class(_user_instantiated=False)
-        record._binding = binding
-        record._state = State(item, UNREAD, projected, sound)
-        record._key = key
+        fields = record.__dict__  # past `__setattr__`: thousands are made of a list
+        fields["_binding"] = binding
+        fields["_state"] = State(item, UNREAD, projected, sound)
+        fields["_key"] = key
         return record
 
     def _keep_as_stored(self, item: Item) -> None:
