@@ -385,18 +385,8 @@ def refusing(offset):
     return answer
 
 
-@pytest.mark.parametrize("offset", [-3600, 86_400])
-def test_a_wrong_clock(offset):
-    """A request refused for our clock goes again by the service's, and later ones at once."""
-    with answering(refusing(offset)) as (service, transport):
-        assert isinstance(transport.send("PutItem", GET), Reply)
-        assert len(service.requests) == 2
-        assert isinstance(transport.send("PutItem", GET), Reply)
-        assert len(service.requests) == 3
-
-
 def test_a_wrong_clock_side_by_side():
-    """The same holds for several requests at once."""
+    """Several requests at once that are refused for our clock go again by the service's."""
     with answering(refusing(7200)) as (_, transport):
         wanted = [(number, "PutItem", GET) for number in range(5)]
         results = dict(transport.send_many(wanted, lambda: 2))

@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
-from thrivecalc_models.operations.replies import Reply, Result
+from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport.botocore_pool import limit_connections
 from thrivecalc_models.transport.checks import check_promised, check_sum
+from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
 from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
 STAND_IN: Final = "thrivecalc"
@@ -49,6 +53,7 @@ class BotocoreTransport:
         self._timeout = timeout
         self._max_concurrency = max_concurrency
         self._allow_http = allow_http
+        self._clock = Clock()
         self._client: PerProcess[Any] = PerProcess(self._make_client)
 
     def send(self, operation: str, request: dict[str, Any]) -> Result:
@@ -57,11 +62,11 @@ class BotocoreTransport:
             parameters = with_bytes(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             return attrs.evolve(classify_exception(error), applied_maybe=False)
-        try:
-            response = client._make_api_call(operation, parameters)
-            return _reply(operation, request, response)
-        except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
-            return classify_exception(error)
+        skew = self._clock.skew
+        result, date = _call(client, operation, request, parameters)
+        if isinstance(result, Failure) and self._clock.signs_anew(result, date, skew):
+            result, _ = _call(client, operation, request, parameters)
+        return result
 
     def close(self) -> None:
         client = self._client.take()
@@ -69,12 +74,14 @@ class BotocoreTransport:
             client.close()
 
     def _make_client(self) -> Any:
-        _, client = make_client(
+        session, client = make_client(
             self._settings,
             timeout=self._timeout,
             max_concurrency=self._max_concurrency,
             allow_http=self._allow_http,
         )
+        sign = partial(_sign_by, self._clock, session.get_credentials())
+        client.meta.events.register("before-send.dynamodb", sign)
         client.meta.events.register("before-parse.dynamodb", _read_body)
         limit_connections(client)
         return client
@@ -126,6 +133,33 @@ def _stand_in(session: Any) -> None:
     session.get_component("credential_provider").remove("iam-role")
     if session.get_credentials() is None:
         session.set_credentials(STAND_IN, STAND_IN)
+
+
+def _sign_by(clock: Clock, credentials: Any, request: Any, **_: Any) -> None:
+    """Called by botocore with what it has signed: where its clock is wrong, sign that anew."""
+    if not clock.skew:
+        return
+    region, service = signed_for(request.headers)
+    operation = text_of(request.headers["X-Amz-Target"]).removeprefix(TARGET)
+    lines = Signer(request.url, region=region, service=service).headers(
+        operation, request.body, credentials.get_frozen_credentials(), clock.now()
+    )
+    for line in lines:
+        name, value = line.split(": ", 1)
+        request.headers[name] = value
+
+
+def _call(
+    client: Any, operation: str, request: dict[str, Any], parameters: dict[str, Any]
+) -> tuple[Result, str | None]:
+    """What a call came to, and the Date header of an error reply."""
+    try:
+        return _reply(operation, request, client._make_api_call(operation, parameters)), None
+    except ClientError as error:
+        metadata = error.response.get(_METADATA, {})
+        return classify_exception(error), metadata.get("HTTPHeaders", {}).get("date")
+    except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
+        return classify_exception(error), None
 
 
 def _read_body(

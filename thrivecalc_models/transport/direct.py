@@ -16,11 +16,12 @@ import orjson
 from thrivecalc_models.operations.replies import Failure, Result
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
+from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
 from thrivecalc_models.transport.direct_replies import (
+    field_of,
     head_of,
     result_of,
-    server_time,
     transfer_failure,
 )
 from thrivecalc_models.transport.direct_route import Route, find_route
@@ -28,8 +29,6 @@ from thrivecalc_models.transport.failures import GarbledReplyError, classify_exc
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request
-
-_SKEW_THAT_MATTERS = 240.0  # seconds; AWS takes a signature that is up to five minutes off
 
 
 class DirectTransport:
@@ -138,7 +137,7 @@ class _Lanes:
         self._closed = False
         self._generation = 0
         self._new_ones = 0
-        self._skew = 0.0
+        self._clock = Clock()
 
     def take(self) -> Lane:
         if self._new_ones:
@@ -215,29 +214,21 @@ class _Lanes:
         if isinstance(result, Failure):
             if result.code == GarbledReplyError.__name__:
                 lane.distrust()
-            if self._clock_was_wrong(handle, server_time(result, head)):
+            if not handle.tried and self._clock.signs_anew(
+                result, field_of(head, b"\ndate:"), handle.skew
+            ):
+                handle.tried = True
                 return self.start(lane, handle)
         lane.put_back(handle)
         return result
 
     def _load(self, handle: Handle) -> None:
         body = orjson.dumps(handle.request)
-        skew = self._skew
+        skew = self._clock.skew
         signed = self._route.signer.headers(
-            handle.operation, body, self._route.credentials(), time.time() + skew
+            handle.operation, body, self._route.credentials(), self._clock.now()
         )
         handle.load(body, self._headers + signed, skew)
-
-    def _clock_was_wrong(self, handle: Handle, server: float | None) -> bool:
-        """Adopt the service's clock, once a request; what was refused for it was not applied."""
-        if server is None or handle.tried:
-            return False
-        skew = server - time.time()
-        if abs(skew - handle.skew) < _SKEW_THAT_MATTERS:
-            return False
-        handle.tried = True
-        self._skew = skew
-        return True
 
 
 def _nothing_sent(error: Exception) -> Failure:

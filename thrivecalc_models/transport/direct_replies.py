@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
 import pycurl
 
-from thrivecalc_models.operations.replies import Failure, Kind, Reply, Result
+from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.transport.checks import check_promised, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
@@ -103,17 +102,6 @@ def transfer_failure(code: int, message: str, *, begun: bool, stale: bool = Fals
     if code in _UNTRUSTED:
         return failure_of(NOT_TRUSTED, "SSLError", message)
     return failure_of(NEVER_SENT, _BEFORE.get(code, "EndpointConnectionError"), message)
-
-
-def server_time(failure: Result, head: bytes) -> float | None:
-    """The service's clock in Unix seconds, where it may have refused a request for its time."""
-    if not (isinstance(failure, Failure) and failure.kind is Kind.CREDENTIALS):
-        return None
-    try:
-        date = field_of(head, b"\ndate:")
-        return None if date is None else parsedate_to_datetime(date).timestamp()
-    except ValueError:
-        return None
 
 
 def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None) -> Failure:

@@ -18,7 +18,7 @@ from botocore.utils import get_environ_proxies
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport.botocore import make_client
-from thrivecalc_models.transport.signing import Credentials, Signer
+from thrivecalc_models.transport.signing import Credentials, Signer, signed_for, text_of
 
 
 @attrs.frozen
@@ -53,13 +53,13 @@ def find_route(
     finally:
         client.close()
     resolve_settings(endpoint=request.url, allow_http=allow_http)
-    region, service = _signed_for(request)
+    region, service = signed_for(request.headers)
     proxies = {} if settings.stand_in_credentials else get_environ_proxies(request.url)
     return Route(
         url=request.url,
         signer=Signer(request.url, region=region, service=service),
         credentials=session.get_credentials().get_frozen_credentials,
-        user_agent=_text(request.headers["User-Agent"]),
+        user_agent=text_of(request.headers["User-Agent"]),
         ca_file=_ca_file(session),
         proxy=ProxyConfiguration(proxies).proxy_url_for(request.url),
     )
@@ -80,17 +80,6 @@ def _prepared_request(client: Any, table_name: str) -> Any:
     )
 
 
-def _signed_for(request: Any) -> tuple[str, str]:
-    """Region and service of `Credential=key/date/region/service/aws4_request, ...`."""
-    credential = _text(request.headers["Authorization"]).partition(",")[0]
-    _, _, region, service, _ = credential.rsplit("/", 4)
-    return region, service
-
-
 def _ca_file(session: Any) -> str:
     given = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return str(get_cert_path(given or True))
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 from hmac import digest
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -137,6 +137,20 @@ class Signer:
             token_line,
             (f"X-Amz-Security-Token: {token}",) if token else (),
         )
+
+
+def signed_for(headers: Any) -> tuple[str, str]:
+    """Region and service that the headers of a request of botocore are signed for.
+
+    They are in `Credential=key/date/region/service/aws4_request, ...`.
+    """
+    credential = text_of(headers["Authorization"]).partition(",")[0]
+    _, _, region, service, _ = credential.rsplit("/", 4)
+    return region, service
+
+
+def text_of(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def host_of(url: str) -> str:
