@@ -11,7 +11,7 @@ from typing import Any
 
 from thrivecalc_models.payloads import is_payload_class
 from thrivecalc_models.records import UserRecord, set_default_binding
-from thrivecalc_models.records.access import DataTypeLike
+from thrivecalc_models.records.access import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
 
 
@@ -43,7 +43,7 @@ def save_user_data(user_id: str, data_type: DataTypeLike, data: Any) -> str:
     return record.record_id
 
 
-def get_user_data(user_id: str, data_type: DataTypeLike, record_id: str) -> UserRecord | None:
+def get_user_data(user_id: str, data_type: DataTypeLike, record_id: RecordId) -> UserRecord | None:
     """The record, or None."""
     return _store().user(user_id).get(data_type, record_id)
 
@@ -59,7 +59,7 @@ def list_all_user_data(user_id: str) -> list[UserRecord]:
 
 
 def update_user_data(
-    user_id: str, data_type: DataTypeLike, record_id: str, data: Any
+    user_id: str, data_type: DataTypeLike, record_id: RecordId, data: Any
 ) -> UserRecord:
     """Replace all of `data` by a mapping, or its declared fields by a payload's.
 
@@ -71,6 +71,6 @@ def update_user_data(
     return user.replace_data(data_type, record_id, data)
 
 
-def delete_user_data(user_id: str, data_type: DataTypeLike, record_id: str) -> None:
+def delete_user_data(user_id: str, data_type: DataTypeLike, record_id: RecordId) -> None:
     """Delete what is under the key; nothing there is fine."""
     _store().user(user_id).delete(data_type, record_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
@@ -22,7 +22,7 @@ from thrivecalc_models.errors import (
 from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
 from thrivecalc_models.records import Binding, UserRecord
-from thrivecalc_models.records.access import Access, DataTypeLike, distinct
+from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
@@ -237,7 +237,7 @@ class UserData:
     def get(
         self,
         data_type: type[R],
-        record_id: str,
+        record_id: RecordId,
         *,
         consistent: bool = ...,
         include_expired: bool = ...,
@@ -246,7 +246,7 @@ class UserData:
     def get(
         self,
         data_type: str,
-        record_id: str,
+        record_id: RecordId,
         *,
         consistent: bool = ...,
         include_expired: bool = ...,
@@ -254,7 +254,7 @@ class UserData:
     def get(
         self,
         data_type: DataTypeLike,
-        record_id: str,
+        record_id: RecordId,
         *,
         consistent: bool = False,
         include_expired: bool = False,
@@ -267,16 +267,17 @@ class UserData:
 
     def get_many(
         self,
-        keys: Iterable[tuple[DataTypeLike, str]],
+        keys: Iterable[KeyLike],
         *,
         consistent: bool = False,
         include_expired: bool = False,
     ) -> ListOf[UserRecord | None]:
-        """The records of (type, record id) pairs in their order; None where there is none.
+        """The records of keys in their order; None where there is none.
 
-        A key that is asked for twice gives the same object twice.
+        A key is a pair of type and record id, or the text of a record key. One that is asked for
+        twice gives the same object twice.
         """
-        wanted = [self._access.key(*pair) for pair in keys]
+        wanted = [self._access.key_of(each) for each in keys]
         found = self._access.fetch_many(
             distinct(wanted), consistent=consistent, include_expired=include_expired
         )
@@ -411,8 +412,8 @@ class UserData:
         data: Any = None,
         /,
         *,
-        record_id: str | None = None,
-        ttl: datetime | None = None,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
     ) -> Any:
         """Create a record and return it: of a payload, of a record, or of a type and a mapping.
 
@@ -430,8 +431,8 @@ class UserData:
         data: Any = None,
         /,
         *,
-        record_id: str | None = None,
-        ttl: datetime | None = None,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
     ) -> Any:
         """Create or replace the whole item, without any condition, and return the record."""
         work = self._unit()
@@ -452,15 +453,17 @@ class UserData:
     @overload
     def delete(self, target: UserRecord, /) -> None: ...
     @overload
-    def delete(self, target: DataTypeLike, record_id: str, /) -> None: ...
-    def delete(self, target: UserRecord | DataTypeLike, record_id: str | None = None, /) -> None:
+    def delete(self, target: DataTypeLike, record_id: RecordId, /) -> None: ...
+    def delete(
+        self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
+    ) -> None:
         """Delete what is under a key, or a loaded record if unchanged; gone already is fine."""
         work = self._unit()
         work.delete(target, record_id)  # type: ignore[arg-type]  # the overloads, once more
         _commit_one(work, target if isinstance(target, UserRecord) else None)
 
     def replace_data(
-        self, data_type: DataTypeLike, record_id: str, data: dict[str, Any]
+        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
     ) -> UserRecord:
         """Replace all of `data` by a camelCase mapping.
 
@@ -472,7 +475,7 @@ class UserData:
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
 
-    def set_fields(self, data_type: DataTypeLike, record_id: str, payload: Any) -> UserRecord:
+    def set_fields(self, data_type: DataTypeLike, record_id: RecordId, payload: Any) -> UserRecord:
         """Write the declared fields of a payload over a stored record; its extras stay.
 
         RecordNotFoundError if there is no record.

@@ -19,6 +19,7 @@ from thrivecalc_models.codec.values import (
     encode,
     encode_plain,
     encoding_of,
+    plain_names,
 )
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class
@@ -223,6 +224,7 @@ def encode_data(
     if not extras:
         return encoded
     declared = plan_of(type(payload)).wire_names
+    extras = plain_names(extras, DATA)
     for name in extras:
         if name in declared:
             raise InvalidRecordError(
@@ -294,6 +296,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
             f"{DATA} takes a mapping in the table's spelling, not {type(mapping).__name__}",
             path=DATA,
         )
+    mapping = plain_names(mapping, DATA)
     declared = {} if cls is None else {field.wire_name: field for field in fields_of(cls)}
     rest = {name: value for name, value in mapping.items() if name not in declared}
     encoded = encode_plain_map(rest, {}, DATA, js_safe=js_safe)

@@ -18,12 +18,14 @@ from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
+    describe,
     format_timestamp,
     name_fault,
     number_text,
     parse_date,
     parse_number,
     parse_timestamp,
+    plain_value,
 )
 
 MAX_DEPTH = 31
@@ -89,10 +91,11 @@ def encode_plain(
     value: Any, path: str, *, encoding: Encoding, base: AttributeValue | None = None, depth: int = 1
 ) -> AttributeValue:
     """Plain Python as a stored value; what equals its counterpart in `base` keeps that form."""
+    value = plain_value(value)
     match value:
         case str():
             kinds.check_encodable(value, path)
-            return {"S": str(value)}
+            return {"S": value}
         case None:
             return {"NULL": True}
         case bool():
@@ -133,6 +136,19 @@ def _plain_element(
 Element = Callable[[Any, str, Encoding, AttributeValue | None, int], AttributeValue]
 
 
+def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
+    """The dict with its keys as plain text. Raises InvalidRecordError for two of one text."""
+    named: dict[str, Any] = {}
+    for given, inner in value.items():
+        name = kinds.plain_name(given, path)
+        if name in named:
+            raise InvalidRecordError(
+                f"{path} has two keys of the text {describe(name)}; give one", path=path
+            )
+        named[name] = inner
+    return named
+
+
 def _encode_map(
     value: dict[Any, Any],
     path: str,
@@ -143,11 +159,7 @@ def _encode_map(
 ) -> Item:
     stored = base.get("M", {}) if base else {}
     encoded: Item = {}
-    for name, inner in value.items():
-        if not isinstance(name, str):
-            raise InvalidRecordError(
-                f"{path} has a key that is no text but {type(name).__name__}", path=path
-            )
+    for name, inner in plain_names(value, path).items():
         if name not in stored:
             check_name(name, path)
         encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
@@ -188,7 +200,7 @@ def _encode_list(
 
 
 def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding) -> AttributeValue:
-    members = list(value)
+    members = [plain_value(member) for member in value]
     if not members:
         raise InvalidRecordError(
             f"{path} is an empty set, which DynamoDB cannot hold; use None or leave it out",

@@ -17,7 +17,7 @@ import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import floor_ms, parse_date, to_decimal
+from thrivecalc_models.wire import floor_ms, parse_date, plain_value, to_decimal
 
 if TYPE_CHECKING:
     AmountLike = Decimal | int | float | str
@@ -49,20 +49,22 @@ class Text(Value):
     __slots__ = ()
 
     def convert(self, value: Any, path: str) -> str:
-        if not isinstance(value, str):
+        text = plain_value(value)
+        if type(text) is not str:
             raise wrong_type(path, "text", value)
-        if not value.isascii():
-            check_encodable(value, path)
-        return value
+        if not text.isascii():
+            check_encodable(text, path)
+        return text
 
 
 class Integer(Value):
     __slots__ = ()
 
     def convert(self, value: Any, path: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
+        number = plain_value(value)
+        if type(number) is not int:
             raise wrong_type(path, "an int", value)
-        return value
+        return number
 
 
 class Boolean(Value):
@@ -85,11 +87,14 @@ class Date(Value):
     __slots__ = ()
 
     def convert(self, value: Any, path: str) -> date:
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value
-        read = parse_date(value) if isinstance(value, str) else None
+        day = plain_value(value)
+        if type(day) is date:
+            return day
+        read = parse_date(day)
         if read is None:
-            raise wrong_type(path, "a date or text such as 2025-12-31", value)
+            way_out = "; give its .date()" if isinstance(day, datetime) else ""
+            wanted = "a date or text such as 2025-12-31"
+            raise wrong_type(path, wanted, value, way_out=way_out)
         return read
 
 
@@ -98,9 +103,10 @@ class DateTime(Value):
 
     def convert(self, value: Any, path: str) -> datetime:
         """The instant in UTC, down to the millisecond, which is all that the table keeps."""
-        if not isinstance(value, datetime) or value.tzinfo is None:
+        moment = plain_value(value)
+        if type(moment) is not datetime or moment.utcoffset() is None:
             raise wrong_type(path, "a datetime with a time zone", value)
-        return floor_ms(value)
+        return floor_ms(moment)
 
 
 class Binary(Value):
@@ -256,8 +262,18 @@ def converter(kind: Kind, path: str) -> Callable[[Any], Any]:
 _SHORT_INT = 10**18  # far below where an int takes long to become a Decimal
 
 
-def wrong_type(path: str, wanted: str, value: Any) -> InvalidRecordError:
-    return InvalidRecordError(f"{path} takes {wanted}, not {_kind_name(value)}", path=path)
+def wrong_type(path: str, wanted: str, value: Any, *, way_out: str = "") -> InvalidRecordError:
+    return InvalidRecordError(f"{path} takes {wanted}, not {_kind_name(value)}{way_out}", path=path)
+
+
+def plain_name(name: Any, path: str) -> str:
+    """The plain text of a key of a dict. Raises InvalidRecordError for what is no text."""
+    text = plain_value(name)
+    if type(text) is not str:
+        raise InvalidRecordError(
+            f"{path} has a key that is no text but {type(name).__name__}", path=path
+        )
+    return text
 
 
 def check_encodable(value: str, path: str) -> None:

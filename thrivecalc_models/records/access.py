@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import attrs
 
@@ -35,13 +36,18 @@ from thrivecalc_models.wire import (
     check_record_id,
     check_user_id,
     describe,
+    later,
     masked_user,
+    plain_text,
     record_key,
+    split_key,
 )
 
 T = TypeVar("T")
 
 DataTypeLike = str | type[UserRecord]
+RecordId = str | UUID
+KeyLike = tuple[DataTypeLike, RecordId] | str
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -72,7 +78,7 @@ class Access:
             )
         return check_data_type(data_type)
 
-    def key(self, data_type: DataTypeLike, record_id: str) -> Key:
+    def key(self, data_type: DataTypeLike, record_id: RecordId) -> Key:
         """The key of a record of this user. Raises InvalidKeyError."""
         text = self.data_type(data_type)
         return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
@@ -85,6 +91,22 @@ class Access:
                 f"the write of {describe(record_key)} was made for another user or key than it was"
                 " queued for; nothing was sent"
             )
+
+    def key_of(self, given: KeyLike) -> Key:
+        """The key that a pair of type and record id, or the text of a record key, stands for.
+
+        Raises InvalidKeyError.
+        """
+        pair: Any = given if isinstance(given, tuple | list) else None
+        if isinstance(given, str):
+            pair = split_key(plain_text(given))
+        if pair is None or len(pair) != 2:
+            raise InvalidKeyError(
+                "a key is a pair of type and record id, such as (SavingsGoal, record_id), or the"
+                " text of a record key, such as SavingsGoal.key(record_id)",
+                path=table.RECORD_KEY,
+            )
+        return self.key(*pair)
 
     def check_owner(self, record: UserRecord) -> None:
         """Raises IsolationError for a record of another user."""
@@ -222,8 +244,8 @@ class Access:
         given: Any,
         data: Any = None,
         *,
-        record_id: str | None = None,
-        ttl: datetime | None = None,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
     ) -> UserRecord:
         """The record of a payload, of a record, or of a type with a camelCase mapping.
 
@@ -240,6 +262,8 @@ class Access:
             generated = record_id is None
             record = self._new(given, data, self.binding.new_id() if generated else record_id)
             record._has_fresh_id = generated
+        if isinstance(ttl, timedelta):
+            ttl = later(self.binding.clock(), ttl, path=table.TTL)
         if ttl is not None:
             record.ttl = ttl
         record._belong_to(record._binding or self.binding, self.user_id)

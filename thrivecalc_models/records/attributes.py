@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
@@ -22,8 +22,11 @@ from thrivecalc_models.wire import (
     check_data_type,
     format_timestamp,
     format_ttl,
+    later,
     parse_timestamp,
     parse_ttl,
+    plain_text,
+    plain_value,
     with_bytes,
 )
 
@@ -115,7 +118,7 @@ class DataTypeAttribute(DiscriminatorAttribute):
     def serialize(self, value: Any) -> str:
         """The text of a record class, or of a text itself."""
         if isinstance(value, str):
-            return value
+            return plain_text(value)
         data_type = self.get_discriminator(value)
         if data_type is None:
             raise InvalidKeyError(
@@ -165,11 +168,12 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
     def _check(self, value: Any) -> datetime | None:
         if value is None:
             return None
-        if not isinstance(value, datetime) or value.tzinfo is None:
+        moment = plain_value(value)
+        if type(moment) is not datetime or moment.utcoffset() is None:
             raise InvalidRecordError(
                 f"{self.attr_name} takes a datetime with a time zone", path=self.attr_name
             )
-        return value
+        return moment
 
     def _read(self, form: AttributeValue | None) -> datetime | None:
         return parse_timestamp(form["S"]) if form and "S" in form else None
@@ -186,7 +190,7 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
 
     null = True
 
-    @overload  # type: ignore[override]  # PynamoDB also takes timedeltas, which need a clock
+    @overload  # type: ignore[override]  # what cannot be read is None
     def __get__(self, instance: None, owner: Any) -> ExpiryAttribute: ...
     @overload
     def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
@@ -195,14 +199,20 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance._check_changeable(self.attr_name)
+        if isinstance(value, timedelta):
+            value = later(instance._now(), value, path=self.attr_name)
         instance.attribute_values[self.attr_name] = self._check(value)
 
     def _check(self, value: Any) -> datetime | None:
         if value is None:
             return None
-        if not isinstance(value, datetime):
-            raise InvalidRecordError("ttl takes a datetime with a time zone", path="ttl")
-        return parse_ttl(format_ttl(value))
+        moment = plain_value(value)
+        if type(moment) is not datetime:
+            raise InvalidRecordError(
+                "ttl takes a datetime with a time zone, or a timedelta from now",
+                path=self.attr_name,
+            )
+        return parse_ttl(format_ttl(moment))
 
     def _read(self, form: AttributeValue | None) -> datetime | None:
         return parse_ttl(form["N"]) if form and "N" in form else None

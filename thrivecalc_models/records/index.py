@@ -8,13 +8,14 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
 from thrivecalc_models import table
+from thrivecalc_models.plain import plain_text
 
 
 class _TypeKey(UnicodeAttribute):
     """`dataType` as a key: text, or the record class that stands for it."""
 
     def serialize(self, value: Any) -> str:
-        return value if isinstance(value, str) else str(value.own_data_type())
+        return plain_text(value) if isinstance(value, str) else str(value.own_data_type())
 
 
 class DataTypeIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]

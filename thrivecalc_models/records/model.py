@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pynamodb.models import MetaModel, Model
@@ -50,6 +50,8 @@ from thrivecalc_models.wire import (
     check_user_id,
     describe,
     fresh_id,
+    is_lifetime,
+    plain_text,
     record_key,
     split_key,
     with_text,
@@ -73,10 +75,8 @@ class RecordMeta(MetaModel):
         cls, name: str, bases: Any, namespace: Any, discriminator: str | None = None
     ) -> None:
         keep_for = namespace.get("keep_for")
-        if keep_for is not None and (
-            not isinstance(keep_for, timedelta) or keep_for <= timedelta(0)
-        ):
-            raise TypeError(f"{name}.keep_for takes a positive timedelta")
+        if keep_for is not None and not is_lifetime(keep_for):
+            raise TypeError(f"{name}.keep_for takes a positive timedelta of at most 5,000 years")
         super().__init__(name, bases, namespace, discriminator)
         attribute = cls._attributes["data"]
         cls._own_data_type: str | None = discriminator
@@ -160,7 +160,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def _id_of(self, range_key: str | None) -> str:
         if range_key is None:
             return fresh_id()
-        parts = split_key(range_key)
+        parts = split_key(plain_text(range_key))
         if parts is None or parts[0] != self.data_type:
             raise InvalidKeyError(
                 f"a record key of {type(self).__name__} starts with {self.data_type}#",
@@ -196,9 +196,10 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return cls(user_id, record_id=record_id, data=payload)
         data_type = cls._own_data_type or ""
         record = cls.__new__(cls)
-        record._key = record_key(data_type, check_record_id(record_id, data_type))
+        text = check_record_id(record_id, data_type)
+        record._key = record_key(data_type, text)
         record._state = state = State(None, payload)
-        state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: record_id})
+        state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: text})
         return record
 
     @property
@@ -221,13 +222,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if self._identity_is_fixed():
             raise fixed_identity(name)
         if name == table.USER_ID:
-            check_user_id(value)
+            text = check_user_id(value)
         else:
             data_type = self.data_type
-            check_record_id(value, data_type)
+            text = check_record_id(value, data_type)
             self._has_fresh_id = False
-            self._key = record_key(data_type, value)
-        self.attribute_values[name] = value
+            self._key = record_key(data_type, text)
+        self.attribute_values[name] = text
 
     def _identity_is_fixed(self) -> bool:
         """Whether a store has the record, or waits for it to be written."""
@@ -277,6 +278,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if self._state.extra_data is None and self._state.data_map() is not None:
             self._state.extra_data = self.extra_data  # read now, so that the extras stay
         self._state.payload = checked
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) if self._binding is None else self._binding.clock()
 
     def _set_stamp(self, name: str, value: datetime | None) -> None:
         if self._identity_is_fixed():
@@ -476,7 +480,7 @@ class UnknownRecord(UserRecord):
     def _set_type(self, data_type: str | None) -> None:
         if data_type is None:
             raise TypeError("an UnknownRecord needs data_type=")
-        check_data_type(data_type)
+        data_type = check_data_type(data_type)
         if UserRecord.data_type.class_of(data_type) is not None:
             raise InvalidKeyError(
                 f"the data type {data_type!r} has a class of its own; use that", path="dataType"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form
+from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form, plain_names
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
 from thrivecalc_models.operations import (
     Absent,
@@ -36,6 +36,7 @@ from thrivecalc_models.wire import (
     describe,
     format_timestamp,
     format_ttl,
+    later,
     next_stamp,
 )
 
@@ -187,7 +188,7 @@ def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
     item[table.UPDATED_AT] = {"S": stamp}
     keep_for = record.keep_for
     if keep_for is not None and state.stored is None and table.TTL not in item:
-        item[table.TTL] = {"N": format_ttl(at.now + keep_for)}
+        item[table.TTL] = {"N": format_ttl(later(at.now, keep_for, path=table.TTL))}
     if not _surely_fits(state):
         check_size(item, describe=lambda: describe(record.record_key))
     return item
@@ -349,7 +350,7 @@ def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
 
 def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
     encoded: Item = {}
-    for name, value in extras.items():
+    for name, value in plain_names(extras, "extra_attributes").items():
         if name in table.DECLARED:
             raise InvalidRecordError(
                 f"{name} is a declared attribute and cannot be among the extra attributes",

@@ -6,7 +6,7 @@ import functools
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 
@@ -38,7 +38,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.protocol.plan import Group
 from thrivecalc_models.records import UserRecord, writing
-from thrivecalc_models.records.access import Access, DataTypeLike, distinct
+from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.entries import (
@@ -164,23 +164,24 @@ class UnitOfWork:
     # --- reading ----------------------------------------------------------------------------------
 
     @overload
-    def get(self, data_type: type[R], record_id: str) -> R | None: ...
+    def get(self, data_type: type[R], record_id: RecordId) -> R | None: ...
     @overload
-    def get(self, data_type: str, record_id: str) -> UserRecord | None: ...
+    def get(self, data_type: str, record_id: RecordId) -> UserRecord | None: ...
     @_exclusive
-    def get(self, data_type: DataTypeLike, record_id: str) -> Any:
+    def get(self, data_type: DataTypeLike, record_id: RecordId) -> Any:
         """The record, or None where there is none, or its deletion is pending."""
         self._check_open()
         return self._get_many([self._access.key(data_type, record_id)])[0]
 
     @_exclusive
-    def get_many(self, keys: Iterable[tuple[DataTypeLike, str]]) -> ListOf[UserRecord | None]:
-        """The records of (type, record id) pairs in the order asked for; None where there is none.
+    def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]:
+        """The records of keys in the order asked for; None where there is none.
 
-        At most 100 keys a request, without duplicates, the requests at the same time.
+        A key is a pair of type and record id, or the text of a record key. At most 100 keys a
+        request, without duplicates, the requests at the same time.
         """
         self._check_open()
-        return self._get_many([self._access.key(*pair) for pair in keys], batch=True)
+        return self._get_many([self._access.key_of(each) for each in keys], batch=True)
 
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
         entries = self._entries
@@ -264,8 +265,8 @@ class UnitOfWork:
         data: Any = None,
         /,
         *,
-        record_id: str | None = None,
-        ttl: datetime | None = None,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
         exist_ok: bool = False,
     ) -> UserRecord:
         """Queue a new record: a payload, a record, or a type and a camelCase mapping.
@@ -316,8 +317,8 @@ class UnitOfWork:
         data: Any = None,
         /,
         *,
-        record_id: str | None = None,
-        ttl: datetime | None = None,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
     ) -> UserRecord:
         """Queue a record to be created or replaced as a whole, whatever is there. Returns it."""
         self._check_open()
@@ -339,9 +340,11 @@ class UnitOfWork:
     @overload
     def delete(self, target: UserRecord, /) -> None: ...
     @overload
-    def delete(self, target: DataTypeLike, record_id: str, /) -> None: ...
+    def delete(self, target: DataTypeLike, record_id: RecordId, /) -> None: ...
     @_exclusive
-    def delete(self, target: UserRecord | DataTypeLike, record_id: str | None = None, /) -> None:
+    def delete(
+        self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
+    ) -> None:
         """Queue a deletion: of a loaded record if unchanged, or of whatever is under a key."""
         self._check_open()
         if isinstance(target, UserRecord):

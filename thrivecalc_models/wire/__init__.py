@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thrivecalc_models.plain import plain_text, plain_value
 from thrivecalc_models.wire.binary import with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
 from thrivecalc_models.wire.item import AttributeValue, Item
@@ -16,7 +17,6 @@ from thrivecalc_models.wire.keys import (
     split_key,
 )
 from thrivecalc_models.wire.numbers import number_text, parse_number, to_decimal
-from thrivecalc_models.wire.plain import plain_text, plain_value
 from thrivecalc_models.wire.sizes import (
     MAX_ITEM_SIZE,
     check_item,
@@ -34,6 +34,8 @@ from thrivecalc_models.wire.timestamps import (
     floor_ms,
     format_timestamp,
     format_ttl,
+    is_lifetime,
+    later,
     next_stamp,
     parse_date,
     parse_timestamp,
@@ -56,7 +58,9 @@ __all__ = [
     "format_timestamp",
     "format_ttl",
     "fresh_id",
+    "is_lifetime",
     "item_size",
+    "later",
     "masked_user",
     "name_fault",
     "nesting_depth",

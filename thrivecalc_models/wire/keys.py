@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 from thrivecalc_models.errors import InvalidKeyError
+from thrivecalc_models.plain import plain_value
 from thrivecalc_models.table import DATA_TYPE, RECORD_ID, USER_ID
 
 SEPARATOR: Final = "#"
@@ -42,7 +44,7 @@ def split_key(record_key: str) -> tuple[str, str] | None:
 
 
 def check_user_id(value: object) -> str:
-    """Give the user id back if it can be a partition key: text of 1 to 2,048 bytes in UTF-8.
+    """The text of a user id if it can be a partition key: text of 1 to 2,048 bytes in UTF-8.
 
     Raises InvalidKeyError, whose message never shows the user id. Source: "Constraints in Amazon
     DynamoDB", Amazon DynamoDB Developer Guide.
@@ -60,7 +62,7 @@ def check_user_id(value: object) -> str:
 
 
 def check_data_type(value: object) -> str:
-    """Give the type back if it can be the sort key of the index: 1 to 1,024 bytes, without `#`.
+    """The text of a type if it can be the sort key of the index: 1 to 1,024 bytes, without `#`.
 
     Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer
     Guide; a `#` would move the border between type and record id.
@@ -82,10 +84,10 @@ def check_data_type(value: object) -> str:
 
 
 def check_record_id(value: object, data_type: str) -> str:
-    """Give the record id back if `data_type#id` can be a sort key: at most 1,024 bytes in UTF-8.
+    """The text of a record id if `data_type#id` can be a sort key: at most 1,024 bytes in UTF-8.
 
-    Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer
-    Guide.
+    A UUID is its text. Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon
+    DynamoDB Developer Guide.
     """
     if (
         type(value) is str  # as most of them are: short and ASCII
@@ -94,7 +96,8 @@ def check_record_id(value: object, data_type: str) -> str:
         and data_type.isascii()
     ):
         return value
-    text, size = _text_and_size(value, "the record id", path=RECORD_ID)
+    given = str(value) if isinstance(value, UUID) else value
+    text, size = _text_and_size(given, "the record id", path=RECORD_ID)
     size += len(record_key(data_type, "").encode("utf-8", "surrogatepass"))
     if size > MAX_SORT_KEY:
         raise InvalidKeyError(
@@ -121,7 +124,8 @@ def describe(record_key: str) -> str:
 
 
 def _text_and_size(value: object, what: str, *, path: str) -> tuple[str, int]:
-    if not isinstance(value, str):
+    value = plain_value(value)
+    if type(value) is not str:
         raise InvalidKeyError(f"{what} is {_kind(value)}; give non-empty text", path=path)
     if not value:
         raise InvalidKeyError(f"{what} is empty; give non-empty text", path=path)

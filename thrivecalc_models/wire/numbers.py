@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from thrivecalc_models.errors import InvalidRecordError, UnsafeNumberError
+from thrivecalc_models.plain import plain_value
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 MAX_DIGITS: Final = 38
@@ -73,19 +74,18 @@ def to_decimal(value: object, *, path: str) -> Decimal:
     """
     if type(value) is Decimal and value.is_finite():
         return value
-    # bool first, since True is an int.
-    if isinstance(value, bool):
-        raise _not_a_number(value, path=path)
-    number: Decimal | None = None
-    if isinstance(value, Decimal):
-        number = Decimal(value) if value.is_finite() else None
-    elif isinstance(value, int):
-        number = Decimal(value) if value.bit_length() <= _LONGEST_INT_BITS else None
-    elif isinstance(value, float):
-        # A subclass (numpy.float64) may have another repr.
-        number = Decimal(float.__repr__(value)) if math.isfinite(value) else None
-    elif isinstance(value, str):
-        number = _decimal_of(value)
+    plain, number = plain_value(value), None
+    match plain:
+        case bool():  # which is an int, too
+            pass
+        case Decimal():
+            number = plain if plain.is_finite() else None
+        case int():
+            number = Decimal(plain) if plain.bit_length() <= _LONGEST_INT_BITS else None
+        case float():
+            number = Decimal(repr(plain)) if math.isfinite(plain) else None
+        case str():
+            number = _decimal_of(plain)
     if number is None:
         raise _not_a_number(value, path=path)
     return number

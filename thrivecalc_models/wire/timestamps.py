@@ -19,6 +19,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_TTL: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _LAST_STAMP = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+_LONGEST_LIFETIME = timedelta(days=365 * 5000)
 _MILLISECOND = timedelta(milliseconds=1)
 # Few texts get as far as these, so they are compiled by the first that does.
 _DATE_TIME = (
@@ -121,6 +122,22 @@ def format_ttl(moment: datetime) -> str:
             path=TTL,
         )
     return str(seconds)
+
+
+def later(now: datetime, wait: timedelta, *, path: str) -> datetime:
+    """A moment from now. Raises InvalidRecordError where no datetime can hold it."""
+    try:
+        return now + wait
+    except OverflowError:
+        pass
+    raise InvalidRecordError(
+        f"{path} lies outside the years 1 to 9999; give a shorter timedelta, or none", path=path
+    )
+
+
+def is_lifetime(value: object) -> bool:
+    """Whether a record can be kept for so long: a positive timedelta of at most 5,000 years."""
+    return isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_LIFETIME
 
 
 def parse_ttl(text: object) -> datetime | None:

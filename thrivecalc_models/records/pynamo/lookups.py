@@ -20,6 +20,7 @@ from thrivecalc_models.wire import (
     check_record_id,
     check_user_id,
     describe,
+    plain_value,
     split_key,
 )
 
@@ -31,7 +32,7 @@ Json = dict[str, Any]
 
 def checked_key(user_id: Any, record_key: Any) -> Key:
     """A user id and the whole text of a record key. Raises InvalidKeyError."""
-    check_user_id(user_id)
+    user_id, record_key = check_user_id(user_id), plain_value(record_key)
     if record_key is None:
         raise InvalidKeyError(
             "a record is found by user id and record key; give both, such as"
@@ -76,14 +77,12 @@ def whole(item: Item) -> Item:
 
 def query_arguments(
     cls: type[Model],
-    user_id: Any,
     range_key_condition: Condition | None,
     filter_condition: Condition | None,
     index_name: str | None,
     consistent_read: bool,
 ) -> Json:
     """Which key condition and which filter find a user's records of a class."""
-    check_user_id(user_id)
     check_index(cls, index_name, consistent_read)
     data_type = type_read_by(cls)
     if data_type is not None and index_name is not None:

@@ -33,7 +33,7 @@ from thrivecalc_models.records.pynamo.lookups import (
     whole,
 )
 from thrivecalc_models.records.pynamo.tables import PynamoTable
-from thrivecalc_models.wire import Item, with_text
+from thrivecalc_models.wire import Item, check_user_id, with_text
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -106,9 +106,9 @@ class PynamoReads(PynamoTable):
 
         A range key condition takes the place of the one on the type, which is then filtered.
         """
-        binding = default_binding()
+        binding, hash_key = default_binding(), check_user_id(hash_key)
         asked = query_arguments(
-            cls, hash_key, range_key_condition, filter_condition, index_name, consistent_read
+            cls, range_key_condition, filter_condition, index_name, consistent_read
         )
         check_start(hash_key, last_evaluated_key)
         return ResultIterator(
@@ -182,8 +182,9 @@ class PynamoReads(PynamoTable):
         """
         if hash_key is None:
             return _count_of_table(cls, filter_condition)
+        hash_key = check_user_id(hash_key)
         asked = query_arguments(
-            cls, hash_key, range_key_condition, filter_condition, index_name, consistent_read
+            cls, range_key_condition, filter_condition, index_name, consistent_read
         )
         pages: PageIterator[Json] = PageIterator(
             table_of(default_binding()).query,

@@ -1,15 +1,17 @@
 """The one door for values of callers: what a subclass of a built-in type is in the table.
 
 An enum of text is its text and an `IntEnum` its number; a `numpy.float64`, an `OrderedDict` or a
-pandas `Timestamp` is what Python's own type of it holds. Nothing here asks the subclass how it
-prints: what is stored must not depend on a `__str__`.
+pandas `Timestamp` is what Python's own type of it holds, and a `numpy.int64` is an int. Nothing
+here asks the subclass how it prints: what is stored must not depend on a `__str__`.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from numbers import Integral
 from typing import Any, Final
 
 
@@ -31,7 +33,7 @@ def plain_value(value: Any) -> Any:
         # Not isinstance: a proxy that pretends to be text is none to the functions below.
         if issubclass(kind, base):
             return plain(value)
-    return value
+    return operator.index(value) if isinstance(value, Integral) else value
 
 
 def _plain_moment(value: datetime) -> Any:
