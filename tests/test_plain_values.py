@@ -20,6 +20,7 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     TransactionData,
+    UserRecord,
     payload,
     read_item,
 )
@@ -294,7 +295,7 @@ def test_a_record_key_is_a_key(user: Any) -> None:
         (SavingsGoal,),
         (SavingsGoal, "a", "b"),
     ):
-        with pytest.raises(InvalidKeyError, match="SavingsGoal"):
+        with pytest.raises(InvalidKeyError, match=r"SavingsGoal|empty"):
             user.get_many([wrong])
 
 
@@ -308,7 +309,7 @@ def test_a_timedelta_counts_from_now(user: Any, table: SimulatedTable) -> None:
     assert record.ttl == now + timedelta(hours=1)
     with user.unit_of_work() as work:
         assert work.put(ProfileData(), ttl=timedelta(days=3)).ttl == now + timedelta(days=3)
-    for wrong in (timedelta.max, -timedelta.max, 5, "2025-01-07", now.replace(tzinfo=None)):
+    for wrong in (timedelta.max, timedelta.min, 5, "2025-01-07", now.replace(tzinfo=None)):
         with pytest.raises(InvalidRecordError, match="ttl") as caught:
             user.add(ProfileData(), ttl=wrong)
         assert caught.value.path == "ttl"
@@ -335,3 +336,32 @@ def test_a_stored_item_of_subclasses_is_read(user: Any) -> None:
     assert type(record.user_id) is str
     assert record.data == {"text": "monthly"}
     user.put(record)
+
+
+@pytest.mark.parametrize("deep", [32, 2_000])
+@pytest.mark.parametrize("tag", ["M", "L"])
+def test_an_item_that_is_too_deep_is_refused(deep: int, tag: str) -> None:
+    """An item nested deeper than DynamoDB stores is an InvalidRecordError at every door."""
+    value: Any = {"S": "x"}
+    for _ in range(deep):
+        value = {"M": {"a": value}} if tag == "M" else {"L": [value]}
+    item = {"userId": {"S": "u"}, "recordKey": {"S": "note#a"}, "data": value}
+    record = SavingsGoal("u")
+    for read in (read_item, SavingsGoal.from_raw_data, record.from_dynamodb_dict):
+        with pytest.raises(InvalidRecordError, match="deeper") as caught:
+            read(item)
+        assert caught.value.path == "data"
+
+
+@pytest.mark.parametrize("given", [None, "x", [], {}, {"userId": None}, {"userId": {"S": "u"}}])
+def test_what_is_no_item_is_refused_with_words(given: Any) -> None:
+    """read_item says of anything else what an item is."""
+    with pytest.raises(InvalidRecordError, match="item"):
+        read_item(given)
+
+
+def test_a_lifetime_that_no_date_can_hold_is_refused() -> None:
+    """A keep_for without end is refused where the class is defined."""
+    for keep_for in (timedelta.max, timedelta(days=365 * 6000), timedelta(0), 5):
+        with pytest.raises(TypeError, match="keep_for"):
+            type(UserRecord)("Forever", (UserRecord,), {"keep_for": keep_for})

@@ -432,7 +432,7 @@ BAD_TIMES = [
     datetime(2030, 1, 1),
     datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
-    timedelta(days=1),
+    timedelta.max,
     1893456000,
     "2030-01-01",
 ]

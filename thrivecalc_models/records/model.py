@@ -31,6 +31,7 @@ from thrivecalc_models.records.attributes import (
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.index import DataTypeIndex
 from thrivecalc_models.records.pynamo import PynamoReads, PynamoWrites
+from thrivecalc_models.records.pynamo.lookups import whole
 from thrivecalc_models.records.state import (
     UNREAD,
     AttributeValues,
@@ -54,7 +55,6 @@ from thrivecalc_models.wire import (
     plain_text,
     record_key,
     split_key,
-    with_text,
 )
 
 _NOT_GIVEN: Any = object()
@@ -510,11 +510,9 @@ def read_item(item: Item) -> UserRecord:
     """Make a record from an item in DynamoDB's JSON, such as a stream image or an export line.
 
     Binary values may be base64 text or bytes. Raises InvalidKeyError for something that has no
-    `userId` and `recordKey` and so cannot be an item of this table.
+    `userId` and `recordKey` and so cannot be an item of this table, InvalidRecordError for what
+    DynamoDB cannot store.
     """
-    for name in (table.USER_ID, table.RECORD_KEY):
-        if not isinstance(item.get(name, {}).get("S"), str):
-            raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
-    item = with_text(item)
+    item = whole(item)
     check_item(item, describe="the item")
     return UserRecord.from_item(item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thrivecalc_models.plain import plain_text, plain_value
-from thrivecalc_models.wire.binary import with_bytes, with_text
+from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
 from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.keys import (
@@ -58,6 +58,7 @@ __all__ = [
     "format_timestamp",
     "format_ttl",
     "fresh_id",
+    "given_item",
     "is_lifetime",
     "item_size",
     "later",

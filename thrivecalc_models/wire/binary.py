@@ -11,6 +11,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.plain import plain_value
+from thrivecalc_models.wire.item import Item
+from thrivecalc_models.wire.sizes import MAX_NESTING
+
 Convert = Callable[[Any], Any]
 
 
@@ -22,6 +27,37 @@ def with_bytes(request: Any) -> Any:
 def with_text(reply: Any) -> Any:
     """What botocore returned, with base64 text for the bytes of every binary value."""
     return _converted(reply, _to_text)
+
+
+def given_item(item: dict[Any, Any]) -> Item:
+    """A copy of an item as callers give it: every text plain, binary values as base64 text.
+
+    What is not in DynamoDB's JSON stays as it is, for others to refuse. Raises InvalidRecordError
+    for maps and lists more than 31 deep in an attribute, which no stored item can have.
+    """
+    return {plain_value(name): _given(value, name, 0) for name, value in item.items()}
+
+
+def _given(value: Any, at: object, depth: int) -> Any:
+    if not isinstance(value, dict) or len(value) != 1:
+        return value
+    ((tag, content),) = value.items()
+    if isinstance(content, dict | list) and depth == MAX_NESTING:
+        raise InvalidRecordError(
+            f"{at} is nested deeper than {MAX_NESTING} maps and lists; flatten it", path=f"{at}"
+        )
+    match tag, content:
+        case "M", dict():
+            return {
+                "M": {plain_value(name): _given(v, at, depth + 1) for name, v in content.items()}
+            }
+        case "L", list():
+            return {"L": [_given(member, at, depth + 1) for member in content]}
+        case "B" | "BS", _:
+            return with_text(value)
+        case _, list():
+            return {tag: [plain_value(member) for member in content]}
+    return {tag: plain_value(content)}
 
 
 def _to_bytes(value: Any) -> Any:

@@ -19,7 +19,6 @@ from thrivecalc_models.wire import (
     format_timestamp,
     parse_number,
     with_bytes,
-    with_text,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class PynamoDicts(Model):
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
         """Become what an item in botocore's form says, as if just read."""
-        _become(_of(self), with_text(attribute_values))
+        _become(_of(self), whole(attribute_values))
 
     def to_dynamodb_dict(self) -> dict[str, dict[str, Any]]:
         """The item in DynamoDB's JSON, with binary values as base64 text."""
@@ -62,7 +61,7 @@ class PynamoDicts(Model):
     def from_simple_dict(self, d: dict[str, Any]) -> None:
         """Become what such a mapping says, as if just read."""
         item = {name: codec.encode_plain(value, name, encoding=EXACT) for name, value in d.items()}
-        _become(_of(self), item)
+        _become(_of(self), whole(item))
 
 
 def _of(model: PynamoDicts) -> UserRecord:
@@ -72,9 +71,9 @@ def _of(model: PynamoDicts) -> UserRecord:
 def _become(record: UserRecord, item: Item) -> None:
     """Take an item over; of a record that a store has, only one of the same key."""
     fixed = record._identity_is_fixed()
-    if fixed and (not writing.is_stored(record) or Key.of(whole(item)) != writing.key_of(record)):
+    if fixed and (not writing.is_stored(record) or Key.of(item) != writing.key_of(record)):
         raise fixed_identity(table.RECORD_KEY)
-    writing.restore(record, whole(item))
+    writing.restore(record, item)
 
 
 def _current_item(record: UserRecord, null_check: bool) -> Item:

@@ -20,6 +20,7 @@ from thrivecalc_models.wire import (
     check_record_id,
     check_user_id,
     describe,
+    given_item,
     plain_value,
     split_key,
 )
@@ -64,10 +65,21 @@ def absent(cls: type[Model], record_key: str) -> str:
     return f"{describe(record_key)} does not exist ({cls.__name__}){whole}"
 
 
-def whole(item: Item) -> Item:
-    """The item, if it has a key of this table. Raises InvalidKeyError."""
+def whole(given: Any) -> Item:
+    """A copy of an item that a caller gives, if it has a key of this table.
+
+    Raises InvalidKeyError, and InvalidRecordError for one that is nested too deep.
+    """
+    if not isinstance(given, dict):
+        raise InvalidKeyError(
+            "an item is a dict in DynamoDB's JSON, such as {'userId': {'S': 'u'}, ...}, not"
+            f" {type(given).__name__}",
+            path=table.RECORD_KEY,
+        )
+    item = given_item(given)
     for name in (table.USER_ID, table.RECORD_KEY):
-        if not isinstance(item.get(name, {}).get("S"), str):
+        form = item.get(name)
+        if not isinstance(form, dict) or not isinstance(form.get("S"), str):
             raise InvalidKeyError(f"an item of this table has text under {name}", path=name)
     return item
 

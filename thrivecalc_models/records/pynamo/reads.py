@@ -33,7 +33,7 @@ from thrivecalc_models.records.pynamo.lookups import (
     whole,
 )
 from thrivecalc_models.records.pynamo.tables import PynamoTable
-from thrivecalc_models.wire import Item, check_user_id, with_text
+from thrivecalc_models.wire import Item, check_user_id
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -211,7 +211,7 @@ class PynamoReads(PynamoTable):
         """The record of an item in botocore's form, in the class that its type says."""
         if data is None:
             raise ValueError("Received no data to construct object")
-        return cast(R, _class(cls).from_item(whole(with_text(data))))
+        return cast(R, _class(cls).from_item(whole(data)))
 
     @classmethod
     def get_operation_kwargs_from_class(
