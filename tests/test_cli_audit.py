@@ -260,6 +260,24 @@ def test_segments_are_read_side_by_side(filled):
     assert report["items"] == 353
 
 
+def test_all_lists_every_finding(made):
+    """With --all every finding is listed with its whole key, for people and in JSON."""
+    keys = [f"pension#{number:02}-{'x' * 80}" for number in range(EXAMPLES + 2)]
+    made.fill(
+        [
+            goal_item(key.partition("#")[2])
+            | {"dataType": {"S": "pension"}, "recordKey": {"S": key}}
+            for key in keys
+        ]
+    )
+    shown = made.run("audit", "--all", exit_code=1).stdout
+    assert all(f" {key}  no record class" in shown for key in keys)
+    report = made.json("audit", "--all", exit_code=1)
+    assert sorted(each["recordKey"] for each in report["findings"]) == keys
+    assert {each["kind"] for each in report["findings"]} == {"unknown-type"}
+    assert "2 more; --all lists every one" in made.run("audit", exit_code=1).stdout
+
+
 def test_examples_are_few(made):
     """However many are found, a few examples of each kind are kept."""
     made.fill([item("note", str(number), {}) for number in range(40)])

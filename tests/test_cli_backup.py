@@ -50,7 +50,7 @@ def test_what_dynamodb_does_not_restore_is_set_and_said(filled):
     """TTL, point-in-time recovery and deletion protection are set on the new table, and named."""
     filled.run("table", "create")
     result = filled.json("backup", "restore", "--latest", "--into", restored(filled))
-    assert result["not_restored"] == ["ttl", "point-in-time recovery", "deletion protection"]
+    assert result["notRestored"] == ["ttl", "point-in-time recovery", "deletion protection"]
     describe = filled.client.describe_time_to_live(TableName=restored(filled))
     assert describe["TimeToLiveDescription"]["AttributeName"] == "ttl"
     table = filled.client.describe_table(TableName=restored(filled))["Table"]
@@ -63,7 +63,7 @@ def test_the_list_has_every_backup(made):
     arns = [made.json("backup", "create", "--name", f"backup-{n}")["arn"] for n in range(3)]
     found = made.json("backup", "list")
     assert [one["arn"] for one in found["backups"]] == arns
-    assert len(found["points_in_time"]) == 2
+    assert len(found["pointsInTime"]) == 2
     shown = made.run("backup", "list").stdout
     assert all(arn in shown for arn in arns)
 

@@ -50,8 +50,8 @@ def test_without_options():
 def test_json_has_every_digit():
     """The JSON is exact, and agrees with the table that people see."""
     found = json.loads(run("cost", *GUIDES, *GUIDES_PRICES, "--json").stdout)
-    one, many = found["usd_a_month"]["1"], found["usd_a_month"]["10000"]
-    assert one["guide_estimate"] == "0.001127384185791015625"
+    one, many = found["usdAMonth"]["1"], found["usdAMonth"]["10000"]
+    assert one["guideEstimate"] == "0.001127384185791015625"
     assert {name: Decimal(usd) * 10_000 for name, usd in one.items()} == {
         name: Decimal(usd) for name, usd in many.items()
     }
@@ -62,7 +62,7 @@ def test_json_has_every_digit():
 def test_prices_of_a_file(tmp_path):
     """What --json prints as prices is a price file; options go before it."""
     prices = json.loads(run("cost", "--json").stdout)["prices"]
-    prices |= {"since": "2031-01-01", "region": "eu-west-1", "write_million": "2"}
+    prices |= {"since": "2031-01-01", "region": "eu-west-1", "writeMillion": "2"}
     file = tmp_path / "prices.json"
     file.write_text(json.dumps(prices), encoding="utf-8")
     output = run("cost", *GUIDES, "--prices", str(file), "--read-price", "1").stdout
@@ -98,7 +98,7 @@ def test_measured(filled):
     assert Decimal(found["usage"]["bytes"]) == Decimal(counted["bytes"] + 100 * len(items)) / len(
         users
     )
-    by_type = found["measured"]["by_type"]
+    by_type = found["measured"]["byType"]
     assert sum(each["items"] for each in by_type.values()) == len(items)
     assert {"savings-goal", "transaction", "net-worth-snapshot"} <= set(by_type)
     queries = [each for each in found["operations"] if each["operation"] == "Query"]

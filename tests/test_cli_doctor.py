@@ -36,7 +36,7 @@ def examined(place, *args, exit_code=0, **options):
     assert len(rows) == len(found["rows"])
     assert found["ok"] is (exit_code == 0)
     for row in rows.values():
-        assert (row["state"] == "trouble") <= bool(row["way_out"])
+        assert (row["state"] == "trouble") <= bool(row["wayOut"])
     return rows
 
 
@@ -128,7 +128,7 @@ def test_a_denied_action_is_trouble(whole, proxy, operation, action):
     assert troubles == {f"dynamodb:{action}"} | also
     row = rows[f"dynamodb:{action}"]
     assert row["what"] == "denied"
-    assert f"thrivecalc infra iam-policy --for service --table {whole.name}" in row["way_out"]
+    assert f"thrivecalc infra iam-policy --for service --table {whole.name}" in row["wayOut"]
 
 
 @on_moto
@@ -147,7 +147,7 @@ def test_a_table_that_is_not_there(place):
     found = place.json("doctor", exit_code=1)["rows"]
     (row,) = [row for row in found if row["state"] == "trouble"]
     assert row["what"].startswith(f"no table {place.name} in {place.engine.region}; there ")
-    assert f"thrivecalc table create --table {place.name}" in row["way_out"]
+    assert f"thrivecalc table create --table {place.name}" in row["wayOut"]
     assert not any(row["check"].startswith("dynamodb:") for row in found)
 
 
@@ -207,7 +207,7 @@ def test_credentials_that_are_not_accepted(whole, proxy, fault, says, way_out):
     found = whole.through(proxy.endpoint).json("doctor", exit_code=1)["rows"]
     (row,) = [row for row in found if row["state"] == "trouble"]
     assert says in row["what"]
-    assert way_out in row["what"] + row["way_out"]
+    assert way_out in row["what"] + row["wayOut"]
     assert "echoed" not in repr(found)
     assert proxy.sent("GetItem") == 0
 
@@ -218,7 +218,7 @@ def test_throttling_is_told(whole, proxy):
     proxy.schedule = always(faults.Throttle(), "GetItem")
     rows = examined(whole.through(proxy.endpoint), exit_code=1)
     assert rows["dynamodb:GetItem"]["what"] == "throttled (ThrottlingException)"
-    assert "thrivecalc infra alarms" in rows["dynamodb:GetItem"]["way_out"]
+    assert "thrivecalc infra alarms" in rows["dynamodb:GetItem"]["wayOut"]
 
 
 @on_moto

@@ -32,7 +32,7 @@ def test_everything_of_the_user_is_deleted(filled):
 
 def test_it_asks_first(filled):
     """The counts are shown, then the question; only yes deletes."""
-    for answer in ("no\n", "\n", "yesss\n"):
+    for answer in ("no\n", "\n", "yesss\n", "y\n", "YES\n"):
         result = filled.run("erase", ODD, input=answer, exit_code=1)
         assert "Nothing was deleted" in result.stderr
         assert len(of(filled, ODD)) == 22

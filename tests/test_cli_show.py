@@ -55,7 +55,7 @@ def test_one_type_is_shown(filled):
     rows, last = lines_of(filled.run("show", GUIDE, "--type", "portfolio-holding"))
     assert list(rows) == ["portfolio-holding#abc123"]
     assert last == "1 record"
-    assert filled.json("show", GUIDE, "--type", "budget") == []
+    assert filled.json("show", GUIDE, "--type", "budget", exit_code=1) == []
 
 
 def test_odd_items_are_shown_with_their_problem(filled):
@@ -101,9 +101,9 @@ def test_json_has_everything_but_the_payload(filled):
 
 
 def test_nothing_is_stored(made):
-    """A user without records is no failure."""
-    assert made.run("show", "nobody").stdout == "0 records\n"
-    assert made.json("show", "nobody") == []
+    """A user without records ends with 1, as a search that finds nothing does."""
+    assert made.run("show", "nobody", exit_code=1).stdout == "0 records\n"
+    assert made.json("show", "nobody", exit_code=1) == []
 
 
 @pytest.mark.parametrize("arguments", [("",), (USER, "--type", "a#b"), (USER, "--type", "")])

@@ -110,7 +110,7 @@ def test_another_table_is_refused(place):
     keys = aspect(place, "keys")
     assert keys["state"] == "differs"
     assert (keys["should"], keys["found"]) == ("userId (S), recordKey (S)", "pk (S)")
-    assert "thrivecalc table create --table ANOTHER-NAME" in keys["mend"]
+    assert "thrivecalc table create --table ANOTHER-NAME" in keys["wayOut"]
 
 
 def test_keys_of_another_type_differ(place):
@@ -134,7 +134,7 @@ def test_an_index_with_other_keys_or_projection_differs(place):
     found = states(place)
     assert found["index"] == "ok"
     assert found["index keys"] == found["projection"] == "differs"
-    mend = aspect(place, "index keys")["mend"].partition(" and, when")[0]
+    mend = aspect(place, "index keys")["wayOut"].partition(" and, when")[0]
     words = shlex.split(mend)
     assert words[:3] == ["aws", "dynamodb", "update-table"]
     assert words[words.index("--table-name") + 1] == place.name
@@ -158,13 +158,13 @@ def test_billing_ttl_protection_and_stream_are_told(place):
     found = {one["name"]: one for one in place.json("table", "check", exit_code=1)["aspects"]}
     assert found["billing"]["found"] == "PROVISIONED"
     assert found["ttl"]["found"] == "on expires"
-    assert "Enabled=false,AttributeName=expires" in found["ttl"]["mend"]
+    assert "Enabled=false,AttributeName=expires" in found["ttl"]["wayOut"]
     assert found["deletion protection"]["found"] == "off"
     assert found["stream"]["found"] == "KEYS_ONLY"
     for name in ("billing", "ttl", "deletion protection", "stream"):
         assert found[name]["state"] == "differs"
-        assert f"--table-name {place.name}" in found[name]["mend"] or (
-            f"thrivecalc table create --table {place.name}" in found[name]["mend"]
+        assert f"--table-name {place.name}" in found[name]["wayOut"] or (
+            f"thrivecalc table create --table {place.name}" in found[name]["wayOut"]
         )
 
 
@@ -184,7 +184,7 @@ def test_recovery_that_is_off_differs(place):
     make(place)
     found = aspect(place, "point-in-time recovery")
     assert (found["state"], found["found"]) == ("differs", "off")
-    assert found["mend"].startswith("thrivecalc table create")
+    assert found["wayOut"].startswith("thrivecalc table create")
 
 
 @pytest.mark.parametrize("engine", ["moto"], indirect=True)

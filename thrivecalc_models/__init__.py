@@ -1,5 +1,6 @@
 """Typed records of ThriveCalc's DynamoDB table, and units of work on them."""
 
+from thrivecalc_models import interrupts  # the first one  # noqa: F401
 from thrivecalc_models.errors import (
     AccessDeniedError,
     CommitError,

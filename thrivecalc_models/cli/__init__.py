@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+from thrivecalc_models.cli import streams
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that the arguments name, and exit."""
+    if not streams.prepare():
+        streams.tell("Error: standard output is closed; redirect it, to /dev/null if need be")
+        raise SystemExit(2)
     try:
         from thrivecalc_models.cli.app import app
     except ModuleNotFoundError as missing:
-        if missing.name not in ("click", "rich"):
+        package = (missing.name or "").partition(".")[0]
+        if package not in ("click", "rich"):
             raise
-        print(
-            f"Error: this command needs {missing.name}, which is not installed here:"
-            ' pip install "thrivecalc-models[cli]"',
-            file=sys.stderr,
+        streams.tell(
+            f"Error: this command needs {package}, which is not installed here:"
+            ' pip install "thrivecalc-models[cli]"'
         )
         raise SystemExit(2) from None
     app(prog_name="thrivecalc")

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
-import sys
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
 
 import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from thrivecalc_models.cli.common import Findings, UsageProblem, exit_code, left
+from thrivecalc_models.cli import streams
+from thrivecalc_models.cli.common import (
+    TYPES,
+    Findings,
+    Group,
+    UsageProblem,
+    exit_code,
+    left,
+    take_types,
+)
 from thrivecalc_models.errors import ServiceError, ThriveCalcError
+from thrivecalc_models.interrupts import INTERRUPTED
 
-INTERRUPTED = 130
+_PACKAGE = "thrivecalc-models"
 
 
 @attrs.frozen
@@ -45,7 +57,7 @@ COMMANDS = [
 ]
 
 
-class App(click.Group):
+class App(Group):
     """Imports a command only when it is used: help and completion need none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -56,7 +68,7 @@ class App(click.Group):
             if entry.name == cmd_name:
                 module = importlib.import_module(f"thrivecalc_models.cli.{entry.module}")
                 command: click.Command = getattr(module, entry.attribute)
-                return command
+                return take_types(command)
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -68,71 +80,100 @@ class App(click.Group):
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [CompletionItem(entry.name, help=entry.help) for entry in names] + options
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        with _ending(None):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run it, and turn what it ends with into one line and an exit code."""
-        try:
+        with _ending(ctx):
             return super().invoke(ctx)
-        except Findings as findings:
-            if str(findings):
-                click.echo(str(findings), err=True)
-            ctx.exit(1)
-        except ThriveCalcError as error:
-            _say(error)
-            ctx.exit(exit_code(error))
-        except (KeyboardInterrupt, click.Abort):
-            click.echo(f"\nStopped: {left(ctx)}", err=True)
-            ctx.exit(INTERRUPTED)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever was reading has gone, and click ends quietly
-            click.echo(f"Error: {_of_file(error)}", err=True)
-            ctx.exit(2)
 
 
-def _say(error: ThriveCalcError) -> None:
+@contextmanager
+def _ending(ctx: click.Context | None) -> Iterator[None]:
+    """Turn what a command ends with into one line and an exit code."""
+    try:
+        yield
+    except Findings as findings:
+        if str(findings):
+            streams.tell(str(findings))
+        code = 1
+    except ThriveCalcError as error:
+        streams.tell(f"Error: {_one_line(error)}")
+        code = exit_code(error)
+    except click.ClickException as error:
+        shown = io.StringIO()
+        error.show(shown)
+        streams.tell(shown.getvalue().rstrip("\n"))
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        streams.tell(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
+        code = INTERRUPTED
+    except OSError as error:
+        code = _after(error)
+    else:
+        return
+    raise click.exceptions.Exit(code)
+
+
+def _one_line(error: ThriveCalcError) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, ServiceError):
         text = text.replace("store.create_table()", "`thrivecalc table create`")
-    click.echo(f"Error: {text}", err=True)
+    return text
 
 
-def _of_file(error: OSError) -> str:
+def _after(error: OSError) -> int:
+    """Say which file failed; but whoever has stopped reading the output knows it."""
+    streams.give_up(error)
+    if streams.is_closed_pipe(error):
+        return streams.PIPE_CLOSED
     reason = error.strerror or type(error).__name__
-    return f"{error.filename}: {reason}" if error.filename else reason
+    streams.tell(f"Error: {error.filename}: {reason}" if error.filename else f"Error: {reason}")
+    return 2
+
+
+def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    try:
+        version = metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        problem = UsageProblem(
+            f"the version is not known, since the metadata of {_PACKAGE} is not installed here:"
+            f" pip install {_PACKAGE}"
+        )
+    else:
+        click.echo(f"thrivecalc, version {version}")
+        ctx.exit()
+    raise problem
 
 
 @click.group(
     cls=App,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 fine, 1 differences, findings or refused rows, 2 usage, 3 trouble with"
-    " the service, 130 stopped by Ctrl-C.",
-)
-@click.version_option(package_name="thrivecalc-models", prog_name="thrivecalc")
-@click.option(
-    "--import",
-    "modules",
-    multiple=True,
-    metavar="MODULE",
-    help="A module that defines types of your own, such as my_service.types; may be repeated.",
-)
-def app(modules: tuple[str, ...]) -> None:
-    """Look after the DynamoDB table of ThriveCalc's records.
+    help="""Look after the DynamoDB table of ThriveCalc's records.
 
     Every command takes --table, --region and --endpoint; where they are not given, the environment
     variables DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT count.
-    """
-    for module in modules:
-        _import(module)
-
-
-def _import(module: str) -> None:
-    """Import a module as `python -m` would find it, from the working directory too."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        problem = UsageProblem(f"--import {module}: {error}")
-    else:
-        return
-    raise problem
+    """,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Exit codes: 0 fine, 1 differences, findings or refused rows, 2 usage, 3 trouble with"
+    " the service, 130 stopped by Ctrl-C, 141 nobody reads the output any more.",
+)
+@TYPES
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def app() -> None:
+    pass

@@ -5,36 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import attrs
 import click
 
-from thrivecalc_models.cli.common import Findings, Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import Findings, Session, UsageProblem, one_line, table_options
 from thrivecalc_models.cli.reading import SEGMENTS, counted, plural
 from thrivecalc_models.upkeep.audit import Examined, Tally
 from thrivecalc_models.upkeep.audit import audit as examine
-from thrivecalc_models.upkeep.findings import MEANING, Kind
+from thrivecalc_models.upkeep.findings import MEANING, Finding, Kind
 from thrivecalc_models.upkeep.repairs import Repair
 from thrivecalc_models.whole_table import WholeTable
 
 _DRY = "not tried"
 
 
-@click.command()
-@click.option("--user", metavar="USER", help="Look at one user's items only.")
-@click.option("--repair", is_flag=True, help="Show what follows from the items themselves.")
-@click.option("--apply", is_flag=True, help="With --repair: write it.")
-@SEGMENTS
-@table_options
-def audit(session: Session, user: str | None, repair: bool, apply: bool, segments: int) -> None:
-    """Look for items that break the table's rules.
+@click.command(
+    help="""Look for items that break the table's rules.
 
-    Prints counts and examples by kind, no values. Exits with 1 if anything was found that is not
-    mended.
+    Prints counts and a few examples by kind, no values; with --all every finding. Exits with 1 if
+    anything was found that is not mended.
 
     --repair shows what would mend an item and follows from it alone: a dataType or recordId that is
     missing and stands in the key, a ttl in milliseconds. --apply writes that, each item only if
     nobody has changed it since it was read; run it again for those that somebody has.
     """
+)
+@click.option("--user", metavar="USER", help="Look at one user's items only.")
+@click.option("--all", "every", is_flag=True, help="List every finding, not a few of each kind.")
+@click.option("--repair", is_flag=True, help="Show what follows from the items themselves.")
+@click.option("--apply", is_flag=True, help="With --repair: write it.")
+@SEGMENTS
+@table_options
+def audit(
+    session: Session,
+    user: str | None,
+    every: bool,
+    repair: bool,
+    apply: bool,
+    segments: int,
+) -> None:
     if apply and not repair:
         raise UsageProblem("--apply writes repairs; give --repair, too")
     session.leaves(
@@ -46,10 +54,16 @@ def audit(session: Session, user: str | None, repair: bool, apply: bool, segment
     pages = examine(whole, user_id=user, segments=segments, apply=apply)
     tally = Tally()
     lines: list[dict[str, object]] = []
+    listed: list[dict[str, str]] = []
     complete = False
     try:
         for page in pages if repair else counted(session, pages):
             tally.add(page)
+            for finding in page.findings if every else ():
+                if session.json:
+                    listed.append({"kind": finding.kind.value, **_example(finding)})
+                else:
+                    session.say(_text_of_finding(finding))
             for line in _repair_lines(page) if repair else ():
                 if session.json:
                     lines.append(line)
@@ -58,9 +72,14 @@ def audit(session: Session, user: str | None, repair: bool, apply: bool, segment
         complete = True
     finally:
         if session.json:
-            session.emit(_as_json(tally, lines if repair else None, complete=complete))
+            result = _as_json(tally, complete=complete)
+            if every:
+                result["findings"] = listed
+            if repair:
+                result["repairs"] = lines
+            session.emit(result)
         elif complete or apply:
-            _print(session, tally, repair=repair, apply=apply)
+            _print(session, tally, examples=not every, repair=repair, apply=apply)
     if tally.remaining:
         raise Findings
 
@@ -90,10 +109,16 @@ def _text_of(line: dict[str, object]) -> str:
     assert isinstance(changes, list)
     outcome = "would set" if line["outcome"] == _DRY else f"{line['outcome']}:"
     why = f" ({line['why']})" if line["why"] else ""
-    return f"{line['user']} {line['recordKey']}  {outcome} {', '.join(changes)}{why}"
+    key = one_line(str(line["recordKey"]))
+    return f"{line['user']} {key}  {outcome} {', '.join(changes)}{why}"
 
 
-def _print(session: Session, tally: Tally, *, repair: bool, apply: bool) -> None:
+def _text_of_finding(finding: Finding) -> str:
+    key = one_line(finding.record_key)
+    return f"{finding.kind.value} {finding.user} {key}  {finding.what}"
+
+
+def _print(session: Session, tally: Tally, *, examples: bool, repair: bool, apply: bool) -> None:
     found = [kind for kind in Kind if tally.found[kind]]
     if found:
         columns = ["kind", "found", *(["mended"] if apply else []), "meaning"]
@@ -102,13 +127,8 @@ def _print(session: Session, tally: Tally, *, repair: bool, apply: bool) -> None
             for kind in found
         ]
         session.table("", columns, rows)
-        examples = [
-            (kind.value, each.user, each.record_key, each.what)
-            for kind in found
-            for each in tally.examples[kind]
-        ]
-        session.say("")
-        session.table("examples", ["kind", "user", "record key", "what"], examples)
+        if examples:
+            _print_examples(session, tally, found)
         session.say("")
     session.say(
         f"{plural(tally.items, 'item')} read for {tally.units:,.1f} read units,"
@@ -124,22 +144,32 @@ def _print(session: Session, tally: Tally, *, repair: bool, apply: bool) -> None
         )
 
 
-def _as_json(
-    tally: Tally, lines: list[dict[str, object]] | None, *, complete: bool
-) -> dict[str, object]:
-    result: dict[str, object] = {
+def _print_examples(session: Session, tally: Tally, found: list[Kind]) -> None:
+    rows = [
+        (kind.value, each.user, one_line(each.record_key), each.what)
+        for kind in found
+        for each in tally.examples[kind]
+    ]
+    session.say("")
+    session.table("examples", ["kind", "user", "record key", "what"], rows, keep={"record key"})
+    more = sum(tally.found.values()) - len(rows)
+    if more:
+        session.say(f"{more:,} more; --all lists every one")
+
+
+def _as_json(tally: Tally, *, complete: bool) -> dict[str, object]:
+    return {
         "complete": complete,
         "items": tally.items,
         "readUnits": tally.units,
         "found": {kind.value: count for kind, count in tally.found.items()},
         "mended": {kind.value: count for kind, count in tally.mended.items()},
         "examples": {
-            kind.value: [_example(attrs.asdict(each)) for each in examples]
+            kind.value: [_example(each) for each in examples]
             for kind, examples in tally.examples.items()
         },
     }
-    return result if lines is None else result | {"repairs": lines}
 
 
-def _example(finding: dict[str, str]) -> dict[str, str]:
-    return {"user": finding["user"], "recordKey": finding["record_key"], "what": finding["what"]}
+def _example(finding: Finding) -> dict[str, str]:
+    return {"user": finding.user, "recordKey": finding.record_key, "what": finding.what}

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from thrivecalc_models.cli.common import Findings, Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import Findings, Group, Session, UsageProblem, table_options
 from thrivecalc_models.cli.table_commands import as_json, show
 from thrivecalc_models.upkeep import backups
 from thrivecalc_models.upkeep.backups import Backup, OfBackup, OfTime, Source, text_of
@@ -20,17 +20,13 @@ from thrivecalc_models.upkeep.table_check import (
 )
 from thrivecalc_models.whole_table import WholeTable
 
-
-@click.group()
-def backup() -> None:
-    """Make backups, list them, restore into a new table."""
+backup = Group("backup", help="Make backups, list them, restore into a new table.")
 
 
-@backup.command()
+@backup.command(help="Back the table up, and wait until the backup is available.")
 @click.option("--name", help="Default: thrivecalc- and the time.")
 @table_options
 def create(session: Session, name: str | None) -> None:
-    """Back the table up, and wait until the backup is available."""
     whole = WholeTable(session.store())
     session.leaves("a backup that was begun goes on by itself; `thrivecalc backup list` shows it.")
     made = backups.create_backup(whole, name or f"thrivecalc-{_now():%Y-%m-%dT%H-%M-%SZ}")
@@ -42,19 +38,21 @@ def create(session: Session, name: str | None) -> None:
     session.say(f"To restore it: {Commands(whole.store.settings).thrivecalc(*words)}")
 
 
-@backup.command("list")
-@table_options
-def list_command(session: Session) -> None:
-    """The backups of the table, and since when it can be restored to any point in time.
+@backup.command(
+    "list",
+    help="""The backups of the table, and since when it can be restored to any point in time.
 
     Backups outlive their table: this works for a table that is gone, too.
-    """
+    """,
+)
+@table_options
+def list_command(session: Session) -> None:
     whole = WholeTable(session.store())
     found = sorted(backups.list_backups(whole), key=lambda backup: backup.created)
     window = backups.recoverable(whole)
     if session.json:
         ends = None if window is None else [text_of(end) for end in window]
-        session.emit({"backups": [_as_json(one) for one in found], "points_in_time": ends})
+        session.emit({"backups": [_as_json(one) for one in found], "pointsInTime": ends})
         return
     rows = [
         (one.name, text_of(one.created), one.status, one.kind, one.size, one.arn) for one in found
@@ -63,6 +61,7 @@ def list_command(session: Session) -> None:
         f"Backups of {whole.store.table_name}",
         ["name", "made", "status", "type", "bytes", "arn"],
         rows,
+        keep={"name", "arn"},
     )
     if window is None:
         session.say("It cannot be restored to a point in time.")
@@ -70,20 +69,21 @@ def list_command(session: Session) -> None:
         session.say(f"Any time can be restored from {text_of(window[0])} to {text_of(window[1])}.")
 
 
-@backup.command()
-@click.option("--backup", "arn", metavar="ARN", help="Restore this backup.")
-@click.option("--at", metavar="TIME", help="Restore the table as it was, as 2026-01-07T12:30:00Z.")
-@click.option("--latest", is_flag=True, help="Restore the latest that can be.")
-@click.option("--into", required=True, metavar="NAME", help="The new table; it must not exist.")
-@table_options
-def restore(session: Session, arn: str | None, at: str | None, latest: bool, into: str) -> None:
-    """Restore a backup, or the table at a point in time, into a new table.
+@backup.command(
+    help="""Restore a backup, or the table at a point in time, into a new table.
 
     Nothing is restored over a table that exists. The policy of `thrivecalc infra iam-policy --for
     operator` allows names that begin with this table's and a dash. DynamoDB restores no TTL, no
     point-in-time recovery and no deletion protection: they are set here afterwards. Then the new
     table is checked and its items are counted, which reads all of it.
     """
+)
+@click.option("--backup", "arn", metavar="ARN", help="Restore this backup.")
+@click.option("--at", metavar="TIME", help="Restore the table as it was, as 2026-01-07T12:30:00Z.")
+@click.option("--latest", is_flag=True, help="Restore the latest that can be.")
+@click.option("--into", required=True, metavar="NAME", help="The new table; it must not exist.")
+@table_options
+def restore(session: Session, arn: str | None, at: str | None, latest: bool, into: str) -> None:
     source = _source(arn, at, latest)
     whole, target = WholeTable(session.store()), WholeTable(session.store(into))
     session.leaves("a restore that was begun goes on by itself; the same command finishes it.")
@@ -97,7 +97,7 @@ def restore(session: Session, arn: str | None, at: str | None, latest: bool, int
     mended = [name for name in missing if name not in {one.name for one in differences(aspects)}]
     items = backups.count_items(target)
     if session.json:
-        session.emit({**as_json(into, aspects), "items": items, "not_restored": mended})
+        session.emit({**as_json(into, aspects), "items": items, "notRestored": mended})
     else:
         show(session, into, aspects)
         if mended:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import IO, Any, NoReturn
 
+import attrs
 import click
-from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
-from rich.table import Table
 from rich.text import Text
 
+from thrivecalc_models.cli.streams import printable
+from thrivecalc_models.cli.tables import Grid
 from thrivecalc_models.errors import (
     ConfigurationError,
     CorruptItemError,
@@ -25,6 +28,7 @@ from thrivecalc_models.errors import (
     ServiceError,
     ThriveCalcError,
 )
+from thrivecalc_models.payloads.define import camel_case
 from thrivecalc_models.store import DataStore
 
 NARROWEST = 80
@@ -57,6 +61,22 @@ def exit_code(error: ThriveCalcError) -> int:
     if isinstance(error, ConfigurationError | InvalidRecordError):
         return 2
     return 1 if isinstance(error, CorruptItemError | IsolationError) else 3
+
+
+class Group(click.Group):
+    """A group that names the nearest command for one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-"):
+            names = self.list_commands(ctx)
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean `{ctx.command_path} {near[0]}`?" if near else ""
+                ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
 
 
 def left(ctx: click.Context) -> str:
@@ -94,35 +114,41 @@ class Session:
 
     def say(self, text: str) -> None:
         """A line of the result, for people."""
-        self.out.print(safe(text), soft_wrap=True)
+        self.out.print(Text(printable(text)), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line beside the result: on standard error, so that output can be piped."""
-        self.err.print(safe(text), soft_wrap=True)
+        self.err.print(Text(printable(text)), soft_wrap=True)
 
     def emit(self, value: object) -> None:
         """The result as JSON."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+        click.echo(_json_text(value))
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Rows under columns. Numbers stand on the right; without a terminal no line is broken."""
-        cells = [list(row) for row in rows]
-        made = Table(
-            title=safe(title) if title else None,
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            show_edge=False,
-            pad_edge=False,
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        keep: Collection[str] = (),
+    ) -> None:
+        """Rows under columns; numbers stand on the right.
+
+        What stands in the columns of `keep` is copied into other commands, and never broken.
+        """
+        found = [list(row) for row in rows]
+        numbers = (
+            at
+            for at in range(len(columns))
+            if found and all(isinstance(row[at], int | float) for row in found)
         )
-        for index, column in enumerate(columns):
-            numbers = cells and all(isinstance(row[index], int | float) for row in cells)
-            made.add_column(safe(column), justify="right" if numbers else "left", overflow="fold")
-        for row in cells:
-            made.add_row(*(safe(_shown(cell)) for cell in row))
-        if not self.out.is_terminal and "COLUMNS" not in os.environ:
-            natural = Measurement.get(self.out, self.out.options.update(max_width=10_000), made)
-            self.out.width = max(NARROWEST, natural.maximum)
-        self.out.print(made)
+        Grid(
+            title=printable(title),
+            columns=[printable(column) for column in columns],
+            rows=[[printable(_shown(cell)) for cell in row] for row in found],
+            right=frozenset(numbers),
+            keep=frozenset(at for at, column in enumerate(columns) if column in keep),
+        ).print_to(self.out)
 
     def progress(self, *columns: str | ProgressColumn) -> Progress:
         """A progress bar on standard error, where that is a terminal, and nothing elsewhere."""
@@ -134,24 +160,45 @@ class Session:
         click.get_current_context().exit(code)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def console(stream: IO[str]) -> Console:
-    """Prints plain text, and in colours only to a terminal."""
+    """Prints plain text, and in colours only to a terminal; COLUMNS counts for terminals alone."""
     terminal = stream.isatty()
-    width = None if terminal or "COLUMNS" in os.environ else NARROWEST
-    return Console(
+    return _Console(
         file=stream,
         force_terminal=terminal,
         force_jupyter=False,
-        width=width,
+        width=None if terminal else NARROWEST,
         highlight=False,
         markup=False,
         emoji=False,
     )
 
 
-def safe(text: str) -> Text:
-    """Text of which nothing can steer a terminal: what is stored is somebody else's."""
-    return Text("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text))
+def members(value: Any) -> dict[str, Any]:
+    """The fields of an attrs value by their names in JSON, which are spelled as in the table."""
+    return {
+        camel_case(field.name): getattr(value, field.name) for field in attrs.fields(type(value))
+    }
+
+
+def _json_text(value: object) -> str:
+    """JSON that steers no terminal and that standard output can hold."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8", "surrogatepass")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Stored text as a part of one line."""
+    return text.replace("\n", "\\n")
 
 
 def _shown(cell: object) -> str:
@@ -185,3 +232,67 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             session.close()
 
     return with_session
+
+
+# --- types of a service ---------------------------------------------------------------------------
+
+
+def _import_all(ctx: click.Context, option: click.Parameter, modules: tuple[str, ...]) -> None:
+    for module in modules:
+        try:
+            _import(module)
+        except UsageProblem:
+            if not ctx.resilient_parsing:  # while a shell completes, nothing is said
+                raise
+
+
+def _import(module: str) -> None:
+    """Import a module as `python -m` would find it, from the working directory too."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = None  # the directory was removed; modules that are installed are there
+    if here is not None and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        problem = UsageProblem(f"--types {module}: {error}")
+    except SystemExit as error:
+        problem = UsageProblem(f"--types {module}: it ended the process ({error.code})")
+    except Exception as error:
+        raise UsageProblem(f"--types {module}: {_told(error)}") from error
+    else:
+        return
+    raise problem
+
+
+def _told(error: Exception) -> str:
+    """An exception of somebody's module on one line, with the place where it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text} ({last.filename}, line {last.lineno})"
+
+
+TYPES = click.option(
+    "--types",
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    is_eager=True,
+    expose_value=False,
+    callback=_import_all,
+    help="A module that defines types of your own, such as my_service.types; may be repeated.",
+)
+
+
+def take_types(command: click.Command) -> click.Command:
+    """The command with the option --types, and its parts with it, too."""
+    if not any(option.name == "modules" for option in command.params):
+        TYPES(command)
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            take_types(part)
+    return command

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import click
 
-from thrivecalc_models.cli.common import Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import Session, UsageProblem, members, table_options
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.infra import (
     PRICE_LISTS,
@@ -47,7 +47,14 @@ def _price(name: str, of: str) -> Callable[[Any], Any]:
     return click.option(name, metavar="USD", callback=convert, help=f"For {of}.")
 
 
-@click.command()
+@click.command(
+    help="""Estimate what a user costs in a month, from numbers or by measuring.
+
+    Without options it is the guide's example. Prices are those of on-demand tables in us-east-1,
+    from a dated list that --prices or the --...-price options replace. Nothing is rounded before
+    it is shown.
+    """
+)
 @_number("--reads", f"Records read of one user in a month. Default: {READS:,}.")
 @_number("--writes", f"Records written of one user in a month. Default: {WRITES:,}.")
 @_number("--bytes", f"Stored of one user. Default: {BYTES:,}, or what is measured.")
@@ -83,12 +90,6 @@ def cost(
     write_price: Decimal | None,
     storage_price: Decimal | None,
 ) -> None:
-    """Estimate what a user costs in a month, from numbers or by measuring.
-
-    Without options it is the guide's example. Prices are those of on-demand tables in us-east-1,
-    from a dated list that --prices or the --...-price options replace. Nothing is rounded before
-    it is shown.
-    """
     if measure and bytes is not None:
         raise UsageProblem("--bytes is what --measure finds out; give one of them")
     listed = PRICE_LISTS[-1] if file is None else _prices_of(file)
@@ -321,29 +322,29 @@ def _as_json(
 ) -> dict[str, Any]:
     found = estimate(usage, prices)
     result = {
-        "prices": _plain(attrs.asdict(prices)),
-        "usage": _plain(attrs.asdict(usage)),
-        "usd_a_month": {str(users): _amounts(found, users) for users in USERS},
-        "operations": [_plain(attrs.asdict(each)) for each in operations],
+        "prices": _plain(members(prices)),
+        "usage": _plain(members(usage)),
+        "usdAMonth": {str(users): _amounts(found, users) for users in USERS},
+        "operations": [_plain(members(each)) for each in operations],
     }
     if measured is not None:
         result["measured"] = {
             "complete": measured.complete,
-            "read_units": _text(measured.read_units),
-            "all": attrs.asdict(measured.sample.all),
-            "by_type": {name: attrs.asdict(each) for name, each in measured.sample.types},
+            "readUnits": _text(measured.read_units),
+            "all": members(measured.sample.all),
+            "byType": {name: members(each) for name, each in measured.sample.types},
         }
     return result
 
 
 def _amounts(found: Estimate, users: int) -> dict[str, str]:
     amounts = {
-        **attrs.asdict(found),
-        "guide_estimate": found.simple,
+        **members(found),
+        "guideEstimate": found.simple,
         "total": found.total,
-        "if_eventually_consistent": found.if_eventually_consistent,
-        "if_atomic": found.if_atomic,
-        "if_batched": found.if_batched,
+        "ifEventuallyConsistent": found.if_eventually_consistent,
+        "ifAtomic": found.if_atomic,
+        "ifBatched": found.if_batched,
     }
     return {name: _text(usd * users) for name, usd in amounts.items()}
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import attrs
 import click
 
-from thrivecalc_models.cli.common import Session, table_options
+from thrivecalc_models.cli.common import Session, members, table_options
 from thrivecalc_models.upkeep.doctor import diagnose
 
 
-@click.command()
-@table_options
-def doctor(session: Session) -> None:
-    """Find out what is wrong between this machine and its table, and the way out.
+@click.command(
+    help="""Find out what is wrong between this machine and its table, and the way out.
 
     Looks at the settings and where each came from, credentials (which are never shown), the
     endpoint, the clock, the table, what these credentials may do, and versions. Changes nothing:
@@ -20,6 +17,9 @@ def doctor(session: Session) -> None:
 
     Exits with 1 where something is to be mended here, with 3 where the service does not answer.
     """
+)
+@table_options
+def doctor(session: Session) -> None:
     session.leaves("nothing was changed.")
     diagnosis = diagnose(session.given)
     if session.json:
@@ -27,7 +27,7 @@ def doctor(session: Session) -> None:
             {
                 "ok": diagnosis.reached and not diagnosis.troubles,
                 "reached": diagnosis.reached,
-                "rows": [attrs.asdict(row) for row in diagnosis.rows],
+                "rows": [members(row) for row in diagnosis.rows],
             }
         )
     else:

@@ -19,15 +19,16 @@ from thrivecalc_models.upkeep.users import Survey, Usage, total
 from thrivecalc_models.whole_table import WholeTable
 
 
-@click.command()
+@click.command(
+    help="""Delete all that is stored of USER: expired, unknown and malformed items, too.
+
+    Counts by type are shown before and after. Backups and exports still have what they had.
+    """
+)
 @click.argument("user")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @table_options
 def erase(session: Session, user: str, yes: bool) -> None:
-    """Delete all that is stored of USER: expired, unknown and malformed items, too.
-
-    Counts by type are shown before and after. Backups and exports still have what they had.
-    """
     session.leaves("nothing was deleted.")
     before = _counts(session, user)
     if not before:
@@ -59,7 +60,7 @@ def _ask(session: Session, records: int) -> None:
     answer = sys.stdin.readline()
     if not answer:
         raise UsageProblem("nothing was deleted, since there is nobody to ask; give --yes")
-    if answer.strip().lower() not in ("y", "yes"):
+    if answer.strip() != "yes":
         raise Findings("Nothing was deleted")
 
 

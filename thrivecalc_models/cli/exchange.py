@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from thrivecalc_models.cli.common import Findings, Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import Findings, Session, UsageProblem, members, table_options
 from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.exchange import (
     FileProblem,
@@ -26,12 +25,9 @@ from thrivecalc_models.whole_table import WholeTable
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("export")
-@click.argument("file", type=_FILE)
-@click.option("--user", metavar="USER", help="Only the records of this user id.")
-@table_options
-def export_command(session: Session, file: Path, user: str | None) -> None:
-    """Write the table, or one user's records, to FILE.
+@click.command(
+    "export",
+    help="""Write the table, or one user's records, to FILE.
 
     The end of its name says how: .jsonl or .jsonl.gz (DynamoDB's JSON, an item a line, as its own
     export to S3), .csv, or .parquet (needs pyarrow). Nothing is lost: what has no typed column is
@@ -39,7 +35,12 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
 
     Stopped, even by a kill, the same command goes on. FILE appears when it is whole; only its
     owner can read it.
-    """
+    """,
+)
+@click.argument("file", type=_FILE)
+@click.option("--user", metavar="USER", help="Only the records of this user id.")
+@table_options
+def export_command(session: Session, file: Path, user: str | None) -> None:
     session.leaves(f"{file} is not there yet; the same command goes on where this one stopped.")
     with _usage(), _bar(session, f"Exporting to {file.name}") as tell:
         done = export_table(WholeTable(session.store()), file, user_id=user, tell=tell)
@@ -63,7 +64,21 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
         )
 
 
-@click.command("import")
+@click.command(
+    "import",
+    help="""Fill the table from FILE: .jsonl, .jsonl.gz, .csv or .parquet.
+
+    Every row is checked before it is written. A record is only written where its key is free;
+    another one under the same key stays as it is, and the row is refused, unless --replace is
+    given. Refused rows are listed in FILE.refused.jsonl, and the exit code is 1.
+
+    Columns have the table's names: userId, recordKey, dataType, recordId, createdAt, updatedAt,
+    ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey is taken for
+    somebody else's: its keys are made of dataType and recordId, and every record must fit its type.
+
+    Stopped, even by a kill, the same command goes on.
+    """,
+)
 @click.argument("file", type=_FILE)
 @click.option("--user", metavar="USER", help="Only the records of this user id.")
 @click.option("--check", is_flag=True, help="Write nothing; say what an import would do.")
@@ -95,18 +110,6 @@ def import_command(
     ignored: Sequence[str],
     max_write_units: float | None,
 ) -> None:
-    """Fill the table from FILE: .jsonl, .jsonl.gz, .csv or .parquet.
-
-    Every row is checked before it is written. A record is only written where its key is free;
-    another one under the same key stays as it is, and the row is refused, unless --replace is
-    given. Refused rows are listed in FILE.refused.jsonl, and the exit code is 1.
-
-    Columns have the table's names: userId, recordKey, dataType, recordId, createdAt, updatedAt,
-    ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey is taken for
-    somebody else's: its keys are made of dataType and recordId, and every record must fit its type.
-
-    Stopped, even by a kill, the same command goes on.
-    """
     options = Options(
         user_id=user,
         replace=replace,
@@ -135,8 +138,8 @@ def _as_json(done: Imported, *, check: bool) -> dict[str, Any]:
     return {
         "file": str(done.path),
         "check": check,
-        **attrs.asdict(done.counts),
-        "refusals": [attrs.asdict(each) for each in done.refusals],
+        **members(done.counts),
+        "refusals": [members(each) for each in done.refusals],
         "refusedFile": str(done.refused_path) if done.refused_path else None,
         "resumed": done.resumed,
     }
@@ -161,6 +164,7 @@ def _show(session: Session, done: Imported, *, check: bool) -> None:
                 (each.line, each.key["recordKey"] if each.key else None, each.reason)
                 for each in done.refusals
             ],
+            keep={"record"},
         )
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from thrivecalc_models.cli.common import Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import Group, Session, UsageProblem, table_options
 from thrivecalc_models.infra import ROLES, alarms_template, policy, table_template
 from thrivecalc_models.table import Settings, resolve_settings
 
-
-@click.group()
-def infra() -> None:
-    """Print what surrounds the table: a template, alarms, policies. Sends nothing."""
+infra = Group(
+    "infra", help="Print what surrounds the table: a template, alarms, policies. Sends nothing."
+)
 
 
 _format = click.option(
@@ -27,32 +26,44 @@ _format = click.option(
 )
 
 
-@infra.command()
-@_format
-@table_options
-def cloudformation(session: Session, form: str) -> None:
-    """Print a CloudFormation template of the table, with alarms.
+@infra.command(
+    help="""Print a CloudFormation template of the table, with alarms.
 
     It has the keys, the index, TTL, point-in-time recovery, encryption and deletion protection. The
     table stays when its stack is deleted. Parameters: TableName and AlarmTopic, the SNS topic that
     is told of alarms.
     """
+)
+@_format
+@table_options
+def cloudformation(session: Session, form: str) -> None:
     _print(session, table_template(_settings(session).table_name), form)
 
 
-@infra.command()
-@_format
-@table_options
-def alarms(session: Session, form: str) -> None:
-    """Print a CloudFormation template of the alarms alone.
+@infra.command(
+    help="""Print a CloudFormation template of the alarms alone.
 
     They watch the metrics that DynamoDB keeps of a table: more than 1 % of the reads, or writes,
     failed; more than 1 % were refused; anything was throttled.
     """
+)
+@_format
+@table_options
+def alarms(session: Session, form: str) -> None:
     _print(session, alarms_template(_settings(session).table_name), form)
 
 
-@infra.command("iam-policy")
+@infra.command(
+    "iam-policy",
+    help="""Print an IAM policy for the table.
+
+    \b
+    service   reads and writes users' records, in batches and transactions too
+    user      the same for one user's records only, and no Scan
+    reader    reads the whole table and how it is set up, and changes nothing
+    operator  all that this command does: backups, restores, scans, the table
+    """,
+)
 @click.option(
     "--for",
     "role",
@@ -74,14 +85,6 @@ def alarms(session: Session, form: str) -> None:
 )
 @table_options
 def iam_policy(session: Session, role: str, account: str, user: str | None) -> None:
-    """Print an IAM policy for the table.
-
-    \b
-    service   reads and writes users' records, in batches and transactions too
-    user      the same for one user's records only, and no Scan
-    reader    reads the whole table and how it is set up, and changes nothing
-    operator  all that this command does: backups, restores, scans, the table
-    """
     if user is not None and role != "user":
         raise UsageProblem("--user goes with --for user; the other roles are for all users")
     settings = _settings(session)

@@ -22,7 +22,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _POLL_SECONDS = 0.2
 
 
-@click.command()
+@click.command(
+    help="""Start an engine on this machine, with the table, until Ctrl-C.
+
+    Prints the three environment variables with which the library, this command and the web
+    application find it. Any credentials do. Only this machine can reach it.
+    """
+)
 @click.option(
     "--engine",
     type=click.Choice(["moto", "dynoxide"]),
@@ -49,11 +55,6 @@ def local(
     region: str | None,
     json: bool,
 ) -> None:
-    """Start an engine on this machine, with the table, until Ctrl-C.
-
-    Prints the three environment variables with which the library, this command and the web
-    application find it. Any credentials do. Only this machine can reach it.
-    """
     if engine == "moto" and (path or program):
         raise UsageProblem("moto keeps nothing; --path and --program are for --engine dynoxide")
     with _ending_on_sigterm(), _started(engine, path, program, port or 0) as running:

@@ -10,40 +10,60 @@ from typing import Any
 import click
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.cli.common import Session, table_options
+from thrivecalc_models.catalogue import catalogue
+from thrivecalc_models.cli.common import Findings, Session, one_line, table_options
 from thrivecalc_models.cli.reading import plural
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.wire import AttributeValue, Item, describe, format_timestamp, item_size
+from thrivecalc_models.wire import AttributeValue, Item, format_timestamp, item_size
 
 
-@click.command()
+def _types(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
+    """The types that are registered, those of --types included, for a shell to complete."""
+    names = (record.data_type for record in catalogue().records)
+    return [name for name in names if name.startswith(incomplete)]
+
+
+@click.command(
+    help="""The records of USER, expired and malformed ones too.
+
+    Of the payload only the names of fields are shown, unless --reveal is given. With --type the
+    records are those whose key begins with the type. Exits with 1 where there is no record.
+    """
+)
 @click.argument("user")
-@click.option("--type", "data_type", metavar="TYPE", help="Records of one type only.")
+@click.option(
+    "--type",
+    "data_type",
+    metavar="TYPE",
+    shell_complete=_types,
+    help="Records of one type only.",
+)
 @click.option("--reveal", is_flag=True, help="Show the payload: amounts, names, e-mails, texts.")
 @table_options
 def show(session: Session, user: str, data_type: str | None, reveal: bool) -> None:
-    """The records of USER, expired and malformed ones too.
-
-    Of the payload only the names of fields are shown, unless --reveal is given. With --type the
-    records are those whose key begins with the type.
-    """
     session.leaves("nothing was changed; run the same command again.")
     records = session.store().user(user).iterate(data_type, consistent=True, include_expired=True)
     now = datetime.now(UTC)
     if session.json:
-        session.emit([_as_json(record, now, reveal=reveal) for record in records])
+        found = [_as_json(record, now, reveal=reveal) for record in records]
+        session.emit(found)
+        if not found:
+            raise Findings
         return
     rows = [_row(record, now, reveal=reveal) for record in records]
     if rows:
-        session.table("", ["record key", "updated", "bytes", "notes", "data"], rows)
+        columns = ["record key", "updated", "bytes", "notes", "data"]
+        session.table("", columns, rows, keep={"record key", "updated"})
     session.say(plural(len(rows), "record"))
+    if not rows:
+        raise Findings
 
 
 def _row(record: UserRecord, now: datetime, *, reveal: bool) -> tuple[object, ...]:
     item = _item(record)
     return (
-        describe(record.record_key),
+        one_line(record.record_key),
         f"{record.updated_at:%Y-%m-%d %H:%M}" if record.updated_at else "",
         item_size(item),
         "\n".join(_notes(record, now)),
@@ -132,7 +152,7 @@ def _revealed(record: UserRecord, item: Item) -> list[str]:
 def _plain(form: AttributeValue) -> str:
     value = codec.decode_plain(form, table.DATA)
     if isinstance(value, str | Decimal):
-        return str(value)
+        return one_line(str(value))
     return json.dumps(value, default=_text, ensure_ascii=False)
 
 

@@ -4,41 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-import click
-
-from thrivecalc_models.cli.common import Findings, Session, table_options
+from thrivecalc_models.cli.common import Findings, Group, Session, members, table_options
 from thrivecalc_models.upkeep.table_check import Aspect, check_table, differences, make_table
 from thrivecalc_models.whole_table import WholeTable
 
-
-@click.group()
-def table() -> None:
-    """Make the table, and compare it with what it should be."""
+table = Group("table", help="Make the table, and compare it with what it should be.")
 
 
-@table.command()
-@table_options
-def create(session: Session) -> None:
-    """Make the table, or what is missing of it, and wait until it is active.
+@table.command(
+    help="""Make the table, or what is missing of it, and wait until it is active.
 
     The table with its index, on-demand billing, TTL, point-in-time recovery and deletion
     protection. What is there already is left as it is; then the table is checked.
     """
+)
+@table_options
+def create(session: Session) -> None:
     whole = WholeTable(session.store())
     session.leaves("what was made stays; the same command adds what is missing.")
     make_table(whole)
     report(session, check_table(whole))
 
 
-@table.command()
-@table_options
-def check(session: Session) -> None:
-    """Compare the table with what it should be; changes nothing.
+@table.command(
+    help="""Compare the table with what it should be; changes nothing.
 
     Exits with 1 where something differs, and says how to mend it. What the service does not tell,
     or not to these credentials, is "unknown".
     """
+)
+@table_options
+def check(session: Session) -> None:
     report(session, check_table(WholeTable(session.store())))
 
 
@@ -56,8 +52,13 @@ def as_json(name: str, aspects: list[Aspect]) -> dict[str, Any]:
     return {
         "table": name,
         "ok": not differences(aspects),
-        "aspects": [attrs.asdict(aspect) for aspect in aspects],
+        "aspects": [_told(aspect) for aspect in aspects],
     }
+
+
+def _told(aspect: Aspect) -> dict[str, str]:
+    found = members(aspect)
+    return found | {"wayOut": found.pop("mend")}
 
 
 def show(session: Session, name: str, aspects: list[Aspect]) -> None:

@@ -11,15 +11,16 @@ from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import masked_user
 
 
-@click.command()
-@SEGMENTS
-@table_options
-def users(session: Session, segments: int) -> None:
-    """The user ids in the table, with counts and sizes by type.
+@click.command(
+    help="""The user ids in the table, with counts and sizes by type.
 
     Reads the whole table. Sizes are bytes as DynamoDB counts them, without the index. MASKED is
     what stands for a user elsewhere: in audits and in logs.
     """
+)
+@SEGMENTS
+@table_options
+def users(session: Session, segments: int) -> None:
     session.leaves("nothing was changed; run the same command again.")
     survey = Survey()
     for page in counted(session, WholeTable(session.store()).scan(segments=segments)):
@@ -33,7 +34,7 @@ def users(session: Session, segments: int) -> None:
         for user_id, types in by_user.items()
         for data_type, usage in sorted(types.items())
     ]
-    session.table("", ["user", "masked", "type", "records", "bytes"], rows)
+    session.table("", ["user", "masked", "type", "records", "bytes"], rows, keep={"user"})
     everything = total(survey.by_type().values())
     session.say(
         f"{plural(len(by_user), 'user')}, {plural(everything.items, 'record')},"

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.payloads.define import camel_case
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,7 @@ PRICE_LISTS: Final = (
 
 _AMOUNTS = ("read_million", "write_million", "storage_gb_month", "recovery_gb_month")
 _NAMES = ("since", "region", *_AMOUNTS)
+_SPELLED = {name: camel_case(name) for name in _NAMES}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _HIGHEST = Decimal(1_000_000)
 _LONGEST = 40  # characters
@@ -61,21 +63,23 @@ _LONGEST = 40  # characters
 def read_prices(text: str) -> Prices:
     """Prices from a JSON object with exactly the names of `Prices`; amounts as numbers or text.
 
-    Raises ConfigurationError, which names what is wrong and never shows the value.
+    The names are spelled as in the table (`readMillion`) or as in Python (`read_million`). Raises
+    ConfigurationError, which names what is wrong and never shows the value.
     """
     given = _object(text)
-    missing = [name for name in _NAMES if name not in given]
-    unknown = [name for name in given if name not in _NAMES]
+    in_python = any(name in given for name in _AMOUNTS)
+    names = {name: name if in_python else _SPELLED[name] for name in _NAMES}
+    needed = f"it needs {', '.join(names.values())}"
+    missing = [name for name in names.values() if name not in given]
+    unknown = given.keys() - set(names.values())
     if missing:
-        raise ConfigurationError(f"it lacks {', '.join(missing)}; it needs {', '.join(_NAMES)}")
+        raise ConfigurationError(f"it lacks {', '.join(missing)}; {needed}")
     if unknown:
-        raise ConfigurationError(
-            f"it has names that mean nothing ({len(unknown)}); it needs {', '.join(_NAMES)}"
-        )
+        raise ConfigurationError(f"it has names that mean nothing ({len(unknown)}); {needed}")
     return Prices(
         since=_since(given["since"]),
         region=_region(given["region"]),
-        **{name: read_price(given[name], name) for name in _AMOUNTS},
+        **{name: read_price(given[names[name]], names[name]) for name in _AMOUNTS},
     )
 
 
@@ -100,7 +104,8 @@ def _object(text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError, InvalidOperation):
         given = None
     if not isinstance(given, dict):
-        raise ConfigurationError(f"it is no JSON object; it needs {', '.join(_NAMES)}")
+        needed = ", ".join(_SPELLED.values())
+        raise ConfigurationError(f"it is no JSON object; it needs {needed}")
     return given
 
 

@@ -77,7 +77,7 @@ class Finding:
 def findings(item: Item, now: datetime) -> list[Finding]:
     """All that is odd about a stored item."""
     user = masked_user(item[table.USER_ID]["S"])
-    key = describe(item[table.RECORD_KEY]["S"])
+    key = item[table.RECORD_KEY]["S"]
     return [Finding(kind, user, key, what) for kind, what in _oddities(item, now)]
 
 

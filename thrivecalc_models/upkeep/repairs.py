@@ -55,7 +55,7 @@ class Repair:
 
     @property
     def record_key(self) -> str:
-        return describe(self.item[table.RECORD_KEY]["S"])
+        return str(self.item[table.RECORD_KEY]["S"])
 
     def told(self, now: datetime) -> list[str]:
         """The changes as texts: parts of the key, and when the item expires."""

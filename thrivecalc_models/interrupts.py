@@ -1,0 +1,34 @@
+"""Ctrl-C while the command `thrivecalc` is still being imported: one line, and exit code 130.
+
+It is the first thing that the package imports, since the rest takes most of half a second, and it
+does something only in a process that was started as the command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+INTERRUPTED = 130
+
+
+def is_command() -> bool:
+    """Whether this process was started as `thrivecalc` or `python -m thrivecalc_models.cli`."""
+    started = sys.argv[0] if sys.argv else ""
+    if started == "-m":  # as long as the module is looked for
+        return "thrivecalc_models.cli" in sys.orig_argv
+    return os.path.basename(started) in ("thrivecalc", "thrivecalc.exe", "thrivecalc-script.py")
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    if sys.stderr is not None:
+        print("\nStopped: nothing was begun.", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)  # an import that was cut off cannot fail once more at the end
+
+
+if is_command():
+    sys.excepthook = _end
