@@ -542,15 +542,25 @@ class UserData:
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
     """Commit a unit of one write; raises its cause instead of the CommitError."""
     try:
-        work._commit_single()
+        work.commit()
     except CommitError as failed:
+        _is_of(failed, record)
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)
     except ThriveCalcError as refused:  # before anything was sent
         refused.record, refused.outcome = record, "not applied"
         raise
+    except BaseException as interrupt:
+        if isinstance(interrupt.__cause__, CommitError):
+            _is_of(interrupt.__cause__, record)
+        raise
     else:
         return
     raise error
+
+
+def _is_of(failed: CommitError, record: UserRecord | None) -> None:
+    """The account of a single write, with the facts that its errors have."""
+    failed.record, failed.outcome = record, "unknown" if failed.unknown else "not applied"
 
 
 def _only_conflicts(error: CommitError) -> bool:

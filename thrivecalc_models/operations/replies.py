@@ -27,9 +27,10 @@ class Kind(enum.Enum):
     CREDENTIALS = "credentials"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
+    CLOSED = "closed"
 
 
-FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
+FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS, Kind.CLOSED})
 """After one of these nothing more is started: every further request would meet the same."""
 
 
@@ -74,6 +75,14 @@ class Failure(Value):
 
 
 Result = Reply | Failure
+
+
+def is_answer(result: Result) -> bool:
+    """Whether the service said anything at all, be it that it failed."""
+    if isinstance(result, Reply) or result.status is not None:
+        return True
+    return result.kind not in (Kind.UNAVAILABLE, Kind.INTERRUPTED, Kind.NOT_STARTED, Kind.CLOSED)
+
 
 ITEMS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
 """What befell those writes that the reply to a BatchWriteItem hands back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrivecalc_models.errors import (
     AccessDeniedError,
+    ConfigurationError,
     RefusedError,
     ServiceError,
     TableNotFoundError,
@@ -54,6 +55,8 @@ def service_error(
 ) -> ThriveCalcError:
     """The public error of a failed request, with the way out."""
     what = f"{operation}{where}"
+    if failure.kind is Kind.CLOSED:
+        return ConfigurationError(f"{what} was not sent: this store is closed; make another one")
     if failure.kind is Kind.NO_TABLE:
         return _with_facts(TableNotFoundError, _no_table(what, settings), operation, failure)
     if failure.kind is Kind.DENIED:
