@@ -80,10 +80,14 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        from thrivecalc_models.transport.choice import make_transport  # not to define models
+        # Not needed to define models.
+        from thrivecalc_models.transport.choice import make_transport
+        from thrivecalc_models.transport.configuration import configured
 
-        settings = resolve_settings(
-            table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
+        settings = configured(
+            resolve_settings(
+                table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
+            )
         )
         _check_options(max_concurrency, timeout)
         way = make_transport(
@@ -91,7 +95,6 @@ class DataStore:
             settings,
             timeout=timeout,
             max_concurrency=max_concurrency,
-            allow_http=allow_http,
         )
         driver = Driver(
             way, settings.table_name, max_concurrency=max_concurrency, observer=observer
@@ -200,7 +203,7 @@ class DataStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<DataStore {self.table_name} in {self.region} at {self.endpoint or 'AWS'}>"
+        return f"<DataStore {self.table_name} in {self.region} at {self.settings.place}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a DataStore has connections and cannot be pickled; make one per process")

@@ -57,7 +57,8 @@ class Failure(Value):
     `applied_maybe` is False where nothing of this try can have been applied. `again` says whether
     the same request can succeed later. `item` is the stored item that came with a failed condition
     (None: there is no such item, or it was not asked for). `message` is the service's own text,
-    which may repeat what was sent: it is an attribute of errors, never part of a message. `stale`
+    which may repeat what was sent: it is an attribute of errors, never part of a message. `advice`
+    is a sentence of ours, what is wrong and the way out, where more is known than the code. `stale`
     says that a connection kept from an earlier request broke before the first byte of a reply: it
     may have been dead for long, so that this try counts for nothing but `applied_maybe`.
     """
@@ -72,6 +73,7 @@ class Failure(Value):
     reasons: tuple[Reason, ...] = ()
     request_id: str | None = None
     status: int | None = None
+    advice: str = ""
 
 
 Result = Reply | Failure
