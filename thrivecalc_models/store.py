@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from thrivecalc_models.local import EmbeddedEngine
 
 R = TypeVar("R", bound=UserRecord)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    P = TypeVarWithDefault("P", bound=UserRecord, default=UserRecord, covariant=True)
+else:
+    P = TypeVar("P", bound=UserRecord, covariant=True)
 T = TypeVar("T")
 
 # Inside UserData, `list` is the method.
@@ -44,14 +50,30 @@ _ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
 
 
 @attrs.frozen(eq=False, repr=False)
-class Page(Value):
+class Page(Value, Generic[P]):
     """Some records, and the cursor of the next page: None at the end.
 
     A page may be empty while a cursor remains.
     """
 
-    records: list[UserRecord]
+    records: list[P]
     cursor: str | None
+
+
+class LocalOptions(TypedDict, total=False):
+    """The options of `DataStore` but `endpoint`."""
+
+    table_name: str | None
+    region: str | None
+    transport: str
+    max_concurrency: int
+    timeout: float
+    retry: RetryPolicy | None
+    js_safe_numbers: bool
+    allow_http: bool
+    observer: Observer | None
+    clock: Callable[[], datetime] | None
+    new_id: Callable[[], str] | None
 
 
 class DataStore:
@@ -111,7 +133,7 @@ class DataStore:
         self._engine: EmbeddedEngine | None = None
 
     @classmethod
-    def local(cls, **options: Any) -> Self:
+    def local(cls, **options: Unpack[LocalOptions]) -> Self:
         """A store on an embedded engine in this process, with its table; gone with `close()`.
 
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
@@ -268,13 +290,29 @@ class UserData:
             return None
         return self._access.seen(item, include_expired=include_expired)
 
+    @overload
+    def get_many(
+        self,
+        keys: Iterable[tuple[type[R], RecordId]],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[R | None]: ...
+    @overload
+    def get_many(
+        self,
+        keys: Iterable[KeyLike],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[UserRecord | None]: ...
     def get_many(
         self,
         keys: Iterable[KeyLike],
         *,
         consistent: bool = False,
         include_expired: bool = False,
-    ) -> ListOf[UserRecord | None]:
+    ) -> Any:
         """The records of keys in their order; None where there is none.
 
         A key is a pair of type and record id, or the text of a record key. One that is asked for
@@ -374,6 +412,26 @@ class UserData:
                 if record is not None:
                     yield record
 
+    @overload
+    def page(
+        self,
+        data_type: type[R],
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[R]: ...
+    @overload
+    def page(
+        self,
+        data_type: str | None = ...,
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[UserRecord]: ...
     def page(
         self,
         data_type: DataTypeLike | None = None,
@@ -382,7 +440,7 @@ class UserData:
         cursor: str | None = None,
         consistent: bool = False,
         include_expired: bool = False,
-    ) -> Page:
+    ) -> Any:
         """At most `limit` records behind a cursor, in the order of the service: one request.
 
         Raises IsolationError for another user's cursor, InvalidKeyError for any other wrong one.

@@ -174,8 +174,12 @@ class UnitOfWork:
         self._check_open()
         return self._get_many([self._access.key(data_type, record_id)])[0]
 
+    @overload
+    def get_many(self, keys: Iterable[tuple[type[R], RecordId]]) -> ListOf[R | None]: ...
+    @overload
+    def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]: ...
     @_exclusive
-    def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]:
+    def get_many(self, keys: Iterable[KeyLike]) -> Any:
         """The records of keys in the order asked for; None where there is none.
 
         A key is a pair of type and record id, or the text of a record key. At most 100 keys a
