@@ -94,6 +94,26 @@ def every_way_to_write(user, payload):
     yield lambda: user.run(lambda work: work.put(payload))
 
 
+def budget(name, limit):
+    """A budget into whose limits something was put later."""
+    made = BudgetData(name="b", period="p", limits={})
+    made.limits[name] = limit
+    return made
+
+
+def spent(*tags):
+    made = TransactionData(date="2025-01-07", amount=1, tags=[])
+    made.tags.extend(tags)
+    return made
+
+
+def household(**members):
+    made = HouseholdData(people=[])
+    made.people.extend(members.pop("people", ()))
+    made.by_role.update(members)
+    return made
+
+
 BAD_CONTENTS = [
     (goal(target_amount=2**53), UnsafeNumberError, "data.targetAmount"),
     (goal(target_amount=-(2**53)), UnsafeNumberError, "data.targetAmount"),
@@ -105,20 +125,16 @@ BAD_CONTENTS = [
     (goal(target_amount="1E126"), InvalidRecordError, "data.targetAmount"),
     (goal(target_amount="1E-131"), InvalidRecordError, "data.targetAmount"),
     (goal(target_amount=int(HUGE_AMOUNT) * 10**150), InvalidRecordError, "data.targetAmount"),
-    (BudgetData(name="b", period="p", limits={"food": NAME}), InvalidRecordError, "limits.food"),
-    (BudgetData(name="b", period="p", limits={"food": True}), InvalidRecordError, "limits.food"),
-    (
-        BudgetData(name="b", period="p", limits={"food": float("nan")}),
-        InvalidRecordError,
-        "limits.food",
-    ),
-    (BudgetData(name="b", period="p", limits={"food": None}), InvalidRecordError, "limits.food"),
-    (BudgetData(name="b", period="p", limits={"food": 2**53}), UnsafeNumberError, "limits.food"),
-    (BudgetData(name="b", period="p", limits={5: 1}), InvalidRecordError, "limits"),
-    (BudgetData(name="b", period="p", limits={"": 1}), InvalidRecordError, "limits"),
-    (BudgetData(name="b", period="p", limits={HALF: 1}), InvalidRecordError, "limits"),
-    (TransactionData(date="2025-01-07", amount=1, tags=[NAME, 5]), InvalidRecordError, "tags[1]"),
-    (TransactionData(date="2025-01-07", amount=1, tags=[HALF]), InvalidRecordError, "tags[0]"),
+    (budget("food", NAME), InvalidRecordError, "limits.food"),
+    (budget("food", True), InvalidRecordError, "limits.food"),
+    (budget("food", float("nan")), InvalidRecordError, "limits.food"),
+    (budget("food", None), InvalidRecordError, "limits.food"),
+    (budget("food", 2**53), UnsafeNumberError, "limits.food"),
+    (budget(5, 1), InvalidRecordError, "limits"),
+    (budget("", 1), InvalidRecordError, "limits"),
+    (budget(HALF, 1), InvalidRecordError, "limits"),
+    (spent(NAME, 5), InvalidRecordError, "tags[1]"),
+    (spent(HALF), InvalidRecordError, "tags[0]"),
     (BagData(anything=[float("inf")]), InvalidRecordError, "anything[0]"),
     (BagData(anything={"a": HALF}), InvalidRecordError, "anything.a"),
     (BagData(anything={"a": {HALF: 1}}), InvalidRecordError, "anything.a"),
@@ -140,8 +156,8 @@ BAD_CONTENTS = [
         InvalidRecordError,
         "people[1].share",
     ),
-    (HouseholdData(people=["a"]), InvalidRecordError, "people[0]"),
-    (HouseholdData(people=[], by_role={"a": None}), InvalidRecordError, "byRole.a"),
+    (household(people=["a"]), InvalidRecordError, "people[0]"),
+    (household(a=None), InvalidRecordError, "byRole.a"),
 ]
 
 

@@ -209,7 +209,8 @@ def every_bad_thing(table, user):
     user.update(goal)
     stale.data.name = "Canary two"
     other = simulated_store(table).user("google-oauth2|1").add(canary_profile())
-    bad_limits = BudgetData(name="Canary", period="p", limits={"food": "31337 canary@"})
+    bad_limits = BudgetData(name="Canary", period="p", limits={})
+    bad_limits.limits["food"] = "31337 canary@"
 
     def atomic():
         with user.unit_of_work(atomic=True) as work:

@@ -449,8 +449,10 @@ def test_all_bad_records_are_named(work, table):
 
 def test_a_bad_record_at_the_end_of_the_block_can_be_mended(user, table):
     """When the end of the block finds bad input, the unit can be mended and committed."""
+    bad = payment(tags=[])
+    bad.tags.append(7)
     with pytest.raises(InvalidRecordError), user.unit_of_work() as work:
-        record = work.add(payment(tags=[7]))
+        record = work.add(bad)
     assert table.sent() == 0
     record.data.tags = ["x"]
     assert work.commit().applied == [record.record_key]

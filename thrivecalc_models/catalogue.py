@@ -84,11 +84,10 @@ def defaults_of(payload_class: type) -> dict[str, Any]:
     Without those that read as None, or as an empty set, which is never stored, and without those
     that a function makes, which may differ each time.
     """
-    given = [each for each in attrs.fields(payload_class) if each.init]
     return {
         field.wire_name: as_json(_default_form(field))
-        for attribute, field in zip(given, fields_of(payload_class), strict=True)
-        if _is_fixed(attribute.default) and field.default() not in (None, set())
+        for field in fields_of(payload_class)
+        if field.fixed_default and field.default() not in (None, set())
     }
 
 
@@ -108,11 +107,6 @@ def as_json(form: AttributeValue) -> Any:
         case "L":
             return [as_json(inner) for inner in content]
     return content
-
-
-def _is_fixed(default: Any) -> bool:
-    made = isinstance(default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
-    return default.factory in (list, dict) if made else default is not attrs.NOTHING
 
 
 def _default_form(field: Field) -> AttributeValue:

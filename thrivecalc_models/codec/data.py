@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
-from thrivecalc_models.codec.fields import encode_field, read_field
-from thrivecalc_models.codec.spelling import check_spelling
+from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
 from thrivecalc_models.codec.values import (
     EXACT,
     Encoding,
@@ -20,10 +19,9 @@ from thrivecalc_models.codec.values import (
     encode,
     encode_plain,
     encoding_of,
-    plain_names,
 )
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads import Field, fields_of, is_payload_class
+from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -151,25 +149,28 @@ def decode_plainly(
 ) -> tuple[Any, Values | None]:
     """What the code made for the class does, for whatever is stored, field by field."""
     plan = plan_of(cls)
-    values = [read_field(step, content.get(step.wire_name), nested, path) for step in plan.steps]
-    payload = _make(cls, plan, values, path)
-    if not plan.plain_init:
-        values = [step.get(payload) for step in plan.steps]
+    if plan.plain_init:
+        payload: Any = object.__new__(cls)
+        for step in plan.steps:
+            value = read_field(step, content.get(step.wire_name), nested, path)
+            step.put(payload, value)
+    else:
+        payload = _initialised(cls, plan, content, nested, path)
+    values = [step.get(payload) for step in plan.steps]
     pairs = zip(plan.steps, values, strict=True)
     fixed = all(step.scalar is not None or value is None for step, value in pairs)
     return payload, tuple(values) if fixed else None
 
 
-def _make(cls: type, plan: ClassPlan, values: list[Any], path: str) -> Any:
-    if plan.plain_init:
-        payload: Any = object.__new__(cls)
-        for step, value in zip(plan.steps, values, strict=True):
-            step.put(payload, value)
-        return payload
+def _initialised(cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -> Any:
+    """A payload made by `__init__`, which also makes the defaults, of what is stored."""
+    values: dict[str, Any] = {}
+    for step in plan.steps:
+        form = content.get(step.wire_name)
+        if not (step.field.has_default and is_absent(form)):
+            values[step.field.name] = read_field(step, form, nested, path)
     try:
-        return cls(
-            **{step.field.name: value for step, value in zip(plan.steps, values, strict=True)}
-        )
+        return cls(**values)
     except (TypeError, ValueError):  # what a service's own validators raise
         pass
     raise Unfit(path, f"is refused by {cls.__name__}")
@@ -225,14 +226,13 @@ def encode_data(
     if not extras:
         return encoded
     declared = plan_of(type(payload)).wire_names
-    extras = plain_names(extras, DATA)
+    extras = kinds.plain_names(extras, DATA)
     for name in extras:
         if name in declared:
             raise InvalidRecordError(
                 f"{DATA}.{name} is a declared field; set it on the payload, not in extra_data",
                 path=f"{DATA}.{name}",
             )
-    check_spelling(type(payload), {name: {} for name in extras if name not in (base or {})})
     return encoded | encode_plain_map(extras, base or {}, DATA, js_safe=js_safe)
 
 
@@ -298,7 +298,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
             f"{DATA} takes a mapping in the table's spelling, not {type(mapping).__name__}",
             path=DATA,
         )
-    mapping = plain_names(mapping, DATA)
+    mapping = kinds.plain_names(mapping, DATA)
     declared = {} if cls is None else {field.wire_name: field for field in fields_of(cls)}
     rest = {name: value for name, value in mapping.items() if name not in declared}
     encoded = encode_plain_map(rest, {}, DATA, js_safe=js_safe)
@@ -311,7 +311,6 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
         else:
             content[name] = _given(field, value, nested, js_safe)
     if cls is not None:
-        check_spelling(cls, content)
         _check_fits(cls, content, nested)
     return content
 
@@ -326,7 +325,8 @@ def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> Attr
             raise
         plain = None
     if plain is None:
-        return encode(field.kind, value, path, nested, encoding=encoding)
+        given = field.kind.convert(value, path)
+        return encode(field.kind, given, path, nested, encoding=encoding)
     return plain
 
 

@@ -14,10 +14,15 @@ from thrivecalc_models.codec.values import (
     encode,
     keep_form,
 )
-from thrivecalc_models.payloads import Field
+from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.payloads.kinds import Optional as OptionalKind
 from thrivecalc_models.payloads.kinds import SetOfText
 from thrivecalc_models.wire import AttributeValue, Item
+
+
+def is_absent(form: AttributeValue | None) -> bool:
+    """Whether a field reads as its default: nothing is stored, or NULL."""
+    return form is None or "NULL" in form
 
 
 def read_field(step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str) -> Any:
@@ -65,6 +70,8 @@ def _encode_any_field(
 ) -> AttributeValue | None:
     at = f"{path}.{field.wire_name}"
     stored = None if base is None else base.get(field.wire_name)
+    if value is not None:
+        value = kinds.converted_within(field.kind, value, at)
 
     def own_form(given: Any, how: Encoding, form: AttributeValue | None) -> AttributeValue | None:
         if given is None or _is_default_empty_set(field, given):
@@ -73,7 +80,7 @@ def _encode_any_field(
 
     if base is None:
         return own_form(value, encoding, None)
-    if stored is None or "NULL" in stored:
+    if stored is None or is_absent(stored):
         # Both read as the default: while the value is still that, what is stored stays.
         unchanged = own_form(value, EXACT, None) == own_form(field.default(), EXACT, None)
         return stored if unchanged else own_form(value, encoding, None)

@@ -18,7 +18,6 @@ from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
-    describe,
     format_timestamp,
     name_fault,
     number_text,
@@ -27,12 +26,6 @@ from thrivecalc_models.wire import (
     parse_timestamp,
     plain_value,
 )
-
-MAX_DEPTH = 31
-"""Levels of maps and lists that DynamoDB takes in an attribute.
-
-Source: "Quotas in Amazon DynamoDB", nested attribute depth.
-"""
 
 
 class Unfit(Exception):
@@ -103,10 +96,10 @@ def encode_plain(
         case int() | Decimal() | float():
             return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
         case dict():
-            _check_depth(depth, path)
+            kinds.check_depth(depth, path)
             return {"M": _encode_map(value, path, _plain_element, encoding, base, depth)}
         case list() | tuple():
-            _check_depth(depth, path)
+            kinds.check_depth(depth, path)
             return {"L": _encode_list(list(value), path, _plain_element, encoding, base, depth)}
         case bytes() | bytearray():
             return {"B": b64encode(value).decode()}
@@ -136,19 +129,6 @@ def _plain_element(
 Element = Callable[[Any, str, Encoding, AttributeValue | None, int], AttributeValue]
 
 
-def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
-    """The dict with its keys as plain text. Raises InvalidRecordError for two of one text."""
-    named: dict[str, Any] = {}
-    for given, inner in value.items():
-        name = kinds.plain_name(given, path)
-        if name in named:
-            raise InvalidRecordError(
-                f"{path} has two keys of the text {describe(name)}; give one", path=path
-            )
-        named[name] = inner
-    return named
-
-
 def _encode_map(
     value: dict[Any, Any],
     path: str,
@@ -159,7 +139,7 @@ def _encode_map(
 ) -> Item:
     stored = base.get("M", {}) if base else {}
     encoded: Item = {}
-    for name, inner in plain_names(value, path).items():
+    for name, inner in kinds.plain_names(value, path).items():
         if name not in stored:
             check_name(name, path)
         encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
@@ -277,7 +257,10 @@ def encode(
     base: AttributeValue | None = None,
     depth: int = 2,
 ) -> AttributeValue:
-    """A value of a kind as it is stored; what equals its counterpart in `base` keeps that form."""
+    """Encode a value that its kind has converted.
+
+    Members that equal those in `base` keep that form.
+    """
 
     def element(inner: kinds.Kind) -> Element:
         return lambda given, at, how, stored, level: keep_form(
@@ -290,11 +273,9 @@ def encode(
             encoding=how,
         )
 
-    if not isinstance(kind, kinds.Anything):
-        value = kind.convert(value, path)
     match kind:
         case kinds.Text():
-            return {"S": str(value)}
+            return {"S": value}
         case kinds.AmountKind() | kinds.Integer():
             return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
         case kinds.Optional(inner):
@@ -308,21 +289,19 @@ def encode(
         case kinds.Boolean():
             return {"BOOL": value}
         case kinds.ListOf(inner):
-            _check_depth(depth, path)
+            kinds.check_depth(depth, path)
             bases = nested.bases(value, base) if _is_nested(inner) else base
             return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
         case kinds.DictOf(inner):
-            _check_depth(depth, path)
+            kinds.check_depth(depth, path)
             bases = nested.named_bases(value, base) if _is_nested(inner) else base
             return {"M": _encode_map(value, path, element(inner), encoding, bases, depth)}
         case kinds.SetOfText():
-            if not all(isinstance(member, str) for member in value):
-                raise InvalidRecordError(f"{path} takes a set of text only", path=path)
             return _encode_set(value, path, encoding)
         case kinds.Binary():
             return {"B": b64encode(value).decode()}
         case kinds.Nested():
-            _check_depth(depth, path)
+            kinds.check_depth(depth, path)
             stored = base.get("M") if base else None
             return {"M": nested.encode(value, path, stored, encoding, depth)}
         case kinds.Anything():
@@ -408,15 +387,6 @@ def _parsed(parse: Callable[[str], Any], value: AttributeValue, wanted: str, pat
     if parsed is None:
         raise Unfit(path, f"is not {wanted}")
     return parsed
-
-
-def _check_depth(depth: int, path: str) -> None:
-    if depth > MAX_DEPTH:
-        raise InvalidRecordError(
-            f"{path.split('.')[0]} is nested more than {MAX_DEPTH} levels deep, which DynamoDB"
-            " refuses; flatten it",
-            path=path if len(path) < 200 else path[:200] + "…",
-        )
 
 
 def _decode_binary(content: str | bytes) -> bytes:

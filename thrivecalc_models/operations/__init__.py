@@ -22,7 +22,6 @@ from thrivecalc_models.operations.replies import (
     Reply,
     Result,
     consumed_units,
-    is_answer,
 )
 from thrivecalc_models.operations.requests import (
     BatchGet,
@@ -80,6 +79,5 @@ __all__ = [
     "Write",
     "consumed_units",
     "fixes",
-    "is_answer",
     "unprocessed_writes",
 ]

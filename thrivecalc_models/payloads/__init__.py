@@ -1,13 +1,5 @@
 """Payloads: the typed contents of a record's `data`, as attrs classes."""
 
-from thrivecalc_models.payloads.aliases import (
-    Amount,
-    Amounts,
-    Day,
-    OptionalAmount,
-    OptionalAmounts,
-    OptionalDay,
-)
 from thrivecalc_models.payloads.classes import (
     BudgetData,
     PortfolioHoldingData,
@@ -23,18 +15,14 @@ from thrivecalc_models.payloads.define import (
     is_payload_class,
     payload,
 )
-from thrivecalc_models.payloads.kinds import Kind
+from thrivecalc_models.payloads.kinds import Amount, Kind, OptionalAmount
 
 __all__ = [
     "Amount",
-    "Amounts",
     "BudgetData",
-    "Day",
     "Field",
     "Kind",
     "OptionalAmount",
-    "OptionalAmounts",
-    "OptionalDay",
     "PortfolioHoldingData",
     "ProfileData",
     "RetirementPlanData",

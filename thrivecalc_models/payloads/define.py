@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import enum
 import functools
 import typing
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from typing import Any, TypeVar, dataclass_transform
 
 import attrs
@@ -22,7 +25,9 @@ T = TypeVar("T")
 class Field(Value):
     """One field of a payload class: its two names, its kind, and its default.
 
-    `required` fields have no default and do not take None. `default` makes the default value anew.
+    `required` fields have no default and do not take None. `default` makes the default value anew,
+    converted; it is None for a field that `has_default` says has none. `fixed_default` says that
+    no function of the class's author makes it, so that it is always the same.
     """
 
     name: str
@@ -30,6 +35,8 @@ class Field(Value):
     kind: Kind
     required: bool
     default: Callable[[], Any]
+    has_default: bool
+    fixed_default: bool
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
@@ -54,9 +61,57 @@ def payload(cls: type[T]) -> type[T]:
         repr=False,
         field_transformer=functools.partial(_with_conversion, hints),
     )
+    hook = getattr(made, "__attrs_post_init__", None)
+    if hook is not None:
+        made.__attrs_post_init__ = _copying_what_it_sets(hook)  # type: ignore[attr-defined]
     if hints:
         _FIELDS[made] = _fields(made, hints)
     return made
+
+
+def _copying_what_it_sets(hook: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A `__attrs_post_init__` that sets copies, as it may set one object each time."""
+
+    @functools.wraps(hook)
+    def post_init(self: Any) -> None:
+        names = [attribute.name for attribute in attrs.fields(type(self)) if attribute.init]
+        kept = _payloads_within([getattr(self, name) for name in names])
+        hook(self)
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, _IMMUTABLE):
+                object.__setattr__(self, name, _apart(value, kept))
+
+    return post_init
+
+
+def _apart(value: Any, kept: dict[int, Any]) -> Any:
+    """A copy, but for the payloads to be kept, by their id."""
+    return copy.deepcopy(value, dict(kept))
+
+
+def _payloads_within(value: Any) -> dict[int, Any]:
+    """The payloads that a value holds or is, by their id."""
+    found: dict[int, Any] = {}
+    _collect(value, found, set())
+    return found
+
+
+def _collect(value: Any, found: dict[int, Any], seen: set[int]) -> None:
+    if id(value) in seen:
+        return
+    if isinstance(value, dict):
+        inner: Any = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    elif is_payload_class(type(value)):
+        found[id(value)] = value
+        inner = [getattr(value, each.name) for each in attrs.fields(type(value))]
+    else:
+        return
+    seen.add(id(value))
+    for each in inner:
+        _collect(each, found, seen)
 
 
 def is_payload_class(candidate: Any) -> bool:
@@ -89,25 +144,55 @@ def _fields(cls: type, hints: dict[str, Any]) -> tuple[Field, ...]:
 
 def _field(attribute: attrs.Attribute[Any], annotation: Any) -> Field:
     kind = kind_of(annotation, is_payload_class)
-    needs_value = attribute.default is attrs.NOTHING and not isinstance(kind, Optional | Anything)
+    written = _as_written(attribute)
+    has_default = written.default is not attrs.NOTHING
     return Field(
         name=attribute.name,
         wire_name=camel_case(attribute.name),
         kind=kind,
-        required=needs_value,
-        default=_default(attribute.default, kind, camel_case(attribute.name)),
+        required=not has_default and not isinstance(kind, Optional | Anything),
+        default=_default_maker(attribute, kind) if has_default else _none,
+        has_default=has_default,
+        fixed_default=has_default and _is_fixed(written),
     )
 
 
-def _default(default: Any, kind: Kind, wire_name: str) -> Callable[[], Any]:
-    if default is attrs.NOTHING:
-        return lambda: None
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
-        if default.takes_self:
-            raise TypeError(f"the default of {wire_name} cannot depend on the other fields")
-        return typing.cast("Callable[[], Any]", default.factory)
-    value = kind.convert(default, f"data.{wire_name}")
+def _none() -> None:
+    return None
+
+
+def _default_maker(attribute: attrs.Attribute[Any], kind: Kind) -> Callable[[], Any]:
+    """Return a function that makes the default as `__init__` makes it, anew at each call."""
+    path = f"data.{camel_case(attribute.name)}"
+    default, own = attribute.default, _as_written(attribute).converter
+    if isinstance(own, attrs.Converter):  # may need the instance
+        return lambda: _raw_default(default)
+    if own is not None:
+        return lambda: kind.convert(_apart(own(_raw_default(default)), {}), path)
+    if _is_factory(default):
+        if not _is_factory(_as_written(attribute).default):
+            kind.convert(_raw_default(default), path)  # refused at the definition, if at all
+        return lambda: kind.convert(_raw_default(default), path)
+    value = kind.convert(default, path)
     return lambda: value
+
+
+def _raw_default(default: Any) -> Any:
+    return default.factory() if _is_factory(default) else default
+
+
+def _is_factory(default: Any) -> bool:
+    return isinstance(default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
+
+
+def _is_fixed(written: _Written) -> bool:
+    if written.converter is not None:
+        return False
+    default = written.default
+    return not _is_factory(default) or default.factory in _EMPTY
+
+
+_EMPTY = (list, dict, set)
 
 
 def camel_case(name: str) -> str:
@@ -116,14 +201,36 @@ def camel_case(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in others)
 
 
+@attrs.frozen(eq=False, repr=False)
+class _Written:
+    """What the author of a class wrote for a field, before `@payload` added its own."""
+
+    converter: Any
+    default: Any
+
+
+_WRITTEN = "thrivecalc_models.payloads"  # where an attribute's metadata holds a _Written
+
+
+def _as_written(attribute: attrs.Attribute[Any]) -> _Written:
+    written: _Written = attribute.metadata[_WRITTEN]
+    return written
+
+
 def _with_conversion(
     hints: dict[str, Any], cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
     return [
-        attribute.evolve(
+        attribute  # inherited from another payload class
+        if _WRITTEN in attribute.metadata
+        else attribute.evolve(
             converter=_conversion(attribute, hints),
-            default=_own_default(attribute.default),
+            default=_unshared_default(attribute),
             alias=attribute.name,
+            metadata={
+                **attribute.metadata,
+                _WRITTEN: _Written(attribute.converter, attribute.default),
+            },
         )
         for attribute in attributes
     ]
@@ -131,35 +238,67 @@ def _with_conversion(
 
 def _conversion(attribute: attrs.Attribute[Any], hints: dict[str, Any]) -> Any:
     """The field's own converter, if it has one, and then the one of its kind."""
-    if _is_ours(attribute.converter):  # inherited from another payload class
-        return attribute.converter
     ours: Any = _CONVERTER
     if attribute.name in hints:
         kind = kind_of(hints[attribute.name], is_payload_class)
         ours = kinds.converter(kind, f"data.{camel_case(attribute.name)}")
     if attribute.converter is None:
         return ours
-    return attrs.converters.pipe(attribute.converter, ours)
+    return _copying(attribute.converter, ours)
 
 
-def _is_ours(converter: Any) -> bool:
-    return converter is _CONVERTER or getattr(converter, "__module__", "") == kinds.__name__
+def _copying(own: Any, ours: Any) -> Any:
+    """Both converters, the second one with a copy of what the first one gives.
+
+    That may be one object for payloads of several users.
+    """
+    first, second = _taking_instance(own), _taking_instance(ours)
+
+    def convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
+        kept = _payloads_within(value)
+        made = _apart(first(value, instance, attribute), kept)
+        return second(made, instance, attribute)
+
+    return attrs.Converter(convert, takes_self=True, takes_field=True)
+
+
+def _taking_instance(converter: Any) -> Callable[[Any, Any, attrs.Attribute[Any]], Any]:
+    if isinstance(converter, attrs.Converter):
+        return lambda value, instance, attribute: converter(value, instance, attribute)  # type: ignore[operator]  # a slot
+    return lambda value, instance, attribute: converter(value)
 
 
 def has_plain_init(cls: type) -> bool:
     """Whether values that fit their fields can be set without `__init__`: nothing else happens."""
     hooks = ("__attrs_pre_init__", "__attrs_post_init__")
     return not any(hasattr(cls, hook) for hook in hooks) and all(
-        _is_ours(attribute.converter) and attribute.validator is None and attribute.init
+        _as_written(attribute).converter is None and attribute.validator is None and attribute.init
         for attribute in attrs.fields(cls)
     )
 
 
-def _own_default(default: Any) -> Any:
-    """A default such as `[]` anew for each payload: shared, it would carry data between users."""
-    if isinstance(default, list | dict | set) or is_payload_class(type(default)):
+_IMMUTABLE = (type(None), str, int, float, Decimal, date, bytes, enum.Enum)
+
+
+def _unshared_default(attribute: attrs.Attribute[Any]) -> Any:
+    """The default, made anew for each payload if it can change or may be one object each time.
+
+    Shared, it would carry data between users.
+    """
+    default = attribute.default
+    if default is attrs.NOTHING or isinstance(default, _IMMUTABLE):
+        return default
+    if isinstance(default, memoryview):
+        return bytes(default)
+    if not _is_factory(default):
         return attrs.Factory(functools.partial(copy.deepcopy, default))
-    return default
+    if default.takes_self:
+        wire_name = camel_case(attribute.name)
+        raise TypeError(f"the default of {wire_name} cannot depend on the other fields")
+    factory = default.factory
+    if factory in _EMPTY:
+        return default
+    return attrs.Factory(lambda: copy.deepcopy(factory()))
 
 
 def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:

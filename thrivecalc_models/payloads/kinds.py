@@ -6,19 +6,44 @@ A kind is a small value made from an annotation: `list[Amount] | None` is
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, NewType
 
 import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads.aliases import Amount
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import floor_ms, parse_date, plain_value, to_decimal
+from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
+
+if TYPE_CHECKING:
+    AmountLike = Decimal | int | float | str
+
+    class Amount(Decimal):
+        """An amount, a price, a rate or a number of shares: reads as Decimal, takes any number."""
+
+        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
+        def __get__(self, instance: None, owner: type) -> Any: ...
+        @typing.overload
+        def __get__(self, instance: object, owner: type) -> Decimal: ...
+        def __set__(self, instance: object, value: AmountLike) -> None: ...
+
+    class OptionalAmount(Decimal):
+        """`Amount | None` for type checkers that should let numbers in, too."""
+
+        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
+        def __get__(self, instance: None, owner: type) -> Any: ...
+        @typing.overload
+        def __get__(self, instance: object, owner: type) -> Decimal | None: ...
+        def __set__(self, instance: object, value: AmountLike | None) -> None: ...
+
+else:
+    Amount = NewType("Amount", Decimal)
+    OptionalAmount = Amount | None
 
 
 class Text(Value):
@@ -99,18 +124,35 @@ class ListOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> list[Any]:
+        """A list of its own, whatever was given, with its members converted."""
         if not isinstance(value, list | tuple):
             raise wrong_type(path, "a list", value)
-        return value if isinstance(value, list) else list(value)
+        convert = self.element.convert
+        return [convert(member, f"{path}[{index}]") for index, member in enumerate(value)]
+
+    def convert_members(self, value: Any, path: str) -> list[Any]:
+        if type(value) is not list:
+            return self.convert(value, path)
+        for index, member in enumerate(value):
+            value[index] = converted_within(self.element, member, f"{path}[{index}]")
+        return value
 
 
 class SetOfText(Value):
     __slots__ = ()
 
     def convert(self, value: Any, path: str) -> set[str]:
+        """A set of its own, whatever was given, with its members as plain text."""
         if not isinstance(value, set | frozenset):
             raise wrong_type(path, "a set of text", value)
-        return value if isinstance(value, set) else set(value)
+        return {_TEXT.convert(member, path) for member in value}
+
+    def convert_members(self, value: Any, path: str) -> set[str]:
+        converted = self.convert(value, path)
+        if type(value) is not set:
+            return converted
+        _replace_members(value, converted)
+        return value
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -118,8 +160,20 @@ class DictOf(Value):
     element: Kind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
+        """A dict of its own, whatever was given, with its members converted."""
         if not isinstance(value, dict):
             raise wrong_type(path, "a dict", value)
+        convert = self.element.convert
+        return {
+            name: convert(member, f"{path}.{name}")
+            for name, member in plain_names(value, path).items()
+        }
+
+    def convert_members(self, value: Any, path: str) -> dict[str, Any]:
+        if type(value) is not dict or not all(type(name) is str for name in value):
+            return self.convert(value, path)
+        for name, member in value.items():
+            value[name] = converted_within(self.element, member, f"{path}.{name}")
         return value
 
 
@@ -140,12 +194,25 @@ class Optional(Value):
     def convert(self, value: Any, path: str) -> Any:
         return None if value is None else self.kind.convert(value, path)
 
+    def convert_members(self, value: Any, path: str) -> Any:
+        return None if value is None else converted_within(self.kind, value, path)
+
 
 class Anything(Value):
     __slots__ = ()
 
     def convert(self, value: Any, path: str) -> Any:
-        return value
+        """Containers of their own, and what the table reads back: a list, a Decimal, plain text.
+
+        A value that the table cannot hold stays as it is; it is refused when it is written.
+        """
+        try:
+            return _plain(value, path, 1)
+        except InvalidRecordError:
+            return value
+
+    def convert_members(self, value: Any, path: str) -> Any:
+        return _plain_within(value, path, 1)
 
 
 Kind = (
@@ -164,8 +231,10 @@ Kind = (
     | Anything
 )
 
+_TEXT = Text()
+
 _SIMPLE: dict[Any, Kind] = {
-    str: Text(),
+    str: _TEXT,
     int: Integer(),
     bool: Boolean(),
     Amount: AmountKind(),
@@ -198,6 +267,79 @@ def kind_of(annotation: Any, is_payload_class: typing.Callable[[Any], bool]) -> 
         " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
         " or Any"
     )
+
+
+def converted_within(kind: Kind, value: Any, path: str) -> Any:
+    """The value, with what was put into its lists, sets and dicts converted in place.
+
+    They stay the objects they are, unless they are of another type than the kind's. Nested payloads
+    are left alone.
+    """
+    match kind:
+        case ListOf() | SetOfText() | DictOf() | Optional() | Anything():
+            return kind.convert_members(value, path)
+    return kind.convert(value, path)
+
+
+MAX_DEPTH = 31
+"""Levels of maps and lists that DynamoDB takes in an attribute.
+
+Source: "Quotas in Amazon DynamoDB", nested attribute depth.
+"""
+
+
+def check_depth(depth: int, path: str) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidRecordError(
+            f"{path.split('.')[0]} is nested more than {MAX_DEPTH} levels deep, which DynamoDB"
+            " refuses; flatten it",
+            path=path if len(path) < 200 else path[:200] + "…",
+        )
+
+
+def _plain(value: Any, path: str, depth: int) -> Any:
+    match value:
+        case dict():
+            check_depth(depth, path)
+            return {
+                name: _plain(member, f"{path}.{name}", depth + 1)
+                for name, member in plain_names(value, path).items()
+            }
+        case list() | tuple():
+            check_depth(depth, path)
+            return [
+                _plain(member, f"{path}[{index}]", depth + 1) for index, member in enumerate(value)
+            ]
+        case set() | frozenset():
+            return {_plain(member, path, depth + 1) for member in value}
+        case float() if math.isfinite(value):
+            return to_decimal(value, path=path)
+        case bytearray():
+            return bytes(value)
+    return plain_value(value)
+
+
+def _plain_within(value: Any, path: str, depth: int) -> Any:
+    """As `_plain`, but lists and dicts stay the objects they are."""
+    if type(value) is list:
+        check_depth(depth, path)
+        for index, member in enumerate(value):
+            value[index] = _plain_within(member, f"{path}[{index}]", depth + 1)
+    elif type(value) is dict and all(type(name) is str for name in value):
+        check_depth(depth, path)
+        for name, member in value.items():
+            value[name] = _plain_within(member, f"{path}.{name}", depth + 1)
+    elif type(value) is set:
+        _replace_members(value, {_plain(member, path, depth + 1) for member in value})
+    else:
+        return _plain(value, path, depth)
+    return value
+
+
+def _replace_members(members: set[Any], by: set[Any]) -> None:
+    if {id(member) for member in members} != {id(member) for member in by}:
+        members.clear()
+        members.update(by)
 
 
 def converter(kind: Kind, path: str) -> Callable[[Any], Any]:
@@ -250,6 +392,19 @@ def plain_name(name: Any, path: str) -> str:
             f"{path} has a key that is no text but {type(name).__name__}", path=path
         )
     return text
+
+
+def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
+    """The dict with its keys as plain text. Raises InvalidRecordError for two of one text."""
+    named: dict[str, Any] = {}
+    for given, inner in value.items():
+        name = plain_name(given, path)
+        if name in named:
+            raise InvalidRecordError(
+                f"{path} has two keys of the text {describe(name)}; give one", path=path
+            )
+        named[name] = inner
+    return named
 
 
 def check_encodable(value: str, path: str) -> None:

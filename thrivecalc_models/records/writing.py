@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form, plain_names
+from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
 from thrivecalc_models.operations import (
     Absent,
@@ -25,6 +25,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
 )
 from thrivecalc_models.payloads import fields_of, is_payload_class
+from thrivecalc_models.payloads.kinds import plain_names
 from thrivecalc_models.records.state import UNREAD, State
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (

@@ -29,10 +29,7 @@ from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport.advice import NOBODY_LISTENS, network_advice
 from thrivecalc_models.transport.botocore import STAND_IN, make_client, new_session
-from thrivecalc_models.transport.configuration import configured
-from thrivecalc_models.transport.identity import NONE_FOUND, PROVIDERS, NoCredentials
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import check_table
 from thrivecalc_models.whole_table import WholeTable
@@ -51,6 +48,17 @@ _SOURCES = {
     "table_name": ("table name", "--table", "DYNAMODB_TABLE_NAME"),
     "region": ("region", "--region", "AWS_REGION"),
     "endpoint": ("endpoint", "--endpoint", "AWS_ENDPOINT"),
+}
+_PROVIDERS = {
+    "env": "environment variables",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the AWS configuration file",
+    "iam-role": "the role of this EC2 instance",
+    "container-role": "the role of this container",
+    "assume-role": "an assumed role",
+    "assume-role-with-web-identity": "a role assumed with a web identity",
+    "sso": "IAM Identity Center",
+    "custom-process": "a credential process",
 }
 
 
@@ -108,7 +116,7 @@ def diagnose(
 
 def _rows(given: Mapping[str, str | None], clock: Clock) -> Iterator[Row]:
     try:
-        settings = configured(resolve_settings(**given))  # type: ignore[arg-type]
+        settings = resolve_settings(**given)  # type: ignore[arg-type]
     except ConfigurationError as error:
         yield _trouble("settings", error)
         raise _Stop from error
@@ -149,36 +157,35 @@ def _settings(settings: Settings, given: Mapping[str, str | None]) -> Iterator[R
         else:
             source = "default"
         value = getattr(settings, name) or "the real service"
-        if name == "endpoint" and source == "default":
-            source = settings.endpoint_source or source
-        way_out = settings.other_region if name == "region" else ""
-        yield Row(check, "ok", f"{value} ({source})", way_out)
+        yield Row(check, "ok", f"{value} ({source})")
 
 
 def _credentials(settings: Settings) -> tuple[str | None, Row]:
     """Where requests go (None: that cannot be said), and where credentials come from."""
     try:
-        _, identity, client = make_client(settings, timeout=TIMEOUT, max_concurrency=1)
+        session, client = make_client(
+            settings, timeout=TIMEOUT, max_concurrency=1, allow_http=False
+        )
         with closing(client):
             url = str(client.meta.endpoint_url)
-    except NoCredentials as missing:
-        return None, _missing(missing)
-    try:
-        found = identity.frozen()
-    except NoCredentials as missing:
-        return url, _missing(missing)
+        found = session.get_credentials()
+    except (BotoCoreError, ConfigurationError) as error:
+        what = f"{type(error).__name__}: {error}"
+        way_out = "mend the AWS configuration: AWS_PROFILE, and the files that it is in"
+        return None, Row("credentials", "trouble", what, way_out)
+    if found is None:
+        return url, Row(
+            "credentials",
+            "trouble",
+            "none found",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile with AWS_PROFILE, or give"
+            " this machine a role",
+        )
     if found.access_key == STAND_IN:
         return url, Row("credentials", "ok", "none needed at this endpoint; a stand-in is sent")
-    provider = PROVIDERS.get(identity.provider or "", identity.provider or "")
+    provider = _PROVIDERS.get(found.method, found.method)
     profile = os.environ.get("AWS_PROFILE")
     return url, Row("credentials", "ok", provider + (f", profile {profile}" if profile else ""))
-
-
-def _missing(missing: NoCredentials) -> Row:
-    what, _, way_out = missing.advice.rpartition("; ")
-    if missing.advice == NONE_FOUND:
-        what = "none found"
-    return Row("credentials", "trouble", f"{what} ({missing.code})", way_out)
 
 
 # The way there
@@ -190,10 +197,7 @@ def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
         date = _date_of_answer(settings, url)
     except BotoCoreError as error:
         yield Row(
-            "reachable",
-            "trouble",
-            f"{url} does not answer ({type(error).__name__})",
-            network_advice(error) or NOBODY_LISTENS,
+            "reachable", "trouble", f"{url} does not answer ({type(error).__name__})", _way(error)
         )
         raise _Unreachable from error
     yield Row("reachable", "ok", f"{url} answers")
@@ -244,6 +248,18 @@ def _date_of_answer(settings: Settings, url: str) -> datetime | None:
         return None
 
 
+def _way(error: BotoCoreError) -> str:
+    name = type(error).__name__
+    if "SSL" in name:
+        return "its certificate is not trusted here: check the URL, the proxy, and AWS_CA_BUNDLE"
+    if "Proxy" in name:
+        return "check HTTPS_PROXY and NO_PROXY"
+    return (
+        "check region and endpoint, whether this network lets requests out (proxy, VPC endpoint,"
+        " security group), and for a local engine whether it runs (thrivecalc local)"
+    )
+
+
 # The table
 
 
@@ -282,8 +298,9 @@ def _table(whole: WholeTable) -> Iterator[Row]:
 def _no_table(whole: WholeTable) -> Row:
     settings = whole.store.settings
     hints = [f"if it is to be there: {Commands(settings).thrivecalc('table', 'create')}"]
-    if settings.other_region:
-        hints.insert(0, settings.other_region)
+    configured = new_session().get_config_variable("region")
+    if configured and configured != settings.region:
+        hints.insert(0, f"the AWS configuration says region {configured}: set AWS_REGION to that")
     else:
         hints.insert(0, "check DYNAMODB_TABLE_NAME, AWS_REGION and the account of the credentials")
     return Row(
