@@ -289,6 +289,11 @@ class TransactWrite(Value):
     writes: tuple[Write, ...]
     token: str
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What it consists of, each once, as IAM names it."""
+        return tuple(dict.fromkeys(f"{write.member}Item" for write in self.writes))
+
     def request(self, table_name: str) -> Json:
         return {
             "TransactItems": [
@@ -309,6 +314,12 @@ class Call(Value):
 
     name: str
     parameters: Json = attrs.field(repr=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What a transaction consists of, each once, as IAM names it; nothing for other calls."""
+        entries = self.parameters.get("TransactItems", ())
+        return tuple(dict.fromkeys(f"{member}Item" for entry in entries for member in entry))
 
     def request(self, table_name: str) -> Json:
         return self.parameters

@@ -57,13 +57,16 @@ class Outcome(Value):
     """What became of one write.
 
     `item` is the stored item where it was seen: after an update, or with a failed condition.
-    `failure` is what it failed with last, None where it was not its fault.
+    `failure` is what it failed with last, None where it was not its fault; `operation` what was
+    sent then, which is not the write itself where that went in a batch or in a transaction, and
+    `parts` the names of what that transaction consisted of.
     """
 
     state: State
     item: Item | None = attrs.field(default=None, repr=False)
     failure: Failure | None = None
     operation: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -121,6 +124,7 @@ class _Job:
     maybe: bool
     backoff: Backoff | None = None
     last: Failure | None = None
+    sent_as: str = ""
 
     def pending(self) -> PendingWrite:
         write = self.write
@@ -147,7 +151,7 @@ def commit(
         for group, operation, result in zip(groups, operations, received.results, strict=True):
             account.count(result)
             members = [jobs[write.key] for write in group.writes]
-            left = _settle(account, members, result)
+            left = _settle(account, members, operation.name, result)
             if left:
                 begun = functools.partial(Backoff, policy, rng, since=since)
                 seconds = _wait_for(account, left, len(members), begun, at)
@@ -171,7 +175,7 @@ def _note_interrupt(account: Account, received: Received) -> bool:
     return account.halted
 
 
-def _settle(account: Account, members: list[_Job], result: Result) -> list[_Job]:
+def _settle(account: Account, members: list[_Job], operation: str, result: Result) -> list[_Job]:
     """Note what a result settles; returns the jobs that are still to be done."""
     if isinstance(result, Reply):
         left = _unprocessed(members, result) if len(members) > 1 else []
@@ -179,11 +183,11 @@ def _settle(account: Account, members: list[_Job], result: Result) -> list[_Job]
         for job in [job for job in members if job not in left] if left else members:
             account.outcomes[job.write.key] = done
         for job in left:
-            job.last = ITEMS_LEFT
+            job.last, job.sent_as = ITEMS_LEFT, operation
         return left
     for job in members:
         if result.kind is not Kind.NOT_STARTED:
-            job.last = result
+            job.last, job.sent_as = result, operation
         job.maybe = job.maybe or result.applied_maybe
     if result.kind is Kind.CONDITION_FAILED:
         job = members[0]
@@ -229,17 +233,13 @@ def _wait_for(
 def _end(account: Account, job: _Job) -> None:
     """Nothing more is sent for this write: say what is known."""
     state = State.UNKNOWN if job.maybe else State.NOT_APPLIED
-    account.outcomes[job.write.key] = Outcome(
-        state=state, failure=job.last, operation=job.write.write.name
-    )
+    account.outcomes[job.write.key] = Outcome(state=state, failure=job.last, operation=job.sent_as)
 
 
 def _judge(job: _Job, stored: Item | None) -> Outcome:
     """What a failed condition means, by the stored item that came back with it."""
     write = job.write
-    failed = Outcome(
-        state=State.NOT_APPLIED, item=stored, failure=job.last, operation=write.write.name
-    )
+    failed = Outcome(state=State.NOT_APPLIED, item=stored, failure=job.last, operation=job.sent_as)
     if not job.maybe:
         taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
         return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
@@ -353,7 +353,10 @@ def transact(
     state = State.UNKNOWN if transaction.maybe else State.NOT_APPLIED
     for write in transaction.writes:
         account.outcomes[write.key] = Outcome(
-            state=state, failure=last or _TOKEN_OLD, operation=operation.name
+            state=state,
+            failure=last or _TOKEN_OLD,
+            operation=operation.name,
+            parts=operation.parts,
         )
     return account
 
@@ -383,7 +386,7 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
         return
     for write, reason in pairs:
         account.outcomes[write.key] = Outcome(
-            state=State.UNKNOWN, item=reason.item, failure=failure, operation=write.write.name
+            state=State.UNKNOWN, item=reason.item, failure=failure, operation=TransactWrite.name
         )
 
 
@@ -408,5 +411,5 @@ def _refused(account: Account, transaction: Transaction, failure: Failure) -> No
             state=State.NOT_APPLIED,
             item=reason.item,
             failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
-            operation=write.write.name,
+            operation=TransactWrite.name,
         )

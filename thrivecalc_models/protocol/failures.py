@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from thrivecalc_models.errors import (
     AccessDeniedError,
     RefusedError,
@@ -50,14 +52,22 @@ class SegmentError(ServiceFailure):
 
 
 def service_error(
-    operation: str, failure: Failure, settings: Settings, *, where: str = ""
+    operation: str,
+    failure: Failure,
+    settings: Settings,
+    *,
+    where: str = "",
+    parts: Sequence[str] = (),
 ) -> ThriveCalcError:
-    """The public error of a failed request, with the way out."""
+    """The public error of a failed request, with the way out.
+
+    `parts` are the operations that a transaction consists of: their actions are those it needs.
+    """
     what = f"{operation}{where}"
     if failure.kind is Kind.NO_TABLE:
         return _with_facts(TableNotFoundError, _no_table(what, settings), operation, failure)
     if failure.kind is Kind.DENIED:
-        return _denied(what, operation, failure, settings)
+        return _denied(what, operation, failure, settings, parts or (operation,))
     if failure.kind is Kind.CREDENTIALS:
         return _with_facts(AccessDeniedError, _credentials(what, failure), operation, failure)
     if failure.kind is Kind.THROTTLED:
@@ -91,8 +101,10 @@ def _no_table(what: str, settings: Settings) -> str:
     )
 
 
-def _denied(what: str, operation: str, failure: Failure, settings: Settings) -> AccessDeniedError:
-    actions = _actions(operation)
+def _denied(
+    what: str, operation: str, failure: Failure, settings: Settings, needed: Sequence[str]
+) -> AccessDeniedError:
+    actions = [f"dynamodb:{name}" for name in needed]
     extra = [name for name in actions if name.removeprefix("dynamodb:") not in GUIDE_ACTIONS]
     hint = (
         f"; the guide's policy has no {' and no '.join(extra)}, {_who_needs(extra)}"
@@ -107,7 +119,7 @@ def _denied(what: str, operation: str, failure: Failure, settings: Settings) -> 
         request_id=failure.request_id,
         service_message=failure.message,
     )
-    error.action = actions[0]
+    error.action = (extra or actions)[0]
     return error
 
 
@@ -115,14 +127,6 @@ def _who_needs(actions: list[str]) -> str:
     if all(name.removeprefix("dynamodb:") in SERVICE_ACTIONS for name in actions):
         return "which units of work need"
     return "which is for looking after the table (thrivecalc infra iam-policy --for operator)"
-
-
-def _actions(operation: str) -> list[str]:
-    if operation == "TransactWriteItems":
-        names = ["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
-    else:
-        names = [operation]
-    return [f"dynamodb:{name}" for name in names]
 
 
 def _credentials(what: str, failure: Failure) -> str:

@@ -109,7 +109,9 @@ def _unknown(access: Access, key: str, outcome: Outcome) -> ThriveCalcError:
 def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
     assert outcome.failure is not None
     if outcome.failure.kind is not Kind.CONDITION_FAILED:
-        return service_error(outcome.operation, outcome.failure, access.binding.settings)
+        return service_error(
+            outcome.operation, outcome.failure, access.binding.settings, parts=outcome.parts
+        )
     stored = _stored(access, outcome)
     if adding:
         return RecordExistsError(

@@ -177,7 +177,7 @@ def _end_of(store: DataStore, account: Account) -> ThriveCalcError | None:
     """The public error of trouble with the service, which further repairs would meet, too."""
     for outcome in account.outcomes.values():
         if outcome.failure is not None and outcome.failure.kind not in _OF_ONE_ITEM:
-            return service_error(UpdateItem.name, outcome.failure, store.settings)
+            return service_error(outcome.operation, outcome.failure, store.settings)
     return None
 
 

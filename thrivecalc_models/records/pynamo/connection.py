@@ -185,7 +185,7 @@ class StoreConnection(Connection):
         response: Json = {
             "Error": {
                 "Code": _CODES.get(failure.code, failure.code),
-                "Message": _message(operation, failure, self._settings),
+                "Message": _message(Call(operation, kwargs), failure, self._settings),
             },
             "ResponseMetadata": {
                 "RequestId": failure.request_id or "",
@@ -321,16 +321,16 @@ _CODES = {
 _CONSTANT_TEXTS = {"ConditionalCheckFailedException": "The conditional request failed"}
 
 
-def _message(operation: str, failure: Failure, settings: Settings) -> str:
+def _message(call: Call, failure: Failure, settings: Settings) -> str:
     if failure.code in _CONSTANT_TEXTS:
         return _CONSTANT_TEXTS[failure.code]
     if failure.kind is Kind.TRANSACTION_CANCELLED:
         codes = ", ".join(reason.code for reason in failure.reasons)
         return f"the transaction was cancelled, nothing was applied; for these reasons: [{codes}]"
-    text = str(service_error(operation, failure, settings)).replace(
+    text = str(service_error(call.name, failure, settings, parts=call.parts)).replace(
         "its own words are in .service_message", "its own words are in .cause.failure.message"
     )
-    in_doubt = failure.applied_maybe and operation not in _READS
+    in_doubt = failure.applied_maybe and call.name not in _READS
     return f"{text}; whether it was applied is unknown" if in_doubt else text
 
 
