@@ -12,6 +12,7 @@ from thrivecalc_models import (
     CommitError,
     SavingsGoal,
     SavingsGoalData,
+    data_store,
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import Denied, Partial
@@ -26,7 +27,10 @@ def table():
 
 @pytest.fixture
 def user(table):
-    return simulated_store(table).user(USER)
+    store = simulated_store(table)
+    data_store.configure(store)  # for PynamoDB's own transactions
+    yield store.user(USER)
+    data_store.configure(None)
 
 
 def goal_data(amount=10):
