@@ -107,6 +107,12 @@ CASES = {
         "no record class",
         item("profile", "p", {}),
     ),
+    "Python's name of a field": (
+        "spelling",
+        goal(data={"target_date": text("2025-12-31")}),
+        "data.target_date is spelt targetDate in the table",
+        goal(data={"target": text("2025-12-31")}),
+    ),
     "a wide integer": (
         "unsafe-number",
         goal(data={"currentAmount": number("9007199254740992")}),
@@ -223,6 +229,7 @@ def test_the_samples_are_audited(filled):
         "malformed": 7,
         "key-disagreement": 4,
         "unknown-type": 6,
+        "spelling": 0,
         "unsafe-number": 2,
         "ttl": 3,
         "timestamp": 3,

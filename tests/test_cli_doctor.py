@@ -259,14 +259,16 @@ def test_no_credentials():
             Answer({"__type": "x#MissingAuthenticationTokenException", "message": ""}, 400)
         )
         environment = {
-            "AWS_ENDPOINT_URL_DYNAMODB": proxy.endpoint,
+            "AWS_ENDPOINT_URL_DYNAMODB": "http://db.example.com",
             "THRIVECALC_ALLOW_HTTP": "1",
+            "HTTP_PROXY": proxy.endpoint,
         }
         result = run_alone("doctor", exit_code=1, env=environment)
         assert [name for name, _ in proxy.requests] == ["ListTables"]
     assert "none found" in result.stdout
     assert "credentials: set AWS_ACCESS_KEY_ID" in result.stdout
-    assert f"{proxy.endpoint} answers" in result.stdout
+    assert "http://db.example.com answers" in result.stdout
+    assert "http://db.example.com (AWS_ENDPOINT_URL_DYNAMODB)" in result.stdout
 
 
 def test_credentials_are_never_shown(whole):

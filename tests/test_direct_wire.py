@@ -29,6 +29,7 @@ from thrivecalc_models.operations.effects import Send
 from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.configuration import configured
 
 pycurl = pytest.importorskip("pycurl")
 pytest.importorskip("orjson")
@@ -126,11 +127,12 @@ class Service:
 
 def transport_to(endpoint, **options):
     options = {"timeout": 5, "max_concurrency": 4} | options
-    return closing(DirectTransport(settings(endpoint), **options))
+    to = settings(endpoint, allow_http=options.pop("allow_http", False))
+    return closing(DirectTransport(to, **options))
 
 
-def settings(endpoint=None, region="us-east-1"):
-    return Settings(table_name="t", region=region, endpoint=endpoint)
+def settings(endpoint=None, region="us-east-1", allow_http=False):
+    return Settings(table_name="t", region=region, endpoint=endpoint, allow_http=allow_http)
 
 
 @contextmanager
@@ -190,7 +192,7 @@ def with_keys(monkeypatch, **more):
 
 
 def route(**options):
-    return find_route(settings(**options), timeout=1, max_concurrency=1, allow_http=False)
+    return find_route(configured(settings(**options)), timeout=1, max_concurrency=1)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +240,10 @@ def test_the_bundle_of_certificates(monkeypatch, tmp_path):
     """AWS_CA_BUNDLE, else botocore's own bundle, says whom to trust."""
     with_keys(monkeypatch)
     assert Path(route().ca_file).exists()
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    assert route().ca_file == str(tmp_path / "ca.pem")
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(Path(route().ca_file).read_bytes())
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    assert route().ca_file == str(bundle)
 
 
 def test_by_way_of_a_proxy(monkeypatch):

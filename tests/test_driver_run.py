@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
@@ -350,13 +351,14 @@ def test_ctrl_c_within_requests(driver_for, ctrl_c, limit):
 
 
 def test_ctrl_c_ends_a_wait_early(driver_for, ctrl_c):
-    """Ctrl-C ends a wait at once, and a second one changes nothing."""
+    """Ctrl-C ends a wait for the next try at once, and a second one changes nothing."""
     driver = driver_for()
     alarm = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
     started = time.monotonic()
     with driver.shield() as shield:
         alarm.start()
-        (received,) = driver.run(sending(Wait(MOMENT), Wait(MOMENT)), shield=shield)
+        retry = Wait(MOMENT, "UpdateItem", 1, "ThrottlingException")
+        (received,) = driver.run(sending(retry, Wait(MOMENT)), shield=shield)
         ctrl_c()
     alarm.join()
     assert isinstance(received.interrupt, KeyboardInterrupt)
@@ -369,6 +371,7 @@ def test_ctrl_c_before_the_first_request(driver_for, ctrl_c):
     transport = Fake()
     driver = driver_for(transport)
     with driver.shield() as shield:
+        shield.hold_signals()
         ctrl_c()
         (received,) = driver.run(sending(ops("a", "b")), shield=shield)
         (waited,) = driver.run(sending(Wait(MOMENT)), shield=shield)
@@ -377,32 +380,92 @@ def test_ctrl_c_before_the_first_request(driver_for, ctrl_c):
     assert transport.sent == []
 
 
-def test_a_handler_of_ones_own(driver_for, ctrl_c):
-    """A SIGINT handler of one's own is called once, afterwards, and may swallow the signal."""
-    calls = []
-    signal.signal(signal.SIGINT, lambda signum, frame: calls.append(signum))
-    with driver_for().shield() as shield:
+def test_a_single_request_leaves_ctrl_c_alone(driver_for, ctrl_c):
+    """For a single request SIGINT's handler stays Python's own, and Ctrl-C is raised at once."""
+    seen = []
+
+    def answer(name):
+        seen.append(signal.getsignal(signal.SIGINT))
         ctrl_c()
-        ctrl_c()
-        assert calls == []
-    assert calls == [signal.SIGINT]
-    assert shield.interrupt is None
+
+    driver = driver_for(answer)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops("a"), ops("never")), shield=shield)
+    assert seen == [signal.default_int_handler]
+    assert kinds(received) == [Kind.INTERRUPTED]
+    assert isinstance(received.interrupt, KeyboardInterrupt)
 
 
-def test_an_ignored_signal_stays_ignored(driver_for, ctrl_c):
-    """Where SIGINT is ignored, a shield leaves it so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with driver_for().shield() as shield:
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        ctrl_c()
-    assert shield.interrupt is None
+def hosts_own(signum, frame):
+    raise AssertionError("SIGINT was not sent")
+
+
+@pytest.mark.parametrize("handler", [hosts_own, signal.SIG_IGN, signal.SIG_DFL])
+def test_a_handler_of_the_hosts_own_stays(driver_for, ctrl_c, handler):
+    """Any other handler of SIGINT than Python's own is the host's, and is never replaced."""
+    signal.signal(signal.SIGINT, handler)
+    seen = []
+    driver = driver_for(
+        lambda name: seen.append(signal.getsignal(signal.SIGINT)), max_concurrency=1
+    )
+    with driver.shield() as shield:
+        driver.run(sending(ops("a", "b"), Wait(0, "UpdateItem", 1, "x"), ops("c")), shield=shield)
+        seen.append(signal.getsignal(signal.SIGINT))
+    assert seen == [handler] * 4
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_asyncio_keeps_its_handler(driver_for, ctrl_c):
+    """Where asyncio handles SIGINT a commit of many requests puts nothing in its place."""
+    pressed = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, pressed.append, "pressed")
+        driver = driver_for(lambda name: (name == "a" and ctrl_c()) or None, max_concurrency=1)
+        with driver.shield() as shield:
+            (received,) = driver.run(sending(ops("a", "b")), shield=shield)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loop.remove_signal_handler(signal.SIGINT)
+        return received
+
+    assert kinds(asyncio.run(main())) == ["replied", "replied"]
+    assert pressed == ["pressed"]
+
+
+def test_where_no_handler_can_be_set_none_is(driver_for, ctrl_c, monkeypatch):
+    """In a subinterpreter, where setting a handler raises ValueError, a commit goes without."""
+
+    def refuse(signum, handler):
+        raise ValueError("signal only works in main thread of the main interpreter")
+
+    driver = driver_for()
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", refuse)
+        with driver.shield() as shield:
+            (received,) = driver.run(sending(ops("a", "b")), shield=shield)
+    assert kinds(received) == ["replied", "replied"]
+
+
+def test_a_handler_set_meanwhile_stays(driver_for, ctrl_c):
+    """A handler that the host sets while a commit runs is there afterwards."""
+    driver = driver_for(
+        lambda name: name == "a" and signal.signal(signal.SIGINT, hosts_own) and None,
+        max_concurrency=1,
+    )
+    with driver.shield() as shield:
+        driver.run(sending(ops("a", "b")), shield=shield)
+    assert signal.getsignal(signal.SIGINT) is hosts_own
 
 
 def test_shields_within_shields(driver_for, ctrl_c):
     """Of nested shields the outermost is the one whose end Ctrl-C waits for."""
     driver = driver_for()
     with driver.shield() as outer:
+        outer.hold_signals()
         with driver.shield() as inner:
+            inner.hold_signals()
             ctrl_c()
         assert inner.interrupt is None
         assert isinstance(outer.interrupt, KeyboardInterrupt)

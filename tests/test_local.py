@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from thrivecalc_models import DataStore
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Kind, Reply
@@ -125,3 +126,11 @@ def test_motos_own_mock():
         [sys.executable, "-c", UNDER_MOTO], check=False, capture_output=True, text=True, timeout=60
     )
     assert ran.stdout == "{'TableNames': []}\n", ran.stderr
+
+
+def test_a_wrong_option_is_refused():
+    """An option that a store does not have is a TypeError, and no engine stays behind."""
+    threads = threading.active_count()
+    with pytest.raises(TypeError, match="bogus"):
+        DataStore.local(bogus=1)
+    assert threading.active_count() == threads

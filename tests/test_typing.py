@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from test_docs import program_of
 
 ROOT = Path(__file__).parent.parent
+MYPY = ["--strict", "--follow-imports=silent"]
+PYRIGHT = ["--pythonpath", sys.executable]
 
 
 @pytest.mark.parametrize(
     ("checker", "arguments"),
     [
-        ("mypy", ["--strict", "--follow-imports=silent", "tests/typing"]),
-        ("pyright", ["--project", "tests/typing", "--pythonpath", sys.executable]),
+        ("mypy", [*MYPY, "tests/typing"]),
+        ("pyright", [*PYRIGHT, "--project", "tests/typing"]),
     ],
 )
 def test_type_checkers_agree(checker, arguments):
     """mypy and pyright, both strict, accept every assert_type and refuse what is wrong."""
+    accept(checker, arguments)
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_type_checkers_accept_the_readme(checker, tmp_path):
+    """What the README shows, as one program, passes mypy and pyright, both strict."""
+    program = tmp_path / "readme.py"
+    program.write_text(program_of(ROOT / "README.md")[0], encoding="utf-8")
+    if checker == "mypy":
+        accept(checker, [*MYPY, str(program)])
+        return
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    accept(checker, [*PYRIGHT, "--project", str(tmp_path)])
+
+
+def accept(checker: str, arguments: list[str]) -> None:
     if importlib.util.find_spec(checker) is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{checker} is missing; CI installs it")

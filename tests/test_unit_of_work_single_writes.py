@@ -61,8 +61,8 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_ctrl_c_waits_for_a_single_write(monkeypatch, write):
-    """A single write that was on its way when Ctrl-C came is done, and then the program ends."""
+def test_ctrl_c_within_a_single_write(monkeypatch, write):
+    """Ctrl-C during a single write passes through; its cause says that the outcome is unknown."""
     table = SimulatedTable()
     table.put(goal_item())
     user = user_of(table)
@@ -79,10 +79,14 @@ def test_ctrl_c_waits_for_a_single_write(monkeypatch, write):
     monkeypatch.setattr(table, "send", interrupted)
     stored = dict(table.items)
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             WRITES[write](user, goal)
     finally:
         signal.signal(signal.SIGINT, before)
+    account = caught.value.__cause__
+    assert isinstance(account, CommitError)
+    assert account.outcome == "unknown"
+    assert account.unknown == [account.record.record_key if account.record else KEY]
     assert table.items != stored
     assert table.sent() == 2  # the reading, and the write
 

@@ -5,6 +5,7 @@ Events and log lines carry no personal data; a user appears as a short hash of t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -68,11 +69,23 @@ Event = RequestEvent | RetryEvent | CommitEvent
 Observer = Callable[[Event], object]
 
 
+def log(level: int, message: str, *arguments: object) -> None:
+    """Log a line; a filter or handler that raises changes nothing else, and is logged if it can be.
+
+    Its type alone is shown, since its words could be anybody's data.
+    """
+    try:
+        LOGGER.log(level, message, *arguments)
+    except Exception as error:  # noqa: BLE001 - a host's logging may not break what it logs
+        with contextlib.suppress(Exception):
+            LOGGER.error("logging raised %s", type(error).__name__)
+
+
 def notify(observer: Observer | None, event: Event) -> None:
-    """Tell an observer, which may not break what it observes."""
+    """Give an observer an event; an exception of the observer is logged by its type."""
     if observer is None:
         return
     try:
         observer(event)
-    except Exception as error:  # noqa: BLE001 - see above; the type alone cannot show anything
-        LOGGER.error("the observer raised %s", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - an observer may not break what it observes
+        log(logging.ERROR, "the observer raised %s", type(error).__name__)

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from thrivecalc_models.local import EmbeddedEngine
 
 R = TypeVar("R", bound=UserRecord)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    P = TypeVarWithDefault("P", bound=UserRecord, default=UserRecord, covariant=True)
+else:
+    P = TypeVar("P", bound=UserRecord, covariant=True)
 T = TypeVar("T")
 
 # Inside UserData, `list` is the method.
@@ -44,14 +50,30 @@ _ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
 
 
 @attrs.frozen(eq=False, repr=False)
-class Page(Value):
+class Page(Value, Generic[P]):
     """Some records, and the cursor of the next page: None at the end.
 
     A page may be empty while a cursor remains.
     """
 
-    records: list[UserRecord]
+    records: list[P]
     cursor: str | None
+
+
+class LocalOptions(TypedDict, total=False):
+    """The options of `DataStore` but `endpoint`."""
+
+    table_name: str | None
+    region: str | None
+    transport: str
+    max_concurrency: int
+    timeout: float
+    retry: RetryPolicy | None
+    js_safe_numbers: bool
+    allow_http: bool
+    observer: Observer | None
+    clock: Callable[[], datetime] | None
+    new_id: Callable[[], str] | None
 
 
 class DataStore:
@@ -80,10 +102,14 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        from thrivecalc_models.transport.choice import make_transport  # not to define models
+        # Not needed to define models.
+        from thrivecalc_models.transport.choice import make_transport
+        from thrivecalc_models.transport.configuration import configured
 
-        settings = resolve_settings(
-            table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
+        settings = configured(
+            resolve_settings(
+                table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
+            )
         )
         _check_options(max_concurrency, timeout)
         way = make_transport(
@@ -91,7 +117,6 @@ class DataStore:
             settings,
             timeout=timeout,
             max_concurrency=max_concurrency,
-            allow_http=allow_http,
         )
         driver = Driver(
             way, settings.table_name, max_concurrency=max_concurrency, observer=observer
@@ -108,7 +133,7 @@ class DataStore:
         self._engine: EmbeddedEngine | None = None
 
     @classmethod
-    def local(cls, **options: Any) -> Self:
+    def local(cls, **options: Unpack[LocalOptions]) -> Self:
         """A store on an embedded engine in this process, with its table; gone with `close()`.
 
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
@@ -200,7 +225,7 @@ class DataStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<DataStore {self.table_name} in {self.region} at {self.endpoint or 'AWS'}>"
+        return f"<DataStore {self.table_name} in {self.region} at {self.settings.place}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a DataStore has connections and cannot be pickled; make one per process")
@@ -265,13 +290,29 @@ class UserData:
             return None
         return self._access.seen(item, include_expired=include_expired)
 
+    @overload
+    def get_many(
+        self,
+        keys: Iterable[tuple[type[R], RecordId]],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[R | None]: ...
+    @overload
+    def get_many(
+        self,
+        keys: Iterable[KeyLike],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[UserRecord | None]: ...
     def get_many(
         self,
         keys: Iterable[KeyLike],
         *,
         consistent: bool = False,
         include_expired: bool = False,
-    ) -> ListOf[UserRecord | None]:
+    ) -> Any:
         """The records of keys in their order; None where there is none.
 
         A key is a pair of type and record id, or the text of a record key. One that is asked for
@@ -371,6 +412,26 @@ class UserData:
                 if record is not None:
                     yield record
 
+    @overload
+    def page(
+        self,
+        data_type: type[R],
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[R]: ...
+    @overload
+    def page(
+        self,
+        data_type: str | None = ...,
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[UserRecord]: ...
     def page(
         self,
         data_type: DataTypeLike | None = None,
@@ -379,7 +440,7 @@ class UserData:
         cursor: str | None = None,
         consistent: bool = False,
         include_expired: bool = False,
-    ) -> Page:
+    ) -> Any:
         """At most `limit` records behind a cursor, in the order of the service: one request.
 
         Raises IsolationError for another user's cursor, InvalidKeyError for any other wrong one.
@@ -542,15 +603,25 @@ class UserData:
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
     """Commit a unit of one write; raises its cause instead of the CommitError."""
     try:
-        work._commit_single()
+        work.commit()
     except CommitError as failed:
+        _is_of(failed, record)
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)
     except ThriveCalcError as refused:  # before anything was sent
         refused.record, refused.outcome = record, "not applied"
         raise
+    except BaseException as interrupt:
+        if isinstance(interrupt.__cause__, CommitError):
+            _is_of(interrupt.__cause__, record)
+        raise
     else:
         return
     raise error
+
+
+def _is_of(failed: CommitError, record: UserRecord | None) -> None:
+    """The account of a single write, with the facts that its errors have."""
+    failed.record, failed.outcome = record, "unknown" if failed.unknown else "not applied"
 
 
 def _only_conflicts(error: CommitError) -> bool:

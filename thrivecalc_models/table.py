@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ IDENTITY: Final = DECLARED - {DATA, TTL}
 
 DEFAULT_TABLE_NAME: Final = "thrivecalc-user-data"
 DEFAULT_REGION: Final = "us-east-1"
+REAL_SERVICE: Final = "the real service"
 
 
 def schema() -> dict[str, Any]:
@@ -63,16 +65,33 @@ def _keys(partition: str, sort: str) -> list[dict[str, str]]:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Settings(Value):
-    """Where the table is and how it may be reached. Endpoint None is the real service."""
+    """Where the table is and how it may be reached. Endpoint None is the real service.
+
+    `endpoint_source` is what named the endpoint: "endpoint", "AWS_ENDPOINT" or a setting of
+    botocore's; empty where that was not looked for yet. `other_region` is a sentence about a
+    configured region that is not used.
+    """
 
     table_name: str
     region: str
     endpoint: str | None
+    endpoint_source: str = ""
+    other_region: str = ""
+    allow_http: bool = False
 
     @property
     def stand_in_credentials(self) -> bool:
         """True where nobody checks credentials: this machine, or a neighbour without a dot."""
-        return self.endpoint is not None and _is_near(self.endpoint)
+        return self.endpoint is not None and _is_near(urlsplit(self.endpoint).hostname or "")
+
+    @property
+    def place(self) -> str:
+        """The endpoint for messages, and what named it where no argument did."""
+        if self.endpoint is None:
+            return REAL_SERVICE
+        if self.endpoint_source in ("", "endpoint"):
+            return self.endpoint
+        return f"{self.endpoint} (from {self.endpoint_source})"
 
 
 def resolve_settings(
@@ -85,39 +104,127 @@ def resolve_settings(
     """Settings from the arguments, else the environment, else the defaults.
 
     `DYNAMODB_TABLE_NAME`, `AWS_REGION` and `AWS_ENDPOINT` are read, as the web application does.
-    Raises ConfigurationError for an endpoint that is no URL, and for plain `http://` to anything
-    but this machine or a host name without a dot, unless `allow_http` or `THRIVECALC_ALLOW_HTTP=1`.
+    Raises ConfigurationError for blanks and control characters, for an endpoint that is no URL, and
+    for plain `http://` to anything but this machine or a host name without a dot, unless
+    `allow_http` or `THRIVECALC_ALLOW_HTTP=1`.
     """
+    found, _ = _found("table_name", table_name, "DYNAMODB_TABLE_NAME")
+    region, _ = _found("region", region, "AWS_REGION")
+    endpoint, source = _found("endpoint", endpoint, "AWS_ENDPOINT")
     settings = Settings(
-        table_name=table_name or os.environ.get("DYNAMODB_TABLE_NAME") or DEFAULT_TABLE_NAME,
-        region=region or os.environ.get("AWS_REGION") or DEFAULT_REGION,
-        endpoint=endpoint or os.environ.get("AWS_ENDPOINT") or None,
+        table_name=found or DEFAULT_TABLE_NAME,
+        region=region or DEFAULT_REGION,
+        endpoint=endpoint,
+        endpoint_source=source,
+        allow_http=allow_http or os.environ.get("THRIVECALC_ALLOW_HTTP") == "1",
     )
-    if settings.endpoint is not None:
-        _check_endpoint(
-            settings.endpoint,
-            allow_http=allow_http or os.environ.get("THRIVECALC_ALLOW_HTTP") == "1",
-        )
+    check_endpoint(settings)
     return settings
 
 
-def _check_endpoint(endpoint: str, *, allow_http: bool) -> None:
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def _found(argument: str, given: str | None, variable: str) -> tuple[str | None, str]:
+    """The value of a setting and the name of what gave it; None and "" where nothing did."""
+    source, value = (argument, given) if given else (variable, os.environ.get(variable))
+    if not value:
+        return None, ""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{source} takes text")
+    check_text(source, value)
+    return value, source
+
+
+def check_text(source: str, value: str) -> None:
+    """Refuse a setting in which there is a blank or a control character, without showing it."""
+    if not value.isprintable() or any(character.isspace() for character in value):
         raise ConfigurationError(
-            f"the endpoint {endpoint!r} is no http or https URL; give one such as"
+            f"{source} has a blank, a line break or another control character in it, perhaps at its"
+            " end; remove it (an .env file with Windows line ends leaves one in every value)"
+        )
+
+
+# --- endpoints ------------------------------------------------------------------------------------
+
+_HOST = re.compile(r"[a-z0-9._-]+", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII | re.IGNORECASE)
+
+
+def check_endpoint(settings: Settings) -> None:
+    """Raise ConfigurationError for an endpoint that is no URL, or that plain http may not reach."""
+    endpoint, source = settings.endpoint, settings.endpoint_source or "endpoint"
+    if endpoint is None:
+        return
+    check_text(source, endpoint)
+    if "@" in endpoint:
+        raise ConfigurationError(
+            f"{source} has a user name or a password in it; take them out, since credentials come"
+            " from the AWS chain and every log would show the URL"
+        )
+    try:
+        parts = urlsplit(endpoint)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{source} is no URL that can be used ({error}): {endpoint!r}"
+        ) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            f"the endpoint {endpoint!r} ({source}) is no http or https URL; give one such as"
             " http://localhost:8000, or none for the real service"
         )
-    if parts.scheme == "http" and not allow_http and not _is_near(endpoint):
+    try:
+        address = _resolved(host)
+    except ValueError as error:
         raise ConfigurationError(
-            f"plain http to {parts.hostname} would show records to the network; use https, or pass"
-            " allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
+            f"{source} names a host that cannot be ({error}): {endpoint!r}; give a plain host name"
+        ) from None
+    if parts.scheme == "http" and not settings.allow_http and not _is_near(host):
+        shown = host if str(address) == host else f"{host}, which is {address},"
+        raise ConfigurationError(
+            f"plain http to {shown} would show records to the network ({source}); use https, or"
+            " pass allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
         )
 
 
-def _is_near(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
+def _is_near(host: str) -> bool:
+    """Whether a host is this machine, or a name without a dot: a container's neighbour."""
+    found = _resolved(host)
+    if isinstance(found, str):
+        return found == "localhost." or found.endswith(".localhost") or "." not in found
+    return found.is_loopback or found.is_unspecified
+
+
+def _resolved(host: str) -> str | IPv4Address | IPv6Address:
+    """The address that the resolver makes of a host by itself, else the name in ASCII.
+
+    134744072, 0x8.8.8.8 and full-width digits are addresses, too. Raises ValueError.
+    """
+    if ":" in host:
+        address = IPv6Address(host)
+        return address.ipv4_mapped or address
+    name = host.encode("idna").decode("ascii")
+    if not _HOST.fullmatch(name):
+        raise ValueError("it has characters that no host name has")
+    labels = name.removesuffix(".").split(".")
+    if not _NUMBER.fullmatch(labels[-1]):
+        return name
+    return _ipv4(labels)
+
+
+def _ipv4(labels: list[str]) -> IPv4Address:
+    """The address that C's inet_aton makes of numbers: the last one fills what is left."""
+    if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
+        raise ValueError("it ends in a number, and is no address")
     try:
-        return ip_address(host).is_loopback
+        *first, last = [_number(label) for label in labels]
+        if max(first, default=0) > 255 or last >= 256 ** (4 - len(first)):
+            raise ValueError
     except ValueError:
-        return "." not in host or host.endswith(".localhost")
+        raise ValueError("it is a number, and no address") from None
+    return IPv4Address(sum(byte << 24 - 8 * place for place, byte in enumerate(first)) + last)
+
+
+def _number(label: str) -> int:
+    """A number as C writes it: 0x is hexadecimal, a leading 0 octal."""
+    if label[:2] in ("0x", "0X"):
+        return int(label[2:], 16)
+    return int(label, 8 if label[0] == "0" else 10)

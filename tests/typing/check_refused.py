@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from thrivecalc_models import DataStore, SavingsGoal, SavingsGoalData, TransactionData
+from thrivecalc_models import BudgetData, DataStore, SavingsGoal, SavingsGoalData, TransactionData
 
 
 def refused(store: DataStore, goal: SavingsGoal) -> None:
@@ -17,4 +17,8 @@ def refused(store: DataStore, goal: SavingsGoal) -> None:
     goal.data.target_amount = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     goal.data.nmae = "x"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     goal.data = TransactionData(date=date(2025, 1, 7), amount=1)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    SavingsGoalData(name="x", target_amount=1, target_date=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    BudgetData(name="x", period="y", limits={"food": None})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    DataStore.local(bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    DataStore.local(timeout="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     store.user("u").get(int, "1")  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]

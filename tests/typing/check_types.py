@@ -6,17 +6,23 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_type
+from uuid import uuid4
 
 import attrs
 from hypothesis.strategies import SearchStrategy
 
 from thrivecalc_models import (
     Amount,
+    Amounts,
     Budget,
     BudgetData,
     CommitResult,
     DataStore,
+    Day,
     OptionalAmount,
+    OptionalAmounts,
+    OptionalDay,
+    Page,
     PayloadAttribute,
     Plan,
     ProfileData,
@@ -43,6 +49,14 @@ class NetWorthSnapshotData:
     by_class: dict[str, Amount] = attrs.field(factory=dict[str, Amount])
 
 
+@payload
+class SharesData:
+    by_symbol: Amounts
+    since: Day
+    until: OptionalDay = attrs.field(default=None)
+    limits: OptionalAmounts = attrs.field(default=None)
+
+
 class NetWorthSnapshot(UserRecord, discriminator="net-worth-snapshot"):
     data: PayloadAttribute[NetWorthSnapshotData] = PayloadAttribute(NetWorthSnapshotData)
     keep_for = timedelta(days=7 * 365)
@@ -56,11 +70,17 @@ def reading(store: DataStore, record_id: str) -> None:
     assert_type(user.list("savings-goal"), list[UserRecord])
     assert_type(user.list_all(order_by="-updated_at"), list[UserRecord])
     assert_type(user.iterate(SavingsGoal), Iterator[SavingsGoal])
-    assert_type(user.page(SavingsGoal, limit=50).records, list[UserRecord])
+    assert_type(user.page(SavingsGoal, limit=50).records, list[SavingsGoal])
+    assert_type(user.page("savings-goal").records, list[UserRecord])
+    page: Page = user.page(NetWorthSnapshot)  # of any records
+    print(page)
     assert_type(user.page(SavingsGoal).cursor, str | None)
     assert_type(
         user.get_many([(SavingsGoal, record_id), ("budget", record_id)]), list[UserRecord | None]
     )
+    assert_type(user.get_many([(SavingsGoal, record_id)]), list[SavingsGoal | None])
+    assert_type(user.get_many([SavingsGoal.key(record_id)]), list[UserRecord | None])
+    assert_type(user.get(SavingsGoal, uuid4()), SavingsGoal | None)
     assert_type(user.list(NetWorthSnapshot), list[NetWorthSnapshot])
 
 
@@ -97,6 +117,9 @@ def editing(goal: SavingsGoal) -> None:
     goal.data.monthly_contribution = None
     goal.data.monthly_contribution = 5
     goal.data = SavingsGoalData(name="x", target_amount=1)
+    goal.data.target_date = "2025-12-31"
+    goal.data.target_date = date(2025, 12, 31)
+    goal.data.target_date = None
     goal.ttl = datetime.now()
     goal.ttl = None
 
@@ -113,6 +136,17 @@ def making() -> None:
     snapshot = NetWorthSnapshotData(taken_at=date(2025, 1, 7), assets=5, debts="1.5")
     assert_type(snapshot.assets, Decimal)
     assert_type(snapshot.debts, Decimal | None)
+    budget = BudgetData(name="x", period="monthly", limits={"food": 300, "rent": "9.5"})
+    assert_type(budget.limits, dict[str, Decimal] | None)
+    budget.limits = {"food": 1.5}
+    budget.limits = None
+    assert_type(TransactionData(date="2025-01-07", amount=1).date, date)
+    ProfileData(date_of_birth="1990-01-01")
+    shares = SharesData(by_symbol={"A": 1}, since="2025-01-07", until=None)
+    assert_type(shares.by_symbol, dict[str, Decimal])
+    assert_type(shares.since, date)
+    assert_type(shares.until, date | None)
+    assert_type(shares.limits, dict[str, Decimal] | None)
 
 
 def own_type(store: DataStore, record_id: str) -> None:
@@ -123,6 +157,18 @@ def own_type(store: DataStore, record_id: str) -> None:
         assert_type(found.data.assets, Decimal)
         assert_type(found.data.taken_at, date)
         found.data.assets += 1
+    snapshot = NetWorthSnapshotData(taken_at=date(2025, 1, 7), assets=5)
+    user = store.user("u")
+    assert_type(user.add(snapshot).data, NetWorthSnapshotData)
+    assert_type(user.put(snapshot, record_id=uuid4(), ttl=timedelta(days=3)).data.assets, Decimal)
+    assert_type(user.page(NetWorthSnapshot).records[0].data, NetWorthSnapshotData)
+    mine: NetWorthSnapshot = user.add(snapshot)
+    for each in user.get_many([(NetWorthSnapshot, mine.record_id)]):
+        if each is not None:
+            assert_type(each.data, NetWorthSnapshotData)
+    with user.unit_of_work() as work:
+        assert_type(work.add(snapshot).data, NetWorthSnapshotData)
+        assert_type(work.get_many([(NetWorthSnapshot, "a")]), list[NetWorthSnapshot | None])
 
 
 def units(store: DataStore, record_id: str) -> None:

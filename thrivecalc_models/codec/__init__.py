@@ -15,11 +15,13 @@ from thrivecalc_models.codec.data import (
     undeclared,
     undeclared_names,
 )
+from thrivecalc_models.codec.spelling import check_form, kind_below, misspelt
 from thrivecalc_models.codec.values import Unfit, check_name, decode_plain, encode_plain, kind_name
 
 __all__ = [
     "Origins",
     "Unfit",
+    "check_form",
     "check_mapping",
     "check_name",
     "decode_data",
@@ -31,7 +33,9 @@ __all__ = [
     "encode_plain",
     "encode_plain_map",
     "has_values",
+    "kind_below",
     "kind_name",
+    "misspelt",
     "nests",
     "size_at_most",
     "undeclared",

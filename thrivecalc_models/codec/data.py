@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
+from thrivecalc_models.codec.spelling import check_spelling
 from thrivecalc_models.codec.values import (
     EXACT,
     Encoding,
@@ -233,6 +234,7 @@ def encode_data(
                 f"{DATA}.{name} is a declared field; set it on the payload, not in extra_data",
                 path=f"{DATA}.{name}",
             )
+    check_spelling(type(payload), {name: {} for name in extras if name not in (base or {})})
     return encoded | encode_plain_map(extras, base or {}, DATA, js_safe=js_safe)
 
 
@@ -311,6 +313,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
         else:
             content[name] = _given(field, value, nested, js_safe)
     if cls is not None:
+        check_spelling(cls, content)
         _check_fits(cls, content, nested)
     return content
 

@@ -22,6 +22,7 @@ from thrivecalc_models.operations.replies import (
     Reply,
     Result,
     consumed_units,
+    is_answer,
 )
 from thrivecalc_models.operations.requests import (
     BatchGet,
@@ -79,5 +80,6 @@ __all__ = [
     "Write",
     "consumed_units",
     "fixes",
+    "is_answer",
     "unprocessed_writes",
 ]

@@ -7,6 +7,7 @@ the driver never decides anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
@@ -24,12 +25,15 @@ R = TypeVar("R")
 class Send(Value):
     """Send these at the same time; resumed with `Received` once all have ended.
 
-    After a failure of a kind in `FATAL`, or an interrupt, the driver starts no more of them; those
-    come back as failures of the kind NOT_STARTED.
+    After a failure of a kind in `FATAL`, an interrupt, or `deadline` seconds in which nothing
+    answered (since `quiet_since`, or since they were to be sent), the driver starts no more of
+    them; those come back as failures of the kind NOT_STARTED.
     """
 
     operations: tuple[Operation, ...]
     attempt: int = 1
+    deadline: float = math.inf
+    quiet_since: float | None = None
 
 
 @value

@@ -27,9 +27,10 @@ class Kind(enum.Enum):
     CREDENTIALS = "credentials"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
+    CLOSED = "closed"
 
 
-FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS})
+FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS, Kind.CLOSED})
 """After one of these nothing more is started: every further request would meet the same."""
 
 
@@ -56,7 +57,8 @@ class Failure(Value):
     `applied_maybe` is False where nothing of this try can have been applied. `again` says whether
     the same request can succeed later. `item` is the stored item that came with a failed condition
     (None: there is no such item, or it was not asked for). `message` is the service's own text,
-    which may repeat what was sent: it is an attribute of errors, never part of a message. `stale`
+    which may repeat what was sent: it is an attribute of errors, never part of a message. `advice`
+    is a sentence of ours, what is wrong and the way out, where more is known than the code. `stale`
     says that a connection kept from an earlier request broke before the first byte of a reply: it
     may have been dead for long, so that this try counts for nothing but `applied_maybe`.
     """
@@ -71,9 +73,18 @@ class Failure(Value):
     reasons: tuple[Reason, ...] = ()
     request_id: str | None = None
     status: int | None = None
+    advice: str = ""
 
 
 Result = Reply | Failure
+
+
+def is_answer(result: Result) -> bool:
+    """Whether the service said anything at all, be it that it failed."""
+    if isinstance(result, Reply) or result.status is not None:
+        return True
+    return result.kind not in (Kind.UNAVAILABLE, Kind.INTERRUPTED, Kind.NOT_STARTED, Kind.CLOSED)
+
 
 ITEMS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
 """What befell those writes that the reply to a BatchWriteItem hands back."""

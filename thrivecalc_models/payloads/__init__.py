@@ -1,5 +1,13 @@
 """Payloads: the typed contents of a record's `data`, as attrs classes."""
 
+from thrivecalc_models.payloads.aliases import (
+    Amount,
+    Amounts,
+    Day,
+    OptionalAmount,
+    OptionalAmounts,
+    OptionalDay,
+)
 from thrivecalc_models.payloads.classes import (
     BudgetData,
     PortfolioHoldingData,
@@ -15,14 +23,18 @@ from thrivecalc_models.payloads.define import (
     is_payload_class,
     payload,
 )
-from thrivecalc_models.payloads.kinds import Amount, Kind, OptionalAmount
+from thrivecalc_models.payloads.kinds import Kind
 
 __all__ = [
     "Amount",
+    "Amounts",
     "BudgetData",
+    "Day",
     "Field",
     "Kind",
     "OptionalAmount",
+    "OptionalAmounts",
+    "OptionalDay",
     "PortfolioHoldingData",
     "ProfileData",
     "RetirementPlanData",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import cast
 
+from thrivecalc_models.payloads.aliases import (
+    Amount,
+    Day,
+    OptionalAmount,
+    OptionalAmounts,
+    OptionalDay,
+)
 from thrivecalc_models.payloads.define import payload
-from thrivecalc_models.payloads.kinds import Amount, OptionalAmount
 
 # Type checkers read defaults as values of the descriptor that the annotation names.
 _ZERO = cast("Amount", 0)
 _NOT_GIVEN = cast("OptionalAmount", None)
+_NO_AMOUNTS = cast("OptionalAmounts", None)
+_NO_DAY = cast("OptionalDay", None)
 
 
 @payload
@@ -20,7 +27,7 @@ class SavingsGoalData:
     name: str
     target_amount: Amount
     current_amount: Amount = _ZERO
-    target_date: date | None = None
+    target_date: OptionalDay = _NO_DAY
     monthly_contribution: OptionalAmount = _NOT_GIVEN
 
 
@@ -55,7 +62,7 @@ class ProfileData:
 
     display_name: str | None = None
     email: str | None = None
-    date_of_birth: date | None = None
+    date_of_birth: OptionalDay = _NO_DAY
     currency: str = "USD"
     locale: str | None = None
     annual_income: OptionalAmount = _NOT_GIVEN
@@ -66,7 +73,7 @@ class ProfileData:
 class TransactionData:
     """Money that moved: `amount` is negative where it went out."""
 
-    date: date
+    date: Day
     amount: Amount
     description: str = ""
     category: str | None = None
@@ -80,5 +87,5 @@ class BudgetData:
 
     name: str
     period: str
-    start_date: date | None = None
-    limits: dict[str, Amount] | None = None
+    start_date: OptionalDay = _NO_DAY
+    limits: OptionalAmounts = _NO_AMOUNTS

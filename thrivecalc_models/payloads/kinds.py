@@ -12,38 +12,14 @@ import typing
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NewType
+from typing import Any
 
 import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.payloads.aliases import Amount
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
-
-if TYPE_CHECKING:
-    AmountLike = Decimal | int | float | str
-
-    class Amount(Decimal):
-        """An amount, a price, a rate or a number of shares: reads as Decimal, takes any number."""
-
-        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
-        def __get__(self, instance: None, owner: type) -> Any: ...
-        @typing.overload
-        def __get__(self, instance: object, owner: type) -> Decimal: ...
-        def __set__(self, instance: object, value: AmountLike) -> None: ...
-
-    class OptionalAmount(Decimal):
-        """`Amount | None` for type checkers that should let numbers in, too."""
-
-        @typing.overload  # type: ignore[no-overload-impl]  # only type checkers see this class
-        def __get__(self, instance: None, owner: type) -> Any: ...
-        @typing.overload
-        def __get__(self, instance: object, owner: type) -> Decimal | None: ...
-        def __set__(self, instance: object, value: AmountLike | None) -> None: ...
-
-else:
-    Amount = NewType("Amount", Decimal)
-    OptionalAmount = Amount | None
 
 
 class Text(Value):

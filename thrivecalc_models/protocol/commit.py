@@ -33,7 +33,7 @@ from thrivecalc_models.operations import (
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, same_item, same_value
@@ -137,13 +137,17 @@ def commit(
     """Send writes of distinct keys, those that can together, all at the same time."""
     account = Account()
     jobs = {write.key: _Job(write, write.maybe) for write in writes}
+    silence = Silence(policy.deadline)
     at: float | None = None
     attempt = 1
     while jobs and not account.halted:
         groups = groups_of([job.pending() for job in jobs.values()])
-        operations = tuple([group.operation() for group in groups])
-        received = yield Send(operations, attempt)
+        operations = [group.operation() for group in groups]
+        received = yield silence.send(operations, attempt)
+        silence.heard(received)
         _note_interrupt(account, received)
+        if all(map(_was_not_started, received.results)):
+            account.halted = True  # the deadline has passed in silence
         since = received.since if at is None else at
         at = received.at
         waits: list[Wait] = []
@@ -166,6 +170,10 @@ def commit(
     for job in jobs.values():
         _end(account, job)
     return _in_order(account, writes)
+
+
+def _was_not_started(result: Result) -> bool:
+    return isinstance(result, Failure) and result.kind is Kind.NOT_STARTED
 
 
 def _note_interrupt(account: Account, received: Received) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from thrivecalc_models.errors import (
     AccessDeniedError,
+    ConfigurationError,
     RefusedError,
     ServiceError,
     TableNotFoundError,
@@ -64,10 +65,14 @@ def service_error(
     `parts` are the operations that a transaction consists of: their actions are those it needs.
     """
     what = f"{operation}{where}"
+    if failure.kind is Kind.CLOSED:
+        return ConfigurationError(f"{what} was not sent: this store is closed; make another one")
     if failure.kind is Kind.NO_TABLE:
         return _with_facts(TableNotFoundError, _no_table(what, settings), operation, failure)
     if failure.kind is Kind.DENIED:
         return _denied(what, operation, failure, settings, parts or (operation,))
+    if failure.code == ConfigurationError.__name__:
+        return ConfigurationError(f"{what} was not sent: {failure.advice}")
     if failure.kind is Kind.CREDENTIALS:
         return _with_facts(AccessDeniedError, _credentials(what, failure), operation, failure)
     if failure.kind is Kind.THROTTLED:
@@ -90,14 +95,15 @@ def _with_facts(
 
 
 def _place(settings: Settings) -> str:
-    endpoint = settings.endpoint or "the real service"
-    return f"region {settings.region}, endpoint {endpoint}"
+    return f"region {settings.region}, endpoint {settings.place}"
 
 
 def _no_table(what: str, settings: Settings) -> str:
+    other = f"; {settings.other_region}" if settings.other_region else ""
     return (
         f"{what} found no table {settings.table_name!r} ({_place(settings)}); check"
         " DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT, or make it with store.create_table()"
+        f"{other}"
     )
 
 
@@ -130,15 +136,12 @@ def _who_needs(actions: list[str]) -> str:
 
 
 def _credentials(what: str, failure: Failure) -> str:
+    if failure.advice:
+        return f"{what} was not sent ({failure.code}): {failure.advice}"
     if "Expired" in failure.code:
         advice = "the credentials have expired; renew them"
     elif failure.code in ("InvalidSignatureException", "RequestExpired", "SignatureDoesNotMatch"):
         advice = "check that this machine's clock is right, then the secret key"
-    elif failure.code in ("NoCredentialsError", "PartialCredentialsError"):
-        advice = (
-            "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile,"
-            " or a role"
-        )
     else:
         advice = "the service does not know these credentials; check the access key"
     return f"{what} was not accepted ({failure.code}): {advice}"
@@ -152,15 +155,24 @@ def _throttled(what: str, failure: Failure) -> str:
 
 
 def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
-    message = (
-        f"{what} was refused by the service as invalid ({failure.code}); its own words are in"
-        " .service_message"
-    )
+    if failure.advice:
+        message = f"{what} was not sent ({failure.code}): {failure.advice}"
+    else:
+        message = (
+            f"{what} was refused by the service as invalid ({failure.code}); its own words are in"
+            " .service_message"
+        )
     return _with_facts(RefusedError, message, operation, failure)
 
 
 def _unavailable(what: str, failure: Failure, settings: Settings) -> str:
     sent = "" if failure.applied_maybe else "; nothing was applied"
+    if failure.advice:
+        tries = " until the tries or the time were spent" if failure.again else ""
+        return (
+            f"{what} got no good answer{tries} ({failure.code}){sent}: {failure.advice}"
+            f" ({_place(settings)})"
+        )
     return (
         f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
         f" check the network, the place ({_place(settings)}) and the service's health, and try"

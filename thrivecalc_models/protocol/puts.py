@@ -17,12 +17,11 @@ from thrivecalc_models.operations import (
     PutItem,
     Reply,
     Result,
-    Send,
     Wait,
     consumed_units,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, wait_for_rest
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence, wait_for_rest
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
@@ -66,10 +65,12 @@ def put_each(
     units = 0.0
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)
+    silence = Silence(policy.deadline)
+    failure: Failure | None = None
     attempt = 1
     while open_ := [number for number in range(len(puts)) if number not in outcomes]:
-        received = yield Send(tuple(puts[number] for number in open_), attempt)
-        failure: Failure | None = None
+        received = yield silence.send([puts[number] for number in open_], attempt)
+        silence.heard(received)
         for number, result in zip(open_, received.results, strict=True):
             outcome = _outcome(puts[number], result, same)
             if outcome is not None:
@@ -79,7 +80,7 @@ def put_each(
                 if not result.again:
                     raise ServiceFailure(PutItem.name, result)
                 failure = result
-        if failure is not None:
+        if failure is not None and len(outcomes) < len(puts):
             progress = len(outcomes) > len(puts) - len(open_)
             yield wait_for_rest(
                 backoff, PutItem.name, failure, received, attempt, progress=progress

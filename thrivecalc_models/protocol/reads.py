@@ -20,12 +20,11 @@ from thrivecalc_models.operations import (
     Query,
     Reply,
     Scan,
-    Send,
     Wait,
     consumed_units,
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist, wait_for_rest
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence, persist, wait_for_rest
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
@@ -107,9 +106,12 @@ def scan_segments(
     pages = [attrs.evolve(scan, segment=number, after=after.get(number)) for number in numbers]
     started = yield Wait(0.0)
     backoffs = {number: Backoff(policy, rng, since=started.at) for number in numbers}
+    silence = Silence(policy.deadline)
+    failed: Failure | None = None
     attempt = 1
     while pages:
-        received = yield Send(tuple(pages), attempt)
+        received = yield silence.send(pages, attempt)
+        silence.heard(received)
         lost: SegmentError | None = None
         wait = Wait(0.0)
         following: list[Scan] = []
@@ -122,13 +124,19 @@ def scan_segments(
                 yield Emit(Segment(page.segment, result.body["Items"], last, units))
                 if last is not None:
                     following.append(attrs.evolve(page, after=last))
-            elif result.kind is not Kind.NOT_STARTED:
+            else:
+                following.append(page)
+                if result.kind is not Kind.NOT_STARTED:
+                    failed = result
+                elif failed is None:
+                    continue
+                else:
+                    result = failed
                 seconds = backoff.next_wait(result, received.at) if result.again else None
                 if seconds is None:
                     lost = lost or SegmentError(scan.name, result, page.segment, scan.segments)
                 elif seconds >= wait.seconds:
                     wait = Wait(seconds, scan.name, attempt, result.code)
-                following.append(page)
         del received, result  # two rounds at once would be twice the memory
         if lost is not None:
             raise lost
@@ -151,26 +159,30 @@ def get_many(
     items: list[Item] = []
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)
+    silence = Silence(policy.deadline)
+    failure: Failure | None = None
     attempt = 1
     while remaining:
         batches = [
             BatchGet(keys=tuple(remaining[start : start + BATCH_GET_KEYS]), consistent=consistent)
             for start in range(0, len(remaining), BATCH_GET_KEYS)
         ]
-        received = yield Send(tuple(batches), attempt)
-        remaining, failure = [], None
-        progress = False
+        received = yield silence.send(batches, attempt)
+        silence.heard(received)
+        remaining, progress = [], False
         for batch, result in zip(batches, received.results, strict=True):
             if isinstance(result, Reply):
                 left = _unprocessed(result.body)
                 items.extend(_answered(result.body))
                 progress = progress or len(left) < len(batch.keys)
                 remaining.extend(left)
-                failure = failure or (_KEYS_LEFT if left else None)
+                failure = _KEYS_LEFT if left else failure
             elif result.again:
                 remaining.extend(batch.keys)
                 failure = result
-            elif result.kind is not Kind.NOT_STARTED:
+            elif result.kind is Kind.NOT_STARTED:
+                remaining.extend(batch.keys)
+            else:
                 raise ServiceFailure(BatchGet.name, result)
         if remaining and failure is not None:
             yield wait_for_rest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from thrivecalc_models.operations import (
     Result,
     Send,
     Wait,
+    is_answer,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.value import Value
@@ -76,8 +78,7 @@ class Backoff:
             return None
         slow = failure.kind in (Kind.THROTTLED, Kind.TRANSACTION_IN_PROGRESS)
         base = self.policy.throttled_base if slow else self.policy.base
-        ceiling = min(self.policy.ceiling, base * 2 ** max(self.tries - 1, 0))
-        wait = self.rng.uniform(0.0, ceiling)
+        wait = full_jitter(self.policy, base, max(self.tries - 1, 0), self.rng)
         if at + wait - self.since > self.policy.deadline:
             return None
         return wait
@@ -85,6 +86,30 @@ class Backoff:
     def out_of_time(self, at: float) -> bool:
         """Whether it was the deadline, and not the number of tries, that ended it."""
         return self.tries < self.policy.attempts
+
+
+def full_jitter(policy: RetryPolicy, base: float, doublings: int, rng: random.Random) -> float:
+    """Seconds to wait: a random part of `base`, doubled so often, and at most the ceiling."""
+    # Sixty doublings of anything that one would wait for are above any ceiling, and still a float.
+    return rng.uniform(0.0, min(policy.ceiling, base * 2 ** min(doublings, 60)))
+
+
+@attrs.define(eq=False, repr=False)
+class Silence:
+    """Since when nothing has answered, over several rounds of requests."""
+
+    deadline: float
+    since: float | None = None
+
+    def send(self, operations: Sequence[Operation], attempt: int) -> Send:
+        """A round of which nothing is started any more once the deadline has passed in silence."""
+        return Send(tuple(operations), attempt, self.deadline, self.since)
+
+    def heard(self, received: Received) -> None:
+        if any(map(is_answer, received.results)):
+            self.since = received.at
+        elif self.since is None:
+            self.since = received.since
 
 
 def wait_for_rest(

@@ -9,18 +9,18 @@ from thrivecalc_models.operations import (
     ITEMS_LEFT,
     BatchWrite,
     DeleteItem,
+    Failure,
     Kind,
     Protocol,
     PutItem,
     Reply,
-    Send,
     Wait,
     consumed_units,
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.plan import BATCH_WRITES
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, wait_for_rest
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence, wait_for_rest
 from thrivecalc_models.wire import Item
 
 
@@ -36,27 +36,32 @@ def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) ->
     units = 0.0
     started = yield Wait(0.0)
     backoff = Backoff(policy, rng, since=started.at)
+    silence = Silence(policy.deadline)
+    failure: Failure | None = None
     attempt = 1
     while remaining:
         batches = [
             BatchWrite(writes=tuple(remaining[start : start + BATCH_WRITES]))
             for start in range(0, len(remaining), BATCH_WRITES)
         ]
-        received = yield Send(tuple(batches), attempt)
+        received = yield silence.send(batches, attempt)
+        silence.heard(received)
         sent = len(remaining)
-        remaining, failure = [], None
+        remaining = []
         for batch, result in zip(batches, received.results, strict=True):
             if isinstance(result, Reply):
                 units += consumed_units(result.body)
                 left = unprocessed_writes(result.body)
                 remaining += [put for put in batch.writes if put.key in left]
-                failure = failure or (ITEMS_LEFT if left else None)
+                failure = ITEMS_LEFT if left else failure
             elif result.again:
                 remaining += batch.writes
                 failure = result
-            elif result.kind is not Kind.NOT_STARTED:
+            elif result.kind is Kind.NOT_STARTED:
+                remaining += batch.writes
+            else:
                 raise ServiceFailure(BatchWrite.name, result)
-        if failure is not None:
+        if remaining and failure is not None:
             progress = len(remaining) < sent
             yield wait_for_rest(
                 backoff, BatchWrite.name, failure, received, attempt, progress=progress

@@ -16,7 +16,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     IsolationError,
 )
-from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Received, Reply, Write
+from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Write
 from thrivecalc_models.payloads import is_payload_class
 from thrivecalc_models.protocol import (
     ItemPage,
@@ -152,12 +152,7 @@ class Access:
 
     def fetch(self, key: Key, *, consistent: bool) -> Item | None:
         operation = GetItem(key=key, consistent=consistent)
-        first = self.binding.driver.perform(operation)
-        reply = first.results[0]
-        if isinstance(reply, Reply):
-            item = reply.body.get("Item")
-        else:  # the protocol says what that means, and what to do about it
-            item = self.run(get_item(operation, self.binding.retry, self.binding.rng), first)
+        item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
         return None if item is None else self.check_item(item, key)
 
     def fetch_many(
@@ -217,10 +212,10 @@ class Access:
             self.check_item(item)
         return page
 
-    def run(self, protocol: Protocol[T], first: Received | None = None) -> T:
+    def run(self, protocol: Protocol[T]) -> T:
         """What the protocol returns; its failure as a public error without a context."""
         try:
-            return self.binding.driver.run(protocol, first=first)
+            return self.binding.driver.run(protocol)
         except ServiceFailure as failure:
             error = self._public(failure)
         raise error

@@ -12,10 +12,11 @@ from pynamodb.expressions.condition import Comparison
 from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import RemoveAction, SetAction
 
-from thrivecalc_models.codec import Origins, encode_data, encode_plain
+from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
 from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
-from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models.payloads import Kind, is_payload_class
+from thrivecalc_models.payloads.kinds import Nested
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import (
     AttributeValue,
@@ -225,10 +226,18 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
 
 
 class StoredPath(Path):
-    """A path into stored attributes, whose values are encoded as this table has them."""
+    """A path into stored attributes, whose values are encoded as this table has them.
+
+    `kind` is what a payload class declares there, if one does; names in it are the table's.
+    """
+
+    def __init__(self, path: Any, kind: Kind | None = None) -> None:
+        super().__init__(path)
+        self._kind = kind
 
     def __getitem__(self, item: int | str) -> StoredPath:
-        return StoredPath(super().__getitem__(item).path)
+        kind = kind_below(self._kind, item, ".".join(self.path))
+        return StoredPath(super().__getitem__(item).path, kind)
 
     def _to_value(self, value: Any) -> Value:
         return Value(encode_value(value, ".".join(self.path)))
@@ -276,6 +285,12 @@ class PayloadAttribute(MapAttribute[T]):
             raise TypeError(f"{payload_class!r} is no payload class; decorate it with @payload")
         super().__init__(attr_name=DATA)
         self.payload_class = payload_class
+
+    def __getitem__(self, item: int | str) -> StoredPath:
+        name = str(item)
+        return StoredPath(
+            [self.attr_name, name], kind_below(Nested(self.payload_class), name, DATA)
+        )
 
     def check(self, value: Any) -> Any:
         if not isinstance(value, self.payload_class):

@@ -57,8 +57,11 @@ def set_default_binding(binding: Binding | None) -> None:
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
-    from thrivecalc_models.transport.choice import make_transport  # not to define models
+    # Not needed to define models.
+    from thrivecalc_models.transport.choice import make_transport
+    from thrivecalc_models.transport.configuration import configured
 
+    settings = configured(settings)
     transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)
     driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
     return Binding(settings=settings, driver=driver)

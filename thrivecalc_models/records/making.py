@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         SavingsGoalData,
         TransactionData,
     )
+    from thrivecalc_models.records.attributes import PayloadAttribute
     from thrivecalc_models.records.classes import (
         Budget,
         PortfolioHolding,
@@ -28,36 +29,49 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R", bound=UserRecord)
+    D = TypeVar("D")
+
+    class RecordOf(UserRecord, Any, Generic[D]):  # type: ignore[misc]  # Any: see below
+        """The record of a payload of a service's own class.
+
+        Its class is known at run time only, so that it also goes where that class is asked for.
+        """
+
+        data: PayloadAttribute[D]
 
     class MakesRecord(Protocol[P]):
         """A call with a payload, a record, or a type and its data first."""
 
         @overload
-        def __call__(self, given: R, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        def __call__(self, given: R, /, *args: P.args, **kwargs: P.kwargs) -> R: ...  # type: ignore[overload-overlap]
         @overload
-        def __call__(self, given: type[R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        def __call__(self, given: type[R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...  # type: ignore[overload-overlap]
         @overload
-        def __call__(
+        def __call__(  # type: ignore[overload-overlap]
             self, given: SavingsGoalData, /, *args: P.args, **kwargs: P.kwargs
         ) -> SavingsGoal: ...
         @overload
-        def __call__(
+        def __call__(  # type: ignore[overload-overlap]
             self, given: PortfolioHoldingData, /, *args: P.args, **kwargs: P.kwargs
         ) -> PortfolioHolding: ...
         @overload
-        def __call__(
+        def __call__(  # type: ignore[overload-overlap]
             self, given: RetirementPlanData, /, *args: P.args, **kwargs: P.kwargs
         ) -> RetirementPlan: ...
         @overload
-        def __call__(self, given: ProfileData, /, *args: P.args, **kwargs: P.kwargs) -> Profile: ...
+        def __call__(self, given: ProfileData, /, *args: P.args, **kwargs: P.kwargs) -> Profile: ...  # type: ignore[overload-overlap]
         @overload
-        def __call__(
+        def __call__(  # type: ignore[overload-overlap]
             self, given: TransactionData, /, *args: P.args, **kwargs: P.kwargs
         ) -> Transaction: ...
         @overload
-        def __call__(self, given: BudgetData, /, *args: P.args, **kwargs: P.kwargs) -> Budget: ...
+        def __call__(self, given: BudgetData, /, *args: P.args, **kwargs: P.kwargs) -> Budget: ...  # type: ignore[overload-overlap]
         @overload
-        def __call__(self, given: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+        def __call__(
+            self, given: str | tuple[Any, Any], /, *args: P.args, **kwargs: P.kwargs
+        ) -> Any: ...
+        @overload
+        def __call__(self, given: D, /, *args: P.args, **kwargs: P.kwargs) -> RecordOf[D]: ...
 
     class _Making(Generic[P]):
         def __get__(self, instance: object, owner: type) -> MakesRecord[P]: ...

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-import attrs
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
 from thrivecalc_models.operations.replies import Failure, Reply, Result
-from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.table import Settings, check_endpoint
+from thrivecalc_models.transport.advice import reply_advice
 from thrivecalc_models.transport.botocore_pool import limit_connections
 from thrivecalc_models.transport.checks import check_promised, check_sum
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
+from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
+from thrivecalc_models.transport.hooks import before_connected, raised_by
+from thrivecalc_models.transport.identity import Identity
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.wire.binary import with_bytes, with_text
@@ -47,26 +50,40 @@ class BotocoreTransport:
         *,
         timeout: float,
         max_concurrency: int,
-        allow_http: bool = False,
     ) -> None:
         self._settings = settings
         self._timeout = timeout
         self._max_concurrency = max_concurrency
-        self._allow_http = allow_http
         self._clock = Clock()
         self._client: PerProcess[Any] = PerProcess(self._make_client)
+        self._stage = _Stage()
 
     def send(self, operation: str, request: dict[str, Any]) -> Result:
         try:
             client = self._client.get()
             parameters = with_bytes(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            return attrs.evolve(classify_exception(error), applied_maybe=False)
+            return not_sent(error)
         skew = self._clock.skew
-        result, date = _call(client, operation, request, parameters)
+        result, date = self._call(client, operation, request, parameters)
         if isinstance(result, Failure) and self._clock.signs_anew(result, date, skew):
-            result, _ = _call(client, operation, request, parameters)
+            result, _ = self._call(client, operation, request, parameters)
         return result
+
+    def _call(
+        self, client: Any, operation: str, request: dict[str, Any], parameters: dict[str, Any]
+    ) -> tuple[Result, str | None]:
+        """What a call came to, and the Date header of an error reply."""
+        stage = self._stage
+        stage.begin()
+        try:
+            return _reply(operation, request, client._make_api_call(operation, parameters)), None
+        except ClientError as error:
+            metadata = error.response.get(_METADATA, {})
+            return classify_exception(error), metadata.get("HTTPHeaders", {}).get("date")
+        except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
+            early = stage.nothing_sent(error)
+            return not_sent(error) if early else classify_exception(error), None
 
     def close(self) -> None:
         client = self._client.take()
@@ -74,17 +91,48 @@ class BotocoreTransport:
             client.close()
 
     def _make_client(self) -> Any:
-        session, client = make_client(
+        _, identity, client = make_client(
             self._settings,
             timeout=self._timeout,
             max_concurrency=self._max_concurrency,
-            allow_http=self._allow_http,
         )
-        sign = partial(_sign_by, self._clock, session.get_credentials())
-        client.meta.events.register("before-send.dynamodb", sign)
-        client.meta.events.register("before-parse.dynamodb", _read_body)
+
+        def frozen(**_: Any) -> None:
+            identity.frozen()  # botocore asks right after; what a provider raises is known here
+
+        events = client.meta.events
+        events.register_first("provide-client-params.dynamodb", self._stage.make)
+        events.register_first("before-sign.dynamodb", frozen)
+        events.register_first("before-send.dynamodb", self._stage.send)
+        events.register("before-send.dynamodb", partial(_sign_by, self._clock, identity))
+        events.register("before-parse.dynamodb", _read_body)
         limit_connections(client)
         return client
+
+
+class _Stage(threading.local):
+    """How far botocore has come with this thread's request."""
+
+    making = False
+    sending = False
+
+    def begin(self) -> None:
+        self.making = self.sending = False
+
+    def make(self, **_: Any) -> None:
+        self.making = True
+
+    def send(self, **_: Any) -> None:
+        self.making, self.sending = False, True
+
+    def nothing_sent(self, error: Exception) -> bool:
+        """Whether an exception came before anything of the request was on its way.
+
+        What a hook raises says nothing: it may stand in the place of the network.
+        """
+        if raised_by(error) is not None:
+            return False
+        return self.making or (self.sending and before_connected(error))
 
 
 def new_session() -> Any:
@@ -104,62 +152,71 @@ def _loader(data_path: str | None) -> Any:
 
 
 def make_client(
-    settings: Settings, *, timeout: float, max_concurrency: int, allow_http: bool
-) -> tuple[Any, Any]:
-    """A session of our own and its client. Raises ConfigurationError for plain http far away."""
+    settings: Settings, *, timeout: float, max_concurrency: int
+) -> tuple[Any, Identity, Any]:
+    """A session of our own, as whom it signs, and its client.
+
+    Raises ConfigurationError and NoCredentials.
+    """
+    check_endpoint(settings)
     session = new_session()
     if settings.stand_in_credentials:
-        _stand_in(session)
+        session.get_component("credential_provider").remove("iam-role")  # slow where there is none
+    identity = Identity(session)
+    if settings.stand_in_credentials and identity.provider is None:
+        session.set_credentials(STAND_IN, STAND_IN)
+        identity = Identity(session)
+    # Single requests travel in the callers' own threads, which nobody has counted.
+    client = create_client(
+        session,
+        settings,
+        timeout=timeout,
+        max_pool_connections=max_concurrency + SPARE_CONNECTIONS,
+    )
+    return session, identity, client
+
+
+def create_client(
+    session: Any,
+    settings: Settings,
+    *,
+    timeout: float = 10.0,
+    max_pool_connections: int = 1,
+    pinned: bool = True,
+    **credentials: str,
+) -> Any:
+    """A client to the endpoint of the settings; `pinned`, whatever the environment says by now."""
     config = Config(
         connect_timeout=timeout,
         read_timeout=timeout,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
-        # Single requests travel in the callers' own threads, which nobody has counted.
-        max_pool_connections=max_concurrency + SPARE_CONNECTIONS,
+        max_pool_connections=max_pool_connections,
+        ignore_configured_endpoint_urls=True if pinned else None,
         # What is meant for this machine must not leave it by way of HTTP_PROXY.
         proxies={} if settings.stand_in_credentials else None,
     )
-    client = session.create_client(
-        "dynamodb", region_name=settings.region, endpoint_url=settings.endpoint, config=config
+    return session.create_client(
+        "dynamodb",
+        region_name=settings.region,
+        endpoint_url=settings.endpoint,
+        config=config,
+        **credentials,
     )
-    # The endpoint may also come from AWS_ENDPOINT_URL_DYNAMODB or the AWS configuration file.
-    resolve_settings(endpoint=client.meta.endpoint_url, allow_http=allow_http)
-    return session, client
 
 
-def _stand_in(session: Any) -> None:
-    """Letters and digits where the usual chain, but for EC2's slow metadata, has no credentials."""
-    session.get_component("credential_provider").remove("iam-role")
-    if session.get_credentials() is None:
-        session.set_credentials(STAND_IN, STAND_IN)
-
-
-def _sign_by(clock: Clock, credentials: Any, request: Any, **_: Any) -> None:
+def _sign_by(clock: Clock, identity: Identity, request: Any, **_: Any) -> None:
     """Called by botocore with what it has signed: where its clock is wrong, sign that anew."""
     if not clock.skew:
         return
     region, service = signed_for(request.headers)
     operation = text_of(request.headers["X-Amz-Target"]).removeprefix(TARGET)
     lines = Signer(request.url, region=region, service=service).headers(
-        operation, request.body, credentials.get_frozen_credentials(), clock.now()
+        operation, request.body, identity.frozen(), clock.now()
     )
     for line in lines:
         name, value = line.split(": ", 1)
         request.headers[name] = value
-
-
-def _call(
-    client: Any, operation: str, request: dict[str, Any], parameters: dict[str, Any]
-) -> tuple[Result, str | None]:
-    """What a call came to, and the Date header of an error reply."""
-    try:
-        return _reply(operation, request, client._make_api_call(operation, parameters)), None
-    except ClientError as error:
-        metadata = error.response.get(_METADATA, {})
-        return classify_exception(error), metadata.get("HTTPHeaders", {}).get("date")
-    except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
-        return classify_exception(error), None
 
 
 def _read_body(
@@ -177,7 +234,9 @@ def _read_body(
     if status >= 500 and content is None:
         response_dict["body"] = b""  # an HTML page: botocore then reports the bare status
     elif content is None:
-        raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+        raise GarbledReplyError(
+            f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
+        )
     elif status < 300:
         customized_response_dict.update(content)
         customized_response_dict[_READ_BY_US] = True

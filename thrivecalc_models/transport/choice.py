@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from types import FunctionType
 from typing import Any
-
-import botocore.handlers
-from botocore.client import BaseClient
-from botocore.endpoint import Endpoint
-from botocore.httpsession import URLLib3Session
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Result
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import BotocoreTransport
+from thrivecalc_models.transport.configuration import configured
+from thrivecalc_models.transport.hooks import Watch, find_hook
 from thrivecalc_models.transport.seam import SendMany, Transport
 
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
@@ -24,8 +19,11 @@ _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-model
 def make_transport(choice: str, settings: Settings, **options: Any) -> Transport:
     """The transport of "auto", "botocore" or "direct"; options as of BotocoreTransport.
 
-    Raises ConfigurationError for any other, and for "direct" without the extra `fast`.
+    Raises ConfigurationError for any other, for "direct" without the extra `fast`, and for settings
+    that botocore refuses.
     """
+    if not settings.endpoint_source:
+        settings = configured(settings)
     if choice == "auto":
         return AutoTransport(settings, **options)
     if choice == "botocore":
@@ -61,8 +59,7 @@ class AutoTransport:
         self._options = options
         self._lock = threading.Lock()
         self._made: dict[str, Transport] = {}
-        self._switches: list[Any] = []
-        self._seen: tuple[Any, ...] | None = None
+        self._watch = Watch()
         self._way: Transport
         self._why: str
 
@@ -80,12 +77,12 @@ class AutoTransport:
 
     def way(self) -> Transport:
         """The transport in use."""
-        if self._seen != _hookable(self._switches):
+        if self._watch.changed():
             with self._lock:
-                self._switches = [one for one in _foreign_handlers() if hasattr(one, "enabled")]
-                seen = _hookable(self._switches)
+                watch = Watch()
+                watch.look()  # before the decision: what comes meanwhile is noticed next time
                 self._way, self._why = self._decide()
-                self._seen = seen
+                self._watch = watch
         return self._way
 
     def explanation(self) -> str:
@@ -105,59 +102,6 @@ class AutoTransport:
         if name not in self._made:
             self._made[name] = make(self._settings, **self._options)
         return self._made[name]
-
-
-def find_hook() -> str | None:
-    """What hooks botocore, or the sockets beneath it, in this process; None for nothing."""
-    for patched in (*_entrances(), socket.getaddrinfo):
-        if not _is_original(patched):
-            name = getattr(patched, "__qualname__", None) or "a part of it"
-            return f"botocore is patched ({name})"
-    if socket.socket.__module__ != "socket":
-        return f"sockets are patched ({socket.socket.__module__})"
-    for handler in _foreign_handlers():
-        if getattr(handler, "enabled", True):
-            return f"botocore has a handler of {_module_of(handler)}"
-    return None
-
-
-def _hookable(switches: list[Any]) -> tuple[Any, ...]:
-    """What changes when botocore is hooked, or no longer; compared at every request."""
-    return (
-        *_entrances(),
-        socket.getaddrinfo,
-        socket.socket,
-        len(botocore.handlers.BUILTIN_HANDLERS),
-        *[switch.enabled for switch in switches],
-    )
-
-
-def _entrances() -> tuple[Any, ...]:
-    return (
-        BaseClient._make_api_call,
-        Endpoint.make_request,
-        Endpoint.prepare_request,
-        URLLib3Session.send,
-    )
-
-
-def _is_original(function: Any) -> bool:
-    """Whether a function is botocore's or Python's; a wrapper may copy all but its globals."""
-    if not isinstance(function, FunctionType):
-        return False
-    return function.__globals__["__name__"].partition(".")[0] in ("botocore", "socket")
-
-
-def _foreign_handlers() -> list[Any]:
-    return [
-        handler
-        for _, handler, *_ in botocore.handlers.BUILTIN_HANDLERS
-        if _module_of(handler).partition(".")[0] != "botocore"
-    ]
-
-
-def _module_of(handler: Any) -> str:
-    return getattr(handler, "__module__", None) or type(handler).__module__
 
 
 def _direct(settings: Settings, **options: Any) -> Transport:

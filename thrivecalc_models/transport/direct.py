@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import attrs
 import orjson
 
 from thrivecalc_models.operations.replies import Failure, Result
@@ -25,7 +24,7 @@ from thrivecalc_models.transport.direct_replies import (
     transfer_failure,
 )
 from thrivecalc_models.transport.direct_route import Route, find_route
-from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception
+from thrivecalc_models.transport.failures import GarbledReplyError, not_sent
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request
@@ -46,15 +45,9 @@ class DirectTransport:
         *,
         timeout: float,
         max_concurrency: int,
-        allow_http: bool = False,
     ) -> None:
         def open_lanes() -> _Lanes:
-            route = find_route(
-                settings,
-                timeout=timeout,
-                max_concurrency=max_concurrency,
-                allow_http=allow_http,
-            )
+            route = find_route(settings, timeout=timeout, max_concurrency=max_concurrency)
             return _Lanes(route, timeout, max_concurrency)
 
         self._lanes: PerProcess[_Lanes] = PerProcess(open_lanes)
@@ -64,7 +57,7 @@ class DirectTransport:
             lanes = self._lanes.get()
             lane = lanes.take()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            return _nothing_sent(error)
+            return not_sent(error)
         try:
             handle = lane.handle(0, operation, request)
             result: Result | None = lanes.start(lane, handle)
@@ -86,8 +79,8 @@ class DirectTransport:
             lanes = self._lanes.get()
             lane = lanes.take()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            failure: Failure | None = _nothing_sent(error)
-            unsent = _nothing_sent(error)
+            failure: Failure | None = not_sent(error)
+            unsent = not_sent(error)
             for number, _, _ in source:
                 yield number, unsent
             return
@@ -198,17 +191,25 @@ class _Lanes:
             lane.start(handle)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             lane.put_back(handle)
-            return _nothing_sent(error)
+            return not_sent(error)
         return None
 
     def result(self, lane: Lane, handle: Handle, code: int, text: str) -> Result | None:
         """What an ended request came to; None where it is on its way again with a better time."""
         if code:
-            begun, stale = handle.begun, handle.stale
-            if stale or not begun:
+            stale = handle.stale
+            if stale or not handle.begun:
                 self._begin_generation()
+            failure = transfer_failure(
+                code,
+                text,
+                begun=handle.begun,
+                stale=stale,
+                proxy=self._route.proxy,
+                proxy_status=handle.proxy_status,
+            )
             lane.put_back(handle)
-            return transfer_failure(code, text, begun=begun, stale=stale)
+            return failure
         head = head_of(handle.lines)
         result = result_of(handle.operation, handle.request, head, handle.body())
         if isinstance(result, Failure):
@@ -229,7 +230,3 @@ class _Lanes:
             handle.operation, body, self._route.credentials(), self._clock.now()
         )
         handle.load(body, self._headers + signed, skew)
-
-
-def _nothing_sent(error: Exception) -> Failure:
-    return attrs.evolve(classify_exception(error), applied_maybe=False)

@@ -80,6 +80,11 @@ class Handle:
         """Whether what broke was a kept connection, before the first line of a reply."""
         return self.begun and not self.lines and self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
 
+    @property
+    def proxy_status(self) -> int:
+        """The HTTP status with which a proxy answered CONNECT; 0 where none did."""
+        return int(self.curl.getinfo(pycurl.HTTP_CONNECTCODE))
+
 
 Ended = list[tuple[Handle, int, str]]
 """Requests that have ended, with libcurl's error code and its text; 0 is success."""

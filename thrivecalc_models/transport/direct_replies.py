@@ -9,6 +9,15 @@ import orjson
 import pycurl
 
 from thrivecalc_models.operations.replies import Failure, Reply, Result
+from thrivecalc_models.transport.advice import (
+    NO_NAME,
+    NO_TLS,
+    NOBODY_LISTENS,
+    OTHER_HOST,
+    proxy_says,
+    reply_advice,
+)
+from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
 from thrivecalc_models.transport.checks import check_promised, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
@@ -30,8 +39,16 @@ _UNTRUSTED: Final = {
 _BEFORE = {
     pycurl.E_OPERATION_TIMEDOUT: "ConnectTimeoutError",
     pycurl.E_SSL_CONNECT_ERROR: "SSLError",
-    pycurl.E_COULDNT_RESOLVE_PROXY: "ProxyConnectionError",
-    pycurl.E_RECV_ERROR: "ProxyConnectionError",  # a proxy that refuses to connect
+}
+_ADVICE = {
+    pycurl.E_SSL_CONNECT_ERROR: NO_TLS,
+    pycurl.E_COULDNT_RESOLVE_HOST: NO_NAME,
+}
+_AT_THE_PROXY = {
+    pycurl.E_COULDNT_RESOLVE_PROXY,
+    pycurl.E_COULDNT_CONNECT,
+    pycurl.E_RECV_ERROR,
+    97,  # CURLE_PROXY, which pycurl has no name for
 }
 _AFTER = {
     pycurl.E_OPERATION_TIMEDOUT: "ReadTimeoutError",
@@ -82,7 +99,7 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
         if status >= 300:
             return _refusal(content, status, request_id)
         if content is None:
-            raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+            raise _no_object(status)
         if None in content.values():
             content = {name: value for name, value in content.items() if value is not None}
         check_promised(operation, request, content)
@@ -91,22 +108,44 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
     return Reply(body=content, request_id=request_id)
 
 
-def transfer_failure(code: int, message: str, *, begun: bool, stale: bool = False) -> Failure:
+def transfer_failure(
+    code: int,
+    message: str,
+    *,
+    begun: bool,
+    stale: bool = False,
+    proxy: str | None = None,
+    proxy_status: int = 0,
+) -> Failure:
     """What libcurl's error `code` means.
 
     `begun` says whether a request was begun to be sent, `stale` whether a kept connection broke
-    before the reply began.
+    before the reply began. `proxy_status` is the HTTP status with which the proxy answered, 0 where
+    it did not.
     """
     if begun:
         return failure_of(LOST, _AFTER.get(code, "ConnectionClosedError"), message, stale=stale)
     if code in _UNTRUSTED:
-        return failure_of(NOT_TRUSTED, "SSLError", message)
-    return failure_of(NEVER_SENT, _BEFORE.get(code, "EndpointConnectionError"), message)
+        other = "subject name" in message or "not match" in message
+        return failure_of(
+            NOT_TRUSTED, "SSLError", message, advice=OTHER_HOST if other else NOT_TRUSTED_HERE
+        )
+    if proxy is not None and (code in _AT_THE_PROXY or proxy_status >= 300):
+        advice = proxy_says(proxy_status or None, proxy)
+        return failure_of(NEVER_SENT, "ProxyConnectionError", message, advice=advice)
+    name = _BEFORE.get(code, "EndpointConnectionError")
+    return failure_of(NEVER_SENT, name, message, advice=_ADVICE.get(code, NOBODY_LISTENS))
+
+
+def _no_object(status: int) -> GarbledReplyError:
+    return GarbledReplyError(
+        f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
+    )
 
 
 def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None) -> Failure:
     if content is None and status < 500:
-        raise GarbledReplyError(f"HTTP {status} with a body that is no JSON object")
+        raise _no_object(status)
     content = content or {}
     code = str(content.get("__type") or status).partition(":")[0].rpartition("#")[2]
     return classify_response(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -23,9 +25,11 @@ from thrivecalc_models.operations.replies import (
     Reply,
     Result,
     consumed_units,
+    is_answer,
 )
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.signals import LOGGER, Observer, RequestEvent, RetryEvent, notify
+from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, notify
+from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request, SendMany, Transport
 from thrivecalc_models.transport.shield import Shield
@@ -34,7 +38,12 @@ from thrivecalc_models.value import Value
 R = TypeVar("R")
 
 _NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
+_CLOSED = Failure(kind=Kind.CLOSED, code="StoreClosed")
 _IN_DOUBT = Failure(kind=Kind.INTERRUPTED, code="Interrupted", applied_maybe=True)
+
+_SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
+
+_THREAD = threading.local()
 
 
 def _doubt(error: BaseException) -> Failure:
@@ -61,41 +70,26 @@ class Driver:
     ) -> None:
         self._exchange = _Exchange(transport, table_name, monotonic, observer)
         self._observer = observer
-        self._closed = False
+        self._gate = Gate()
         self._max_concurrency = max_concurrency
         self._sleep = sleep
         self._helpers = PerProcess(
-            lambda: ThreadPoolExecutor(max_concurrency, thread_name_prefix="thrivecalc")
+            lambda: ThreadPoolExecutor(max_concurrency, "thrivecalc", _mark_as_helper)
         )
         self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
-    def perform(self, operation: Operation, *, shield: Shield | None = None) -> Received:
-        """What comes of one operation, which needs no protocol while all goes well."""
-        self._check_open()
-        since = self.monotonic()
-        result = self._try(operation, 1, shield)
-        interrupt = None if shield is None else shield.interrupt
-        return Received((result,), self.monotonic(), interrupt, since)
-
-    def run(
-        self,
-        protocol: Protocol[R],
-        *,
-        shield: Shield | None = None,
-        first: Received | None = None,
-    ) -> R:
-        """What the protocol returns; `first` is what came of its first `Send`, if that is done.
+    def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
+        """What the protocol returns.
 
         Without a shield an exception of the transport passes through, once nothing is in flight.
         With one it becomes a failure of the kind INTERRUPTED, nothing more is started, and the
-        protocol is told, so that it can end with its account.
+        protocol is told, so that it can end with its account. So it does on a store that is closed
+        meanwhile, where requests end as failures of the kind CLOSED.
         """
-        self._check_open()
+        if shield is None:
+            self._check_open()
         received: Any = None  # which begins it
         try:
-            if first is not None:
-                next(protocol)
-                received = first
             while True:
                 try:
                     effect = protocol.send(received)
@@ -154,119 +148,131 @@ class Driver:
         return self._exchange.monotonic()
 
     def shield(self) -> Shield:
-        """A context for one `run` that must end with its account, whatever interrupts it."""
+        """A context for what must end with its account, whatever interrupts it.
+
+        Raises ConfigurationError if the store is closed; what has begun is not asked again.
+        """
+        self._check_open()
         return Shield()
 
     def close(self) -> None:
-        """Let the helpers finish and end, and close the transport. Nothing runs afterwards."""
-        self._closed = True
-        helpers = self._helpers.take()
-        if helpers is not None:
-            helpers.shutdown()
+        """Start nothing more, wait for what is in flight, and close threads and connections.
+
+        Called from within a request, as by an observer or a signal handler, it cannot wait for
+        that; then all of it ends as soon as what is in flight has.
+        """
+        wait = not (self._gate.is_inside() or getattr(_THREAD, "helps", False))
+        self._gate.close(wait=wait)
+        self._helpers.get().shutdown(wait=wait)  # kept, so that no other one is made
         self._exchange.transport.close()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._gate.closed:
             raise ConfigurationError("this store is closed; make another one")
 
     def _perform(self, effect: Send | Wait, shield: Shield | None) -> Received:
-        monotonic = self._exchange.monotonic
-        since = monotonic()
-        results: tuple[Result, ...] = ()
-        if isinstance(effect, Send):
-            workers = min(len(effect.operations), self._max_concurrency)
-            if workers > 1:
-                results = self._send_side_by_side(effect, workers, shield)
-            else:
-                results = self._send_in_turn(effect, shield)
-        else:
-            if effect.operation:
-                self._tell_retry(effect)
-            self._wait(effect.seconds, shield)
-        interrupt = None if shield is None else shield.interrupt
-        return Received(results, monotonic(), interrupt, since)
-
-    def _send_side_by_side(
-        self, send: Send, workers: int, shield: Shield | None
-    ) -> tuple[Result, ...]:
-        flight = _Flight(self._exchange, send, shield)
-        try:
-            self._work_side_by_side(flight, workers)
-        except BaseException as error:  # noqa: BLE001 - raised below, or by the owner of the shield
-            flight.stop(error)
-        if flight.error is not None:
-            if shield is None:
-                raise flight.error
-            shield.keep(flight.error)
-        return tuple(flight.results)
-
-    def _send_in_turn(self, send: Send, shield: Shield | None) -> tuple[Result, ...]:
-        """In this thread, one after the other."""
+        since = self.monotonic()
         results: list[Result] = []
-        stopped = False
-        for operation in send.operations:
-            result = _NOT_STARTED if stopped else self._try(operation, send.attempt, shield)
-            stopped = stopped or _is_fatal(result)
-            results.append(result)
-        return tuple(results)
+        try:
+            if isinstance(effect, Send):
+                results = [_NOT_STARTED] * len(effect.operations)
+                if shield is not None and len(results) > 1:
+                    shield.hold_signals()
+                self._send(effect, results, shield)
+            else:
+                self._pause(effect, shield)
+        except BaseException as error:
+            if shield is None:
+                raise
+            shield.keep(error)
+        interrupt = None if shield is None else shield.interrupt
+        return Received(tuple(results), self.monotonic(), interrupt, since)
 
-    def _try(self, operation: Operation, attempt: int, shield: Shield | None) -> Result:
-        if shield is None:
-            return self._exchange.send(operation, attempt, _raise)
-        if shield.interrupt is not None:
-            return _NOT_STARTED
-        return self._exchange.send(operation, attempt, shield.keep)
+    def _send(self, send: Send, results: list[Result], shield: Shield | None) -> None:
+        """Fill in the results. Raises what interrupted it, once nothing is in flight."""
+        own = self._gate.new_pass()
+        try:
+            if not self._gate.enter(own):
+                results[:] = [_CLOSED] * len(results)
+                return
+            flight = _Flight(self._exchange, send, results, shield, self._gate)
+            try:
+                if min(len(results), self._max_concurrency) > 1:
+                    self._share_out(flight)
+                else:
+                    flight.work()
+            except BaseException as error:  # noqa: BLE001 - raised below
+                flight.stop(error)
+            flight.wait()
+            if self._gate.closed:
+                results[:] = [_CLOSED if one is _NOT_STARTED else one for one in results]
+            if flight.error is not None:
+                raise flight.error
+        finally:
+            self._gate.leave(own)
 
-    def _work_side_by_side(self, flight: _Flight, workers: int) -> None:
-        """By helpers, even where one of them does it all: signals do not interrupt a helper."""
+    def _share_out(self, flight: _Flight) -> None:
+        """By helpers, even where one of them does it all: signals do not interrupt a helper.
+
+        Where none can be started, as at the end of the process or at a limit of it, this thread
+        sends in their place.
+        """
         send_many = getattr(self.transport, "send_many", None)
         flights = self._flights.get()
         flights.add(flight)
         try:
             helpers = self._helpers.get()
-            if send_many is None:
-                for _ in range(workers):
-                    helpers.submit(flight.work)
-            else:
+            if send_many is not None:
                 # Flights of several threads share what may be in flight.
                 helpers.submit(
-                    flight.work_alone,
-                    send_many,
-                    lambda: max(1, self._max_concurrency // len(flights)),
+                    flight.help,
+                    lambda: flight.work_alone(
+                        send_many, lambda: max(1, self._max_concurrency // len(flights))
+                    ),
                 )
-        except BaseException as error:  # noqa: BLE001 - kept by the flight
-            flight.stop(error)
-        flight.wait()
-        flights.discard(flight)
+            else:
+                for _ in range(min(flight.size, self._max_concurrency)):
+                    helpers.submit(flight.help, flight.work)
+        except RuntimeError:
+            flight.work()
+        finally:
+            flight.wait()
+            flights.discard(flight)
 
-    def _tell_retry(self, wait: Wait) -> None:
-        LOGGER.info(
+    def _pause(self, wait: Wait, shield: Shield | None) -> None:
+        if wait.operation:
+            if shield is not None:
+                shield.hold_signals()
+            self._report_retry(wait)
+        if self._sleep is not None:
+            if wait.seconds > 0 and (shield is None or shield.interrupt is None):
+                self._sleep(wait.seconds)
+            return
+        # In slices: an Event that a signal handler sets can lock its own thread, and
+        # SimpleQueue.get(timeout=...) of Python 3.11 and 3.12 can block for ever.
+        end = time.monotonic() + wait.seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._gate.closed or (shield is not None and shield.interrupt is not None):
+                return
+            time.sleep(min(left, _SLICE))
+
+    def _report_retry(self, wait: Wait) -> None:
+        log(
+            logging.INFO,
             "%s failed at try %d (%s), next try in %.3f s",
             wait.operation,
             wait.attempt,
             wait.code,
             wait.seconds,
         )
-        if self._observer is not None:
-            event = RetryEvent(
-                operation=wait.operation, attempt=wait.attempt, wait=wait.seconds, code=wait.code
-            )
-            notify(self._observer, event)
-
-    def _wait(self, seconds: float, shield: Shield | None) -> None:
-        if seconds <= 0:
-            return
-        if shield is None:
-            (self._sleep or time.sleep)(seconds)
-        elif shield.interrupt is None:
-            try:
-                (self._sleep or shield.wait)(seconds)
-            except BaseException as error:  # noqa: BLE001 - kept for the shield's owner
-                shield.keep(error)
+        event = RetryEvent(
+            operation=wait.operation, attempt=wait.attempt, wait=wait.seconds, code=wait.code
+        )
+        notify(self._observer, event)
 
 
-def _raise(error: BaseException) -> NoReturn:
-    raise error
+def _mark_as_helper() -> None:
+    _THREAD.helps = True
 
 
 def _is_fatal(result: Result) -> bool:
@@ -293,9 +299,8 @@ class _Exchange(Value):
             started = self.monotonic() if self.observer is not None else 0.0
             result = _IN_DOUBT  # until we know better
             result = self.transport.send(operation.name, request)
-            if self.observer is not None:
-                self.report(operation.name, result, started, attempt)
-        except BaseException as error:  # noqa: BLE001 - raised, or kept for the shield's owner
+            self.report(operation.name, result, started, attempt)
+        except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             if result is _IN_DOUBT:
                 result = _doubt(error)
             keep(error)
@@ -319,7 +324,7 @@ class _Exchange(Value):
 
 
 class _Ahead:
-    """What a protocol emits next, got by a helper."""
+    """What a protocol emits next, got by a helper, or by the caller where none has begun."""
 
     def __init__(
         self,
@@ -328,7 +333,10 @@ class _Ahead:
     ) -> None:
         self._wanted = True
         self._pid = os.getpid()
-        self._future = helpers.submit(advance, lambda: self._wanted)
+        self._advance = advance
+        self._future: Future[Emit[Any] | None] = Future()
+        with contextlib.suppress(RuntimeError):  # no thread can be started, or not any more
+            helpers.submit(self._run)
 
     def result(self) -> Emit[Any] | None:
         if os.getpid() != self._pid:
@@ -336,67 +344,97 @@ class _Ahead:
                 "this iteration began before the process forked, and its next page is on its way to"
                 " the parent; begin another one"
             )
+        if self._future.cancel():
+            return self._advance(lambda: True)
         return self._future.result()
 
     def abandon(self, protocol: Protocol[Any]) -> None:
         """Start nothing more; the protocol is closed as soon as nothing of it is in flight."""
         self._wanted = False
         if os.getpid() == self._pid:
+            self._future.cancel()
             self._future.add_done_callback(lambda _: protocol.close())
+
+    def _run(self) -> None:
+        if not self._future.set_running_or_notify_cancel():
+            return
+        try:
+            self._future.set_result(self._advance(lambda: self._wanted))
+        except BaseException as error:  # noqa: BLE001 - raised where the value is asked for
+            self._future.set_exception(error)
 
 
 class _Flight:
     """The operations of one `Send` on their way, taken by workers one after the other."""
 
-    def __init__(self, exchange: _Exchange, send: Send, shield: Shield | None) -> None:
-        self.results: list[Result] = [_NOT_STARTED] * len(send.operations)
+    def __init__(
+        self,
+        exchange: _Exchange,
+        send: Send,
+        results: list[Result],
+        shield: Shield | None,
+        gate: Gate,
+    ) -> None:
+        self.size = len(send.operations)
         self.error: BaseException | None = None
         self._exchange = exchange
-        self._operations = send.operations
-        self._attempt = send.attempt
+        self._send = send
+        self._results = results
         self._shield = shield
+        self._gate = gate
         self._next = 0
-        self._running = 0
+        self._helping = 0
         self._stopped = False
+        self._quiet_since = exchange.monotonic() if send.quiet_since is None else send.quiet_since
         self._changed = threading.Condition()
+
+    def help(self, work: Callable[[], None]) -> None:
+        """What a helper calls: `wait` waits for it from its first step to its last."""
+        with self._changed:
+            if self._is_over():
+                return
+            self._helping += 1
+        try:
+            work()
+        finally:
+            with self._changed:
+                self._helping -= 1
+                self._changed.notify_all()
 
     def work(self) -> None:
         """Take and send operations until none is left or nothing more may be started."""
         while (index := self._take()) is not None:
-            operation = self._operations[index]
-            try:
-                self.results[index] = self._exchange.send(operation, self._attempt, self.stop)
-            finally:
-                self._stopped = self._stopped or _is_fatal(self.results[index])
-                self._leave()
+            operation = self._send.operations[index]
+            result = self._exchange.send(operation, self._send.attempt, self.stop)
+            self._note(index, result)
 
     def work_alone(self, send_many: SendMany, limit: Callable[[], int]) -> None:
         """The same with one worker, over a transport that keeps several requests in flight."""
-        started = [0.0] * len(self._operations)
+        started = [0.0] * self.size
         try:
             for index, result in send_many(self._requests(started), limit):
-                self.results[index] = result
-                self._stopped = self._stopped or _is_fatal(result)
-                name = self._operations[index].name
-                self._exchange.report(name, result, started[index], self._attempt)
-                self._leave()
+                self._note(index, result)
+                name = self._send.operations[index].name
+                try:
+                    self._exchange.report(name, result, started[index], self._send.attempt)
+                except BaseException as error:  # noqa: BLE001 - what is in flight is awaited
+                    self.stop(error)
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-            doubt = _doubt(error)
-            self.results = [doubt if one is _IN_DOUBT else one for one in self.results]
+            for index, result in enumerate(self._results):
+                if result is _IN_DOUBT:
+                    self._results[index] = _doubt(error)
             self.stop(error)
-        finally:
-            self._leave(all_of_them=True)
 
     def _requests(self, started: list[float]) -> Iterator[Request]:
         while (index := self._take()) is not None:
-            operation = self._operations[index]
+            operation = self._send.operations[index]
             try:
                 request = operation.request(self._exchange.table_name)
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return
             started[index] = self._exchange.monotonic() if self._exchange.observer else 0.0
-            self.results[index] = _IN_DOUBT  # until we know better
+            self._results[index] = _IN_DOUBT  # until we know better
             yield index, operation.name, request
 
     def stop(self, error: BaseException) -> None:
@@ -412,27 +450,34 @@ class _Flight:
         while True:
             try:
                 with self._changed:
-                    while self._running or not self._stopped:
+                    while self._helping or not self._is_over():
                         self._changed.wait()
                 return
             except BaseException as error:  # noqa: BLE001 - kept; requests in flight are awaited
                 self.stop(error)
 
+    def _is_over(self) -> bool:
+        return self._stopped or self._next == self.size
+
     def _take(self) -> int | None:
         with self._changed:
-            if self._next == len(self._operations) or (
-                self._shield is not None and self._shield.interrupt is not None
-            ):
+            if self._is_over() or self._must_stop():
                 self._stopped = True
-            if self._stopped:
                 self._changed.notify_all()
                 return None
             index = self._next
             self._next += 1
-            self._running += 1
             return index
 
-    def _leave(self, *, all_of_them: bool = False) -> None:
-        with self._changed:
-            self._running = 0 if all_of_them else self._running - 1
-            self._changed.notify_all()
+    def _must_stop(self) -> bool:
+        """Whether nothing more may be started: interrupted, closed, or nothing has answered."""
+        if self._gate.closed or (self._shield is not None and self._shield.interrupt is not None):
+            return True
+        return self._exchange.monotonic() - self._quiet_since > self._send.deadline
+
+    def _note(self, index: int, result: Result) -> None:
+        self._results[index] = result
+        if is_answer(result):
+            self._quiet_since = self._exchange.monotonic()
+        if _is_fatal(result):
+            self._stopped = True

@@ -8,21 +8,36 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import attrs
 import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.replies import Failure, Kind, Reason
+from thrivecalc_models.transport.advice import (
+    LATE_PATCH,
+    NOT_MADE,
+    UNFIT,
+    causes_of,
+    certificate_advice,
+    network_advice,
+)
 from thrivecalc_models.transport.botocore_pool import StaleConnectionError
+from thrivecalc_models.transport.hooks import raised_by
+from thrivecalc_models.transport.identity import NoCredentials
 from thrivecalc_models.wire import Item
 from thrivecalc_models.wire.binary import with_text
 
 
 class GarbledReplyError(Exception):
     """A reply that is cut short, changed on its way, or not DynamoDB's at all."""
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Verdict(NamedTuple):
@@ -36,7 +51,7 @@ class Verdict(NamedTuple):
 THROTTLED = Verdict(Kind.THROTTLED, again=True)
 LOST = Verdict(Kind.UNAVAILABLE, again=True, applied_maybe=True)
 NEVER_SENT = Verdict(Kind.UNAVAILABLE, again=True)
-NOT_TRUSTED = Verdict(Kind.UNAVAILABLE)
+NOT_TRUSTED = UNMADE = Verdict(Kind.UNAVAILABLE)
 UNEXPLAINED = Verdict(Kind.UNAVAILABLE, applied_maybe=True)
 CONFLICT = Verdict(Kind.TRANSACTION_CONFLICT, again=True)
 IN_PROGRESS = Verdict(Kind.TRANSACTION_IN_PROGRESS, again=True, applied_maybe=True)
@@ -94,6 +109,7 @@ _BY_EXCEPTION: tuple[tuple[tuple[type[Exception], ...], Verdict], ...] = (
             aws.ProfileNotFound,
             aws.ConfigNotFound,
             aws.ConfigParseError,
+            NoCredentials,
             ConfigurationError,
         ),
         CREDENTIALS,
@@ -166,11 +182,35 @@ def classify_exception(error: Exception) -> Failure:
     """The failure that an exception of botocore, or of the network beneath it, stands for."""
     if isinstance(error, aws.ClientError):
         return classify_response(error.response)
-    stale = any(isinstance(cause, StaleConnectionError) for cause in _causes(error))
-    return failure_of(_verdict_of_exception(error), type(error).__name__, str(error), stale=stale)
+    if isinstance(error, NoCredentials):
+        return failure_of(CREDENTIALS, error.code, advice=error.advice)
+    if isinstance(error, ConfigurationError):
+        return failure_of(CREDENTIALS, type(error).__name__, advice=str(error))
+    return failure_of(
+        _verdict_of_exception(error),
+        type(error).__name__,
+        str(error),
+        stale=any(isinstance(cause, StaleConnectionError) for cause in causes_of(error)),
+        advice=_advice(error),
+    )
 
 
-def failure_of(verdict: Verdict, code: str, message: str, *, stale: bool = False) -> Failure:
+def not_sent(error: Exception) -> Failure:
+    """The failure that an exception stands for which came before anything was sent."""
+    failure = classify_exception(error)
+    if failure.advice or _verdict_of_exception(error) != UNEXPLAINED:
+        return attrs.evolve(failure, applied_maybe=False)
+    if isinstance(error, aws.BotoCoreError):
+        return failure_of(CREDENTIALS, ConfigurationError.__name__, advice=str(error))
+    if isinstance(error, (TypeError, ValueError, OverflowError)):
+        return failure_of(INVALID, failure.code, failure.message, advice=UNFIT)
+    how = LATE_PATCH if isinstance(error, RecursionError) else NOT_MADE
+    return failure_of(UNMADE, failure.code, failure.message, advice=how)
+
+
+def failure_of(
+    verdict: Verdict, code: str, message: str = "", *, stale: bool = False, advice: str = ""
+) -> Failure:
     """The failure of a request to which the service gave no answer."""
     kind, again, applied_maybe = verdict
     return Failure(
@@ -180,7 +220,20 @@ def failure_of(verdict: Verdict, code: str, message: str, *, stale: bool = False
         applied_maybe=applied_maybe,
         stale=stale,
         message=message,
+        advice=advice,
     )
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, GarbledReplyError):
+        return error.advice
+    hook = raised_by(error)
+    if hook is not None and _verdict_of_exception(error) == UNEXPLAINED:
+        return (
+            f"the exception is that of {hook}, which hooks botocore; correct it there, or take it"
+            " away"
+        )
+    return network_advice(error)
 
 
 def _verdict_of_code(code: str, status: int | None, reasons: Sequence[Reason]) -> Verdict:
@@ -213,18 +266,12 @@ def _verdict_of_reasons(reasons: Sequence[Reason]) -> Verdict:
 
 
 def _verdict_of_exception(error: Exception) -> Verdict:
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+    if certificate_advice(list(causes_of(error))):
         return NOT_TRUSTED
     for kinds, verdict in _BY_EXCEPTION:
         if isinstance(error, kinds):
             return verdict
     return UNEXPLAINED
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _reason(reason: Mapping[str, Any]) -> Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import attrs
@@ -17,7 +18,7 @@ from thrivecalc_models.operations import Kind
 from thrivecalc_models.protocol import Account, Outcome, State, service_error
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.access import Access
-from thrivecalc_models.signals import LOGGER, CommitEvent, notify
+from thrivecalc_models.signals import CommitEvent, log, notify
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, masked_user
 
@@ -65,6 +66,18 @@ def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> Commit
         unknown=unknown,
         causes=causes,
     )
+
+
+def end_with(error: CommitError | None, interrupt: BaseException | None) -> None:
+    """Raise what a commit ends with, if anything; the account comes before what raised on the way.
+
+    What is no Exception, such as KeyboardInterrupt, passes through, with the account as its cause;
+    any other was only the reason why the commit is not complete.
+    """
+    if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
+        raise interrupt from error
+    if error is not None:
+        raise error from interrupt
 
 
 def write_error(
@@ -133,7 +146,8 @@ def tell(access: Access, account: Account, duration: float) -> None:
         return
     counts = {state: len(account.keys(state)) for state in State}
     if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
-        LOGGER.warning(
+        log(
+            logging.WARNING,
             "a commit of user %s ended with %d writes not applied and %d unknown",
             masked_user(access.user_id),
             counts[State.NOT_APPLIED],

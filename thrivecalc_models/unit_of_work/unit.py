@@ -22,7 +22,7 @@ from thrivecalc_models.errors import (
     RecordNotFoundError,
     UnitOfWorkStateError,
 )
-from thrivecalc_models.operations import Key, Query, Received, Reply
+from thrivecalc_models.operations import Key, Query
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -36,7 +36,6 @@ from thrivecalc_models.protocol import (
     plan_transaction,
     transact,
 )
-from thrivecalc_models.protocol.plan import Group
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
 from thrivecalc_models.records.making import makes_record
@@ -51,6 +50,7 @@ from thrivecalc_models.unit_of_work.entries import (
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
+    end_with,
     result,
     tell,
     write_error,
@@ -110,6 +110,7 @@ class UnitOfWork:
         self._ended = False
         self._has_applied = False
         self._known_existing: list[str] = []
+        self._under_way: list[PendingWrite] = []
         self._busy = threading.Lock()
 
     @property
@@ -173,8 +174,12 @@ class UnitOfWork:
         self._check_open()
         return self._get_many([self._access.key(data_type, record_id)])[0]
 
+    @overload
+    def get_many(self, keys: Iterable[tuple[type[R], RecordId]]) -> ListOf[R | None]: ...
+    @overload
+    def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]: ...
     @_exclusive
-    def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]:
+    def get_many(self, keys: Iterable[KeyLike]) -> Any:
         """The records of keys in the order asked for; None where there is none.
 
         A key is a pair of type and record id, or the text of a record key. At most 100 keys a
@@ -455,46 +460,32 @@ class UnitOfWork:
             return CommitResult()
         try:
             pending = self._pending()
-        except (InvalidRecordError, CorruptItemError, IsolationError):
+        except BaseException as error:
             if self._ended:
                 self._state = "failed"
-            raise
+            if isinstance(error, Exception):
+                raise
+            raise error from self._nothing_sent()
         driver = self._access.binding.driver
         began = driver.monotonic()
+        account = Account()
         with driver.shield() as shield:
-            account = self._send(pending, shield)
-        tell(self._access, account, driver.monotonic() - began)
+            shield.guard(self._send, pending, account, shield)
+            self._settle_rest(pending, account)
+            shield.guard(tell, self._access, account, driver.monotonic() - began)
         return self._conclude(account, shield.interrupt)
 
-    def _commit_single(self) -> None:
-        """As `commit`, of a unit of one write that is then forgotten, for `UserData`.
-
-        It takes fewer steps where the first try succeeds.
-        """
-        (entry,) = self._entries.values()
-        binding = self._access.binding
-        if entry.attempt is not None or binding.observer is not None:
-            self.commit()
-            return
-        pending = self._pending()
-        if not pending:
-            return
-        (write,) = pending
-        driver = binding.driver
-        began = driver.monotonic()
-        account: Account | None = None
-        with driver.shield() as shield:
-            first = driver.perform(Group((write,)).operation(), shield=shield)
-            reply = first.results[0]
-            if isinstance(reply, Reply):
-                self._apply(write, Outcome(state=State.APPLIED, item=reply.body.get("Attributes")))
-            else:  # the protocol says what that means, and what to do about it
-                account = self._run(pending, shield, first=first)
-        if account is not None:
-            tell(self._access, account, driver.monotonic() - began)
-            self._conclude(account, shield.interrupt)
-        elif shield.interrupt is not None:
-            raise shield.interrupt
+    def _nothing_sent(self) -> CommitError | None:
+        """The account of a commit that was interrupted while its writes were encoded."""
+        account = Account()
+        for entry in self._entries.values():
+            if entry.attempt is not None:
+                account.outcomes[entry.key] = Outcome(state=State.UNKNOWN)
+            elif entry.action is not None or (
+                entry.record is not None and not writing.is_unchanged(entry.record)
+            ):
+                account.outcomes[entry.key] = Outcome(state=State.NOT_APPLIED)
+        return commit_error(account, {})
 
     def _has_pending(self) -> bool:
         try:
@@ -502,45 +493,55 @@ class UnitOfWork:
         except (InvalidRecordError, CorruptItemError, IsolationError):
             return True  # something that cannot be written
 
-    def _send(self, pending: ListOf[PendingWrite], shield: Shield) -> Account:
+    def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
         """First what is unknown, then what is pending, which may be more once that is known."""
-        account = Account()
         attempts = self._attempts()
         if self._transaction is not None:
-            account.merge(self._run_transaction(self._transaction, shield))
+            self._run_transaction(self._transaction, account, shield)
             pending = self._pending()
         elif attempts:
-            account.merge(self._run(attempts, shield))
+            self._run(attempts, account, shield)
             pending = self._pending()
         if account.halted or self._transaction is not None:
             for write in pending:
                 account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
         elif pending and self._atomic:
-            transaction = Transaction(writes=tuple(pending), token=str(uuid.uuid4()))
-            account.merge(self._run_transaction(transaction, shield))
+            self._transaction = Transaction(writes=tuple(pending), token=str(uuid.uuid4()))
+            self._run_transaction(self._transaction, account, shield)
         elif pending:
-            account.merge(self._run(pending, shield))
-        return account
+            self._run(pending, account, shield)
 
-    def _run(
-        self, writes: Sequence[PendingWrite], shield: Shield, first: Received | None = None
-    ) -> Account:
+    def _run(self, writes: Sequence[PendingWrite], account: Account, shield: Shield) -> None:
+        """Send writes; those that are not in the account afterwards are left to `_settle_rest`."""
         binding = self._access.binding
-        protocol = commit(writes, binding.retry, binding.rng)
-        account = binding.driver.run(protocol, shield=shield, first=first)
+        self._under_way = list(writes)
+        found = binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield)
+        account.merge(found)
         for write in writes:
-            self._apply(write, account.outcomes[write.key])
-        return account
+            shield.guard(self._apply, write, found.outcomes[write.key])
+        self._under_way = []
 
-    def _run_transaction(self, transaction: Transaction, shield: Shield) -> Account:
+    def _run_transaction(self, transaction: Transaction, account: Account, shield: Shield) -> None:
         binding = self._access.binding
-        account = binding.driver.run(
-            transact(transaction, binding.retry, binding.rng), shield=shield
-        )
+        self._under_way = list(transaction.writes)
+        found = binding.driver.run(transact(transaction, binding.retry, binding.rng), shield=shield)
+        account.merge(found)
+        self._transaction = transaction if found.keys(State.UNKNOWN) else None
         for write in transaction.writes:
-            self._apply(write, account.outcomes[write.key])
-        self._transaction = transaction if account.keys(State.UNKNOWN) else None
-        return account
+            shield.guard(self._apply, write, found.outcomes[write.key])
+        self._under_way = []
+
+    def _settle_rest(self, pending: ListOf[PendingWrite], account: Account) -> None:
+        """Every key has an outcome, also where an exception left the sending half-way."""
+        for write in self._under_way:
+            if write.key not in account.outcomes:
+                account.outcomes[write.key] = Outcome(state=State.UNKNOWN)
+                self._apply(write, account.outcomes[write.key])
+        self._under_way = []
+        for write in (*self._attempts(), *pending):
+            if write.key not in account.outcomes:
+                state = State.UNKNOWN if write.maybe else State.NOT_APPLIED
+                account.outcomes[write.key] = Outcome(state=state)
 
     def _apply(self, write: PendingWrite, outcome: Outcome) -> None:
         """Take what became of a write into the map."""
@@ -575,10 +576,7 @@ class UnitOfWork:
         error = self._commit_error(account)
         self._has_applied = self._has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
-        if interrupt is not None:
-            raise interrupt from error
-        if error is not None:
-            raise error
+        end_with(error, interrupt)
         known = [key for key in self._known_existing if key not in account.outcomes]
         self._known_existing = []
         return result(account, known)

@@ -36,7 +36,7 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
     began = binding.driver.monotonic()
     with binding.driver.shield() as shield:
         account = binding.driver.run(commit([write], binding.retry, binding.rng), shield=shield)
-    tell(access, account, binding.driver.monotonic() - began)
+        shield.guard(tell, access, account, binding.driver.monotonic() - began)
     outcome = account.outcomes[key]
     error = write_error(access, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
@@ -59,6 +59,7 @@ def delete_everything(access: Access) -> CommitResult:
     began = binding.driver.monotonic()
     problem: ThriveCalcError | None = None
     with binding.driver.shield() as shield:
+        shield.guard(shield.hold_signals)
         try:
             while _delete_pass(access, account, shield):
                 pass
@@ -66,7 +67,7 @@ def delete_everything(access: Access) -> CommitResult:
             problem = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001 - raised below, with the account
             shield.keep(error)
-    tell(access, account, binding.driver.monotonic() - began)
+        shield.guard(tell, access, account, binding.driver.monotonic() - began)
     causes = {
         key: cause
         for key, outcome in account.outcomes.items()

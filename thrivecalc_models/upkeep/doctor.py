@@ -29,7 +29,10 @@ from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport.advice import NOBODY_LISTENS, network_advice
 from thrivecalc_models.transport.botocore import STAND_IN, make_client, new_session
+from thrivecalc_models.transport.configuration import configured
+from thrivecalc_models.transport.identity import NONE_FOUND, PROVIDERS, NoCredentials
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import check_table
 from thrivecalc_models.whole_table import WholeTable
@@ -48,17 +51,6 @@ _SOURCES = {
     "table_name": ("table name", "--table", "DYNAMODB_TABLE_NAME"),
     "region": ("region", "--region", "AWS_REGION"),
     "endpoint": ("endpoint", "--endpoint", "AWS_ENDPOINT"),
-}
-_PROVIDERS = {
-    "env": "environment variables",
-    "shared-credentials-file": "the shared credentials file",
-    "config-file": "the AWS configuration file",
-    "iam-role": "the role of this EC2 instance",
-    "container-role": "the role of this container",
-    "assume-role": "an assumed role",
-    "assume-role-with-web-identity": "a role assumed with a web identity",
-    "sso": "IAM Identity Center",
-    "custom-process": "a credential process",
 }
 
 
@@ -116,7 +108,7 @@ def diagnose(
 
 def _rows(given: Mapping[str, str | None], clock: Clock) -> Iterator[Row]:
     try:
-        settings = resolve_settings(**given)  # type: ignore[arg-type]
+        settings = configured(resolve_settings(**given))  # type: ignore[arg-type]
     except ConfigurationError as error:
         yield _trouble("settings", error)
         raise _Stop from error
@@ -157,35 +149,36 @@ def _settings(settings: Settings, given: Mapping[str, str | None]) -> Iterator[R
         else:
             source = "default"
         value = getattr(settings, name) or "the real service"
-        yield Row(check, "ok", f"{value} ({source})")
+        if name == "endpoint" and source == "default":
+            source = settings.endpoint_source or source
+        way_out = settings.other_region if name == "region" else ""
+        yield Row(check, "ok", f"{value} ({source})", way_out)
 
 
 def _credentials(settings: Settings) -> tuple[str | None, Row]:
     """Where requests go (None: that cannot be said), and where credentials come from."""
     try:
-        session, client = make_client(
-            settings, timeout=TIMEOUT, max_concurrency=1, allow_http=False
-        )
+        _, identity, client = make_client(settings, timeout=TIMEOUT, max_concurrency=1)
         with closing(client):
             url = str(client.meta.endpoint_url)
-        found = session.get_credentials()
-    except (BotoCoreError, ConfigurationError) as error:
-        what = f"{type(error).__name__}: {error}"
-        way_out = "mend the AWS configuration: AWS_PROFILE, and the files that it is in"
-        return None, Row("credentials", "trouble", what, way_out)
-    if found is None:
-        return url, Row(
-            "credentials",
-            "trouble",
-            "none found",
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile with AWS_PROFILE, or give"
-            " this machine a role",
-        )
+    except NoCredentials as missing:
+        return None, _missing(missing)
+    try:
+        found = identity.frozen()
+    except NoCredentials as missing:
+        return url, _missing(missing)
     if found.access_key == STAND_IN:
         return url, Row("credentials", "ok", "none needed at this endpoint; a stand-in is sent")
-    provider = _PROVIDERS.get(found.method, found.method)
+    provider = PROVIDERS.get(identity.provider or "", identity.provider or "")
     profile = os.environ.get("AWS_PROFILE")
     return url, Row("credentials", "ok", provider + (f", profile {profile}" if profile else ""))
+
+
+def _missing(missing: NoCredentials) -> Row:
+    what, _, way_out = missing.advice.rpartition("; ")
+    if missing.advice == NONE_FOUND:
+        what = "none found"
+    return Row("credentials", "trouble", f"{what} ({missing.code})", way_out)
 
 
 # The way there
@@ -197,7 +190,10 @@ def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
         date = _date_of_answer(settings, url)
     except BotoCoreError as error:
         yield Row(
-            "reachable", "trouble", f"{url} does not answer ({type(error).__name__})", _way(error)
+            "reachable",
+            "trouble",
+            f"{url} does not answer ({type(error).__name__})",
+            network_advice(error) or NOBODY_LISTENS,
         )
         raise _Unreachable from error
     yield Row("reachable", "ok", f"{url} answers")
@@ -248,18 +244,6 @@ def _date_of_answer(settings: Settings, url: str) -> datetime | None:
         return None
 
 
-def _way(error: BotoCoreError) -> str:
-    name = type(error).__name__
-    if "SSL" in name:
-        return "its certificate is not trusted here: check the URL, the proxy, and AWS_CA_BUNDLE"
-    if "Proxy" in name:
-        return "check HTTPS_PROXY and NO_PROXY"
-    return (
-        "check region and endpoint, whether this network lets requests out (proxy, VPC endpoint,"
-        " security group), and for a local engine whether it runs (thrivecalc local)"
-    )
-
-
 # The table
 
 
@@ -298,9 +282,8 @@ def _table(whole: WholeTable) -> Iterator[Row]:
 def _no_table(whole: WholeTable) -> Row:
     settings = whole.store.settings
     hints = [f"if it is to be there: {Commands(settings).thrivecalc('table', 'create')}"]
-    configured = new_session().get_config_variable("region")
-    if configured and configured != settings.region:
-        hints.insert(0, f"the AWS configuration says region {configured}: set AWS_REGION to that")
+    if settings.other_region:
+        hints.insert(0, settings.other_region)
     else:
         hints.insert(0, "check DYNAMODB_TABLE_NAME, AWS_REGION and the account of the credentials")
     return Row(

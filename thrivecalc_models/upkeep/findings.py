@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from thrivecalc_models import table
+from thrivecalc_models import codec, table
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.records import UnknownRecord, UserRecord
 from thrivecalc_models.records.model import class_of_item
@@ -47,6 +47,7 @@ class Kind(enum.StrEnum):
     MALFORMED = "malformed"
     KEY_DISAGREEMENT = "key-disagreement"
     UNKNOWN_TYPE = "unknown-type"
+    SPELLING = "spelling"
     UNSAFE_NUMBER = "unsafe-number"
     TTL = "ttl"
     TIMESTAMP = "timestamp"
@@ -57,6 +58,7 @@ MEANING = {
     Kind.MALFORMED: "the payload does not fit its type, and cannot be read",
     Kind.KEY_DISAGREEMENT: "dataType or recordId is not what recordKey says",
     Kind.UNKNOWN_TYPE: "no record class is defined for the type",
+    Kind.SPELLING: "a name that the table spells otherwise, and the web application does not read",
     Kind.UNSAFE_NUMBER: "a number that JavaScript cannot hold",
     Kind.TTL: "a ttl that will never expire",
     Kind.TIMESTAMP: "createdAt or updatedAt is missing or odd",
@@ -89,6 +91,8 @@ def _oddities(item: Item, now: datetime) -> Iterator[tuple[Kind, str]]:
         yield Kind.MALFORMED, record.problems[0]
     if isinstance(record, UnknownRecord):
         yield Kind.UNKNOWN_TYPE, "no record class is defined for it"
+    for what in _misspelt_names(item):
+        yield Kind.SPELLING, what
     for path in _unsafe_numbers(item):
         yield Kind.UNSAFE_NUMBER, f"{path} is a number that JavaScript cannot hold"
     ttl = item.get(table.TTL)
@@ -112,6 +116,16 @@ def _with_agreeing_keys(item: Item) -> Item:
         table.RECORD_ID: {"S": "-"},
         table.RECORD_KEY: {"S": record_key(data_type, "-")},
     }
+
+
+def _misspelt_names(item: Item) -> Iterator[str]:
+    """Names beside the declared ones that are Python's spelling of a field."""
+    payload_class = class_of_item(item).payload_class()
+    content = item.get(table.DATA, {}).get("M")
+    if payload_class is None or content is None:
+        return
+    for path, meant in codec.misspelt(payload_class, content):
+        yield f"{describe(path)} is spelt {meant} in the table"
 
 
 # --- numbers --------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
 from thrivecalc_models.codec.values import decode, encoding_of
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads import fields_of
+from thrivecalc_models.payloads import Kind, fields_of
+from thrivecalc_models.payloads.kinds import Nested
 from thrivecalc_models.wire import AttributeValue, Item, parse_number, parse_ttl, with_text
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -
                 " actions",
                 path=path,
             )
+        kind = _kind_at(record, names)
         for operand in _operands(action.values[1:]):
             if isinstance(operand, Value):
+                codec.check_form(kind if whole else None, with_text(operand.value), path)
                 value = codec.decode_plain(with_text(operand.value), path)
                 codec.encode_plain(value, path, encoding=encoding_of(js_safe))
         problem = _misfit(record, action, names) if whole else None
@@ -109,6 +112,17 @@ def _operands(values: Iterable[Any]) -> Iterator[Any]:
         yield value
         if not isinstance(value, Path | Value):
             yield from _operands(value.values)
+
+
+def _kind_at(record: UserRecord, names: Names) -> Kind | None:
+    """What the payload class declares at a path. Raises InvalidRecordError for a wrong spelling."""
+    payload_class = type(record).payload_class()
+    if names[0] != table.DATA or payload_class is None:
+        return None
+    kind: Kind | None = Nested(payload_class)
+    for index, name in enumerate(names[1:], 1):
+        kind = codec.kind_below(kind, name, ".".join(names[:index]))
+    return kind
 
 
 # --- what fits ------------------------------------------------------------------------------------

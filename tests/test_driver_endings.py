@@ -1,0 +1,486 @@
+"""How sending ends: no threads, a closed store, silence, and a host that raises on the way."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+
+import attrs
+import pytest
+from leaks import AMOUNT, NAME, USER
+
+from thrivecalc_models import (
+    CommitError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    SavingsGoal,
+    SavingsGoalData,
+    UnavailableError,
+)
+from thrivecalc_models.operations import Emit, Failure, Kind, Reply, Send, Wait
+from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEvent
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing.faults import LoseReply, ServerError, Throttle
+from thrivecalc_models.transport import Driver
+
+MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
+RETRY = Wait(MOMENT, "UpdateItem", 1, "ThrottlingException")
+
+
+@attrs.frozen
+class Op:
+    name: str
+
+    def request(self, table_name):
+        return {"Op": self.name}
+
+
+class Fake:
+    """A transport that answers what `answer(name)` returns, and remembers who asked for what."""
+
+    name = "fake"
+
+    def __init__(self, answer=lambda name: None):
+        self.sent = []
+        self.threads = set()
+        self.closed = 0
+        self._answer = answer
+
+    def send(self, operation, request):
+        assert not self.closed
+        self.sent.append(operation)
+        self.threads.add(threading.current_thread())
+        return self._answer(operation) or Reply(body=request)
+
+    def close(self):
+        self.closed += 1
+
+
+class FakeMany(Fake):
+    """The same with several requests in flight by one thread."""
+
+    def send_many(self, requests, limit):
+        for number, name, request in requests:
+            yield number, self.send(name, request)
+
+
+def ops(*names):
+    return Send(tuple(Op(name) for name in names))
+
+
+def sending(*effects):
+    told = []
+    for effect in effects:
+        told.append((yield effect))
+    return told
+
+
+def pages(names):
+    for name in names:
+        received = yield ops(name)
+        yield Emit(received.results[0].body["Op"], ahead=name != names[-1])
+
+
+def kinds(received):
+    return [
+        result.kind if isinstance(result, Failure) else "replied" for result in received.results
+    ]
+
+
+def goal_data(amount=10):
+    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
+
+
+# --- without helpers ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """No thread can be started, as under a container's limit of them."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.parametrize("kind", [Fake, FakeMany])
+def test_without_threads_the_caller_sends(no_threads, kind):
+    """Where no thread can be started the caller's thread sends one request after the other."""
+    transport = kind()
+    driver = Driver(transport, "t")
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops(*"abcdefghijkl")), shield=shield)
+    assert kinds(received) == ["replied"] * 12
+    assert shield.interrupt is None
+    assert transport.sent == list("abcdefghijkl")
+    assert transport.threads == {threading.current_thread()}
+    driver.close()
+
+
+def test_without_threads_the_caller_reads_ahead_of_nobody(no_threads):
+    """Where no thread can be started an iteration reads each page when it is wanted."""
+    transport = Fake()
+    driver = Driver(transport, "t")
+    assert list(driver.stream(pages("abc"))) == ["a", "b", "c"]
+    assert transport.threads == {threading.current_thread()}
+    driver.close()
+
+
+def test_a_page_that_no_helper_has_begun_is_the_callers():
+    """Where all helpers are busy the caller reads the next page itself, once."""
+    both_busy, release = threading.Barrier(3), threading.Event()
+    transport = Fake(
+        lambda name: name in "xy" and both_busy.wait(MOMENT) and release.wait(MOMENT) and None
+    )
+    driver = Driver(transport, "t", max_concurrency=2)
+    blocked = threading.Thread(target=lambda: driver.run(sending(ops("x", "y"))))
+    blocked.start()
+    both_busy.wait(MOMENT)
+    assert list(driver.stream(pages("abc"))) == ["a", "b", "c"]
+    release.set()
+    blocked.join(MOMENT)
+    driver.close()
+    assert sorted(transport.sent) == ["a", "b", "c", "x", "y"]
+
+
+AFTER_MAIN = """
+import atexit, sys, threading
+from test_driver_endings import Driver, Fake, kinds, ops, sending
+
+driver = Driver(Fake(), "t")
+driver.run(sending(ops("a", "b")))
+
+def commit(where):
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops("a", "b", "c")), shield=shield)
+    print(where, kinds(received), shield.interrupt, flush=True)
+
+def late():
+    threading.main_thread().join()
+    commit("thread")
+
+atexit.register(commit, "atexit")
+threading.Thread(target=late).start()
+"""
+
+
+def test_after_the_main_threads_end():
+    """After the main thread's end, and at exit, a commit of several requests is complete."""
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_MAIN],
+        cwd="tests",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    replied = "['replied', 'replied', 'replied'] None"
+    assert done.stdout.splitlines() == [f"thread {replied}", f"atexit {replied}"]
+    assert done.stderr == ""
+
+
+# --- closing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+@pytest.mark.parametrize("kind", [Fake, FakeMany])
+def test_closing_waits_for_what_is_in_flight(kind, names):
+    """close() returns once nothing is in flight; what was in flight has its answer."""
+    asked, answer, told = threading.Event(), threading.Event(), []
+    transport = kind(lambda name: asked.set() or (answer.wait(MOMENT) and None))
+    driver = Driver(transport, "t")
+    before = threading.active_count()
+    caller = threading.Thread(target=lambda: told.extend(driver.run(sending(ops(*names)))))
+    caller.start()
+    assert asked.wait(MOMENT)
+    closer = threading.Thread(target=driver.close)
+    closer.start()
+    closer.join(0.02)
+    assert closer.is_alive()
+    assert transport.closed == 0
+    answer.set()
+    closer.join(MOMENT)
+    caller.join(MOMENT)
+    assert transport.closed == 1
+    assert "replied" in kinds(told[0])
+    assert threading.active_count() == before
+
+
+def test_a_closed_store_starts_no_new_try():
+    """A commit that waits for its next try when the store is closed ends at once, as not sent."""
+    transport, told = Fake(), []
+    driver = Driver(transport, "t")
+    waiting = threading.Event()
+
+    def protocol():
+        told.append((yield ops("a")))
+        waiting.set()
+        told.append((yield RETRY))
+        told.append((yield ops("b", "c")))
+
+    def work():
+        with driver.shield() as shield:
+            driver.run(protocol(), shield=shield)
+        told.append(shield.interrupt)
+
+    caller = threading.Thread(target=work)
+    caller.start()
+    assert waiting.wait(MOMENT)
+    driver.close()
+    caller.join(MOMENT / 2)
+    assert not caller.is_alive()
+    assert transport.sent == ["a"]
+    assert kinds(told[2]) == [Kind.CLOSED] * 2
+    assert told[3] is None
+
+
+@pytest.mark.parametrize("kind", [Fake, FakeMany])
+def test_a_store_may_be_closed_from_within(kind):
+    """An observer may close the store: what is in flight ends, and nothing waits for itself."""
+    transport = kind()
+    events = []
+
+    def observer(event):
+        events.append(event)
+        driver.close()
+
+    driver = Driver(transport, "t", max_concurrency=2, observer=observer)
+    (received,) = driver.run(sending(ops(*"abcdefgh")))
+    assert 1 <= len(transport.sent) <= 2
+    assert kinds(received).count(Kind.CLOSED) == 8 - len(transport.sent)
+    assert len(events) == len(transport.sent)
+
+
+def closing(table, store, number, fault):
+    """A schedule: during the request of this number the store is closed, and meets the fault."""
+
+    def schedule(now, operation, request):
+        if now != number:
+            return None
+        store.close()
+        return fault
+
+    table.faults = schedule
+
+
+@pytest.fixture
+def table():
+    return SimulatedTable()
+
+
+@pytest.mark.parametrize(("applied", "stored"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize("method", ["add", "put"])
+def test_a_write_whose_store_is_closed_is_unknown(table, method, applied, stored):
+    """A single write whose reply is lost while its store is closed is unknown, not unapplied."""
+    store = simulated_store(table)
+    closing(table, store, 1, LoseReply(applied=applied))
+    with pytest.raises(OutcomeUnknownError) as caught:
+        getattr(store.user(USER), method)(goal_data(), record_id="g")
+    assert caught.value.outcome == "unknown"
+    assert caught.value.record.record_id == "g"
+    assert len(table.items) == stored
+    assert table.sent() == 1
+
+
+def test_a_write_that_its_closed_store_did_not_send_again(table):
+    """A write that was throttled, and not sent again since its store is closed, is not applied."""
+    store = simulated_store(table)
+    closing(table, store, 1, Throttle())
+    with pytest.raises(ConfigurationError, match="closed") as caught:
+        store.user(USER).add(goal_data())
+    assert caught.value.outcome == "not applied"
+    assert table.sent() == 1
+
+
+def test_a_unit_whose_store_is_closed_between_its_parts(table):
+    """A second commit keeps its account where the store is closed after its unknown part."""
+    store = simulated_store(table, retry=RetryPolicy(attempts=1))
+    work = store.user(USER).unit_of_work()
+    first = work.add(goal_data(), record_id="first")
+    table.fail_next(LoseReply(applied=True))
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert caught.value.unknown == [first.record_key]
+    first.data.current_amount = 20
+    closing(table, store, 2, None)
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert caught.value.applied == []
+    assert caught.value.not_applied == [first.record_key]
+    assert isinstance(caught.value.causes[first.record_key], ConfigurationError)
+    assert table.sent() == 2
+
+
+def test_a_closed_store_is_refused_before_the_first_request(table):
+    """Whether the store is open is asked before the first request, and then an error of its own."""
+    store = simulated_store(table)
+    user = store.user(USER)
+    work = user.unit_of_work()
+    work.add(goal_data())
+    store.close()
+    for call in (work.commit, lambda: user.add(goal_data()), user.delete_all, user.list_all):
+        with pytest.raises(ConfigurationError, match="closed"):
+            call()
+    assert table.sent() == 0
+    work.close()
+
+
+# --- silence --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent():
+    """A table that takes ten seconds over each request."""
+    return SimulatedTable(latency=10.0)
+
+
+def test_nothing_is_started_after_the_deadline(silent):
+    """Where nothing answers, a commit starts no write after its deadline; those are not applied."""
+    user = simulated_store(silent).user(USER)
+    work = user.unit_of_work()
+    goals = [work.add(goal_data(), record_id=f"g{n}") for n in range(200)]
+    silent.fail_always(LoseReply(applied=True))
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert silent.sent() == 3  # at 0, 10 and 20 seconds
+    assert caught.value.unknown == [goal.record_key for goal in goals[:3]]
+    assert caught.value.not_applied == [goal.record_key for goal in goals[3:]]
+    assert silent.monotonic() <= 30.0
+
+
+def test_a_reading_keeps_its_deadline(silent):
+    """Where nothing answers, a reading of many keys ends with its deadline."""
+    user = simulated_store(silent).user(USER)
+    silent.fail_always(LoseReply(applied=False))
+    with pytest.raises(UnavailableError):
+        user.get_many([(SavingsGoal, f"g{n}") for n in range(10_000)])
+    assert silent.sent() == 3
+
+
+@pytest.mark.parametrize("attempts", [1, 2000])
+def test_silence_ends_whatever_the_number_of_tries(silent, attempts):
+    """With one try as with two thousand, a commit that meets silence ends with its account."""
+    user = simulated_store(silent, retry=RetryPolicy(attempts=attempts)).user(USER)
+    work = user.unit_of_work()
+    for n in range(10):
+        work.add(goal_data(), record_id=f"g{n}")
+    silent.fail_always(LoseReply(applied=False))
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert len(caught.value.unknown) == 3
+    assert len(caught.value.not_applied) == 7
+
+
+@pytest.mark.parametrize("fault", [None, ServerError(status=500)])
+def test_answers_keep_a_commit_going(silent, fault):
+    """A deadline is one without an answer: while the service says anything, all is sent."""
+    user = simulated_store(silent, retry=RetryPolicy(attempts=1)).user(USER)
+    work = user.unit_of_work()
+    for n in range(30):
+        work.add(goal_data(), record_id=f"g{n}")
+    if fault is None:
+        assert len(work.commit().applied) == 30
+    else:
+        silent.fail_always(fault)
+        with pytest.raises(CommitError) as caught:
+            work.commit()
+        assert len(caught.value.unknown) == 30
+    assert silent.sent() == 30
+
+
+def test_two_thousand_tries(table):
+    """A policy of two thousand tries ends with an outcome, however often it failed."""
+    retry = RetryPolicy(attempts=2000, deadline=1e9, ceiling=0.01)
+    user = simulated_store(table, retry=retry).user(USER)
+    table.fail_always(LoseReply(applied=False))
+    with pytest.raises(OutcomeUnknownError):
+        user.add(goal_data())
+    assert table.sent() == 2000
+
+
+# --- what the host raises -------------------------------------------------------------------------
+
+
+class Sabotage(BaseException):
+    """What is no Exception, as a test runner's or a worker's own way to end."""
+
+
+@pytest.fixture
+def bad_filter():
+    class Bad(logging.Filter):
+        def filter(self, record):
+            raise LookupError(NAME)
+
+    bad = Bad()
+    level = LOGGER.level
+    LOGGER.addFilter(bad)
+    LOGGER.setLevel(logging.DEBUG)
+    yield
+    LOGGER.removeFilter(bad)
+    LOGGER.setLevel(level)
+
+
+def test_logging_that_raises_changes_nothing(table, bad_filter):
+    """A logging filter that raises, at a retry and at the end, leaves commit and account alone."""
+    user = simulated_store(table, retry=RetryPolicy(attempts=3)).user(USER)
+    work = user.unit_of_work()
+    for _ in range(30):
+        work.add(goal_data())
+    table.fail_next(Throttle())
+    assert len(work.commit().applied) == 30
+    work.add(goal_data())
+    table.fail_always(Throttle())
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert len(caught.value.not_applied) == 1
+    work.rollback()
+
+
+@pytest.mark.parametrize("at", [RequestEvent, RetryEvent, CommitEvent])
+def test_an_observer_that_raises_an_exception_changes_nothing(table, at):
+    """An Exception of an observer, at a request, a retry or the end, changes nothing."""
+
+    def observer(event):
+        if isinstance(event, at):
+            raise LookupError(NAME)
+
+    work = simulated_store(table, observer=observer).user(USER).unit_of_work()
+    for n in range(61):
+        work.add(goal_data(), record_id=f"g{n}")
+    table.fail_next(Throttle())
+    assert len(work.commit().applied) == 61
+
+
+@pytest.mark.parametrize("at", [RequestEvent, RetryEvent, CommitEvent])
+def test_what_an_observer_raises_comes_out_after_the_account(table, at):
+    """A BaseException of an observer comes out with the CommitError as cause, or none if all is."""
+    seen = []
+
+    def observer(event):
+        if isinstance(event, at):
+            seen.append(event)
+            if len(seen) == 1:
+                raise Sabotage
+
+    work = simulated_store(table, observer=observer).user(USER).unit_of_work()
+    goals = [work.add(goal_data(), record_id=f"g{n}") for n in range(61)]
+    table.fail_next(Throttle())
+    with pytest.raises(Sabotage) as caught:
+        work.commit()
+    account = caught.value.__cause__
+    stored = {key for _, key in table.items}
+    if at is CommitEvent:
+        assert account is None
+        assert len(stored) == 61
+        assert len(work.plan()) == 0
+    else:
+        assert isinstance(account, CommitError)
+        assert set(account.applied) == stored
+        assert set(account.applied) | set(account.not_applied) == {g.record_key for g in goals}
+        assert not account.unknown
+        assert len(work.commit().applied) == 61 - len(stored)
+    assert len(table.items) == 61

@@ -1,0 +1,208 @@
+"""What botocore makes of the environment and the AWS files, looked at once, when a store is made.
+
+Nothing here asks the network, and credentials are not looked for.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import attrs
+import botocore.exceptions as aws
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.table import REAL_SERVICE, Settings, check_endpoint
+from thrivecalc_models.transport.advice import LATE_PATCH
+from thrivecalc_models.transport.botocore import STAND_IN, create_client, new_session
+
+_SERVICE = "dynamodb"
+_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+_OTHERS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ACCOUNT_ID",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_DISABLED",
+    "REQUESTS_CA_BUNDLE",
+    "THRIVECALC_ALLOW_HTTP",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+# Which variables stand behind what botocore refuses.
+_BEHIND: tuple[tuple[tuple[type[Exception], ...], tuple[str, ...]], ...] = (
+    ((aws.ProfileNotFound,), ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")),
+    (
+        (aws.ConfigParseError, aws.ConfigNotFound),
+        ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+    ),
+    ((aws.InvalidDefaultsMode,), ("AWS_DEFAULTS_MODE",)),
+    ((aws.DataNotFoundError,), ("AWS_DATA_PATH",)),
+    ((aws.BaseEndpointResolverError,), ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")),
+)
+
+
+def configured(settings: Settings) -> Settings:
+    """Settings with the endpoint that botocore's own settings name, where no argument does.
+
+    Raises ConfigurationError for whatever botocore would refuse before there is a request, with
+    the name of the setting and botocore's own sentence.
+    """
+    _check_variables()
+    try:
+        session = new_session()
+        _check_bundle(session)
+        found, source = settings.endpoint, settings.endpoint_source
+        if found is None:
+            found, source = _configured_endpoint(session)
+        settings = attrs.evolve(
+            settings,
+            endpoint=found,
+            endpoint_source=source or REAL_SERVICE,
+            other_region=_other_region(session, settings.region),
+        )
+        check_endpoint(settings)
+        session.get_component("credential_provider")
+        client = create_client(
+            session,
+            settings,
+            pinned=False,
+            aws_access_key_id=STAND_IN,
+            aws_secret_access_key=STAND_IN,
+        )
+        with closing(client):
+            return settings
+    except (aws.BotoCoreError, ValueError, RecursionError) as error:
+        raise refusal(error, settings) from error
+
+
+def refusal(error: Exception, settings: Settings) -> ConfigurationError:
+    """What botocore refuses as an error that names the setting."""
+    if isinstance(error, RecursionError):
+        return ConfigurationError(f"no client can be made (RecursionError): {LATE_PATCH}")
+    return ConfigurationError(
+        f"{_named(error, settings)} cannot be used ({type(error).__name__}):"
+        f" {str(error).rstrip('.')}{_way_out(error)}"
+    )
+
+
+def _way_out(error: Exception) -> str:
+    if isinstance(error, aws.DataNotFoundError):
+        return (
+            "; botocore's data files are not where it looks for them: install botocore as files,"
+            " since a zip file (zipapp, pex, shiv) hides them"
+        )
+    return "; correct it, or remove it"
+
+
+def _named(error: Exception, settings: Settings) -> str:
+    sentence = str(error)
+    if isinstance(error, aws.InvalidRegionError):
+        return "region" if os.environ.get("AWS_REGION") != settings.region else "AWS_REGION"
+    if settings.endpoint and settings.endpoint in sentence:
+        return settings.endpoint_source or "endpoint"
+    for kinds, names in _BEHIND:
+        if isinstance(error, kinds):
+            there = [name for name in names if name in os.environ]
+            return " or ".join(there or names)
+    there = [name for name, value in _variables() if value and value in sentence and len(value) > 1]
+    return " or ".join(there) or "the AWS configuration (AWS_PROFILE, AWS_CONFIG_FILE)"
+
+
+# --- the environment ------------------------------------------------------------------------------
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    """The variables that botocore or we read, with their values; those that are set."""
+    names = dict.fromkeys((*_ENDPOINTS, *_OTHERS))
+    for _, variable, *_ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values():
+        for name in [variable] if isinstance(variable, str) else variable or ():
+            names[name] = None
+    for name in names:
+        value = os.environ.get(name)
+        if value is not None:
+            yield name, value
+
+
+def _check_variables() -> None:
+    for name, value in _variables():
+        if not value.isprintable() or value != value.strip():
+            raise ConfigurationError(
+                f"{name} has a line break or another control character in it, or a blank at one of"
+                " its ends; remove it (an .env file with Windows line ends leaves one in every"
+                " value)"
+            )
+
+
+def _check_bundle(session: Any) -> None:
+    """Look at the bundle of certificates. Of an empty name botocore makes "trust everybody"."""
+    given = session.get_config_variable("ca_bundle")
+    name = "AWS_CA_BUNDLE"
+    if given is None:
+        given, name = os.environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"
+    elif name not in os.environ:
+        name = "ca_bundle of the AWS profile"
+    if given is None:
+        return
+    if not given:
+        raise ConfigurationError(
+            f"{name} is empty, with which botocore would trust every certificate; unset it, or give"
+            " a file of certificates"
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(given)
+    except OSError as error:  # what ssl says of junk is one, too
+        what = error.strerror if not isinstance(error, ssl.SSLError) else "it has no certificates"
+        raise ConfigurationError(
+            f"{name} cannot be used: {given}: {what}; give a file of certificates (PEM), or unset"
+            " it"
+        ) from error
+
+
+# --- endpoint and region --------------------------------------------------------------------------
+
+
+def _configured_endpoint(session: Any) -> tuple[str | None, str]:
+    """The endpoint of botocore's settings and what names it, in botocore's order."""
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return None, ""
+    for name in _ENDPOINTS:
+        if os.environ.get(name):
+            return os.environ[name], name
+    profile = session.get_config_variable("profile") or "default"
+    scoped = session.get_scoped_config()
+    section = session.full_config.get("services", {}).get(scoped.get("services"), {})
+    found = section.get(_SERVICE, {}).get("endpoint_url")
+    if found:
+        return found, f"services {scoped['services']} of profile {profile}"
+    found = scoped.get("endpoint_url")
+    return (found, f"endpoint_url of profile {profile}") if found else (None, "")
+
+
+def _other_region(session: Any, region: str) -> str:
+    """A sentence about a configured region that is not used; "" where there is none."""
+    configured = session.get_config_variable("region")
+    if not configured or configured == region:
+        return ""
+    where = (
+        "AWS_DEFAULT_REGION" if os.environ.get("AWS_DEFAULT_REGION") else "the AWS configuration"
+    )
+    return f"{where} says region {configured}: set AWS_REGION to that, since no other one counts"
