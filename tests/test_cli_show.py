@@ -106,6 +106,13 @@ def test_nothing_is_stored(made):
     assert made.json("show", "nobody", exit_code=1) == []
 
 
+def test_a_type_that_is_nearly_one_is_warned_of(made):
+    """`show --type savings_goal` says which type may be meant, and exits with 1: it has nothing."""
+    result = made.run("show", "u", "--type", "savings_goal", exit_code=1)
+    assert "'savings-goal'" in result.stderr
+    assert "0 records" in result.stdout
+
+
 @pytest.mark.parametrize("arguments", [("",), (USER, "--type", "a#b"), (USER, "--type", "")])
 def test_what_no_key_can_be(arguments):
     """An empty user id and an impossible type are usage errors, in one line."""

@@ -18,6 +18,7 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     UnknownRecord,
+    UnknownTypeWarning,
     UserRecord,
     payload,
 )
@@ -243,3 +244,38 @@ def test_an_action_in_pythons_spelling_is_refused(table, user, action, path):
         order.update([action])
     assert caught.value.path == path
     assert table.sent() == sent
+
+
+# --- types ----------------------------------------------------------------------------------------
+
+CALLS = {
+    "get": lambda user: user.get("savings_goal", "1"),
+    "get_many": lambda user: user.get_many([("SavingsGoal", "1")]),
+    "get_many by key": lambda user: user.get_many(["saving-goal#1"]),
+    "list": lambda user: user.list("savings_goal"),
+    "iterate": lambda user: list(user.iterate("savings-goals")),
+    "page": lambda user: user.page("savings_goal"),
+    "add": lambda user: user.add("saving-goal", {"name": "x"}),
+    "add a tuple": lambda user: user.add(("savingsGoal", {"name": "x"})),
+    "put": lambda user: user.put("budgets", {"name": "x"}),
+    "delete": lambda user: user.delete("savings_goal", "1"),
+    "a unit's delete": lambda user: user.unit_of_work().delete("savings_goal", "1"),
+    "a unit's get": lambda user: user.unit_of_work().get("savings_goal", "1"),
+    "a unit's list": lambda user: user.unit_of_work().list("savings_goal"),
+    "UnknownRecord": lambda user: UnknownRecord(USER, data_type="savings_goal", data={}),
+    "a condition": lambda user: UserRecord.data_type == "savings_goal",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_type_that_is_nearly_one_is_warned_of(user, call):
+    """A type that nobody registered but that is close to one that is gets one warning, here."""
+    with pytest.warns(UnknownTypeWarning, match="'(savings-goal|budget)'") as caught:
+        CALLS[call](user)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_other_types_are_not_warned_of(user):
+    """A type that is like no other is a type of somebody else's; a registered one is known."""
+    for data_type in ("note", "x-unregistered", "goal", "savings-goal", "audit-log"):
+        user.list(data_type)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -67,6 +69,18 @@ class CommitEvent(Value):
 
 Event = RequestEvent | RetryEvent | CommitEvent
 Observer = Callable[[Event], object]
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called the library, whatever is called in between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(module: str) -> bool:
+    return module.partition(".")[0] in ("thrivecalc_models", "pynamodb")
 
 
 def log(level: int, message: str, *arguments: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from thrivecalc_models import codec, table
 from thrivecalc_models.catalogue import catalogue
 from thrivecalc_models.cli.common import Findings, Session, one_line, table_options
 from thrivecalc_models.cli.reading import plural
+from thrivecalc_models.errors import UnknownTypeWarning
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, Item, format_timestamp, item_size
@@ -43,7 +45,12 @@ def _types(ctx: click.Context, option: click.Parameter, incomplete: str) -> list
 @table_options
 def show(session: Session, user: str, data_type: str | None, reveal: bool) -> None:
     session.leaves("nothing was changed; run the same command again.")
-    records = session.store().user(user).iterate(data_type, consistent=True, include_expired=True)
+    data = session.store().user(user)
+    with warnings.catch_warnings(record=True) as noticed:
+        warnings.simplefilter("always", UnknownTypeWarning)
+        records = data.iterate(data_type, consistent=True, include_expired=True)
+    for warning in noticed:
+        session.note(f"warning: {warning.message}")
     now = datetime.now(UTC)
     if session.json:
         found = [_as_json(record, now, reveal=reveal) for record in records]

@@ -60,7 +60,15 @@ class Access:
     # --- keys -------------------------------------------------------------------------------------
 
     def data_type(self, data_type: DataTypeLike) -> str:
-        """The text of a type given as text or as a record class. Raises InvalidKeyError."""
+        """The text of a type given as text or as a record class. Raises InvalidKeyError.
+
+        Warns of one that nobody registered but that is close to one that is.
+        """
+        text = self._type_text(data_type)
+        DATA_TYPES.warn_if_unknown(text)
+        return text
+
+    def _type_text(self, data_type: DataTypeLike) -> str:
         if isinstance(data_type, RecordMeta):
             own = data_type._own_data_type
             if own is None:
@@ -276,7 +284,7 @@ class Access:
                 f" {type(given).__name__}",
                 path=table.DATA,
             )
-        data_type = self.data_type(given)
+        data_type = self._type_text(given)
         record_class = UserRecord.data_type.class_of(data_type)
         if record_class is None:
             record: UserRecord = UnknownRecord(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -14,13 +16,15 @@ from pynamodb.expressions.update import RemoveAction, SetAction
 
 from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
 from thrivecalc_models.codec.values import EXACT
-from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
 from thrivecalc_models.payloads import Kind, is_payload_class
 from thrivecalc_models.payloads.kinds import Nested
+from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import (
     AttributeValue,
     check_data_type,
+    describe,
     format_timestamp,
     format_ttl,
     later,
@@ -106,6 +110,18 @@ class DataTypeAttribute(DiscriminatorAttribute):
         """The record class of a data type, or None for an unregistered one."""
         return self._discriminator_map.get(data_type)
 
+    def warn_if_unknown(self, data_type: str) -> None:
+        """Warn of a type that nobody registered but that is close to one that is."""
+        if data_type in self._discriminator_map:
+            return
+        meant = close_type(data_type, tuple(self._discriminator_map))
+        if meant is not None:
+            warn(
+                f"no class is registered for the data type {describe(data_type)!r}; if {meant!r} is"
+                " meant, write that",
+                UnknownTypeWarning,
+            )
+
     @overload  # type: ignore[override]  # text on records, where PynamoDB has the class
     def __get__(self, instance: None, owner: Any) -> DataTypeAttribute: ...
     @overload
@@ -119,7 +135,8 @@ class DataTypeAttribute(DiscriminatorAttribute):
     def serialize(self, value: Any) -> str:
         """The text of a record class, or of a text itself."""
         if isinstance(value, str):
-            return plain_text(value)
+            self.warn_if_unknown(text := plain_text(value))
+            return text
         data_type = self.get_discriminator(value)
         if data_type is None:
             raise InvalidKeyError(
@@ -130,6 +147,18 @@ class DataTypeAttribute(DiscriminatorAttribute):
 
     def deserialize(self, value: Any) -> Any:
         return value
+
+
+@functools.lru_cache(maxsize=256)
+def close_type(data_type: str, known: tuple[str, ...]) -> str | None:
+    """The known type that one is close to, whatever its case and whatever parts its words."""
+    plain = {_letters(each): each for each in known}
+    nearest = difflib.get_close_matches(_letters(data_type), plain, n=1, cutoff=0.8)
+    return plain[nearest[0]] if nearest else None
+
+
+def _letters(data_type: str) -> str:
+    return "".join(filter(str.isalnum, data_type)).casefold()
 
 
 class _ReadWhenTouched(Generic[T]):

@@ -485,6 +485,7 @@ class UnknownRecord(UserRecord):
             raise InvalidKeyError(
                 f"the data type {data_type!r} has a class of its own; use that", path="dataType"
             )
+        UserRecord.data_type.warn_if_unknown(data_type)
         self.attribute_values[table.DATA_TYPE] = data_type
 
     def _data_type(self) -> str:
