@@ -160,12 +160,15 @@ def make_client(
     """
     check_endpoint(settings)
     session = new_session()
+    session.set_config_variable("region", settings.region)  # for roles that are assumed
     if settings.stand_in_credentials:
         session.get_component("credential_provider").remove("iam-role")  # slow where there is none
     identity = Identity(session)
     if settings.stand_in_credentials and identity.provider is None:
         session.set_credentials(STAND_IN, STAND_IN)
         identity = Identity(session)
+    if identity.provider is not None:
+        identity.frozen()  # botocore's client asks for them, too, and hides who failed
     # Single requests travel in the callers' own threads, which nobody has counted.
     client = create_client(
         session,
