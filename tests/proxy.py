@@ -295,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
             left = wanted["Keys"][keep:]
             empty, unprocessed = {"Responses": {table_name: []}}, "UnprocessedKeys"
             rest = wanted | {"Keys": left}
-        content = empty | {unprocessed: {}}
+        content = empty | {unprocessed: {}, "ConsumedCapacity": []}
         if kept:
             part = request | {"RequestItems": {table_name: kept}}
             reply = self._forward(operation, part, json.dumps(part).encode())

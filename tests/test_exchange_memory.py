@@ -27,7 +27,7 @@ class Endless(SimulatedTable):
         if operation == "Scan":
             return Reply(body=self.page(request))
         if operation in ("PutItem", "BatchWriteItem"):
-            return Reply(body={})
+            return Reply(body={"ConsumedCapacity": None})
         return super().send(operation, request)
 
     def page(self, request):
@@ -35,7 +35,11 @@ class Endless(SimulatedTable):
         user_id = f"google-oauth2|{request['Segment']}"
         items = [goal(user_id, f"g{n:07}", n) for n in range(number * PAGE, (number + 1) * PAGE)]
         last = {"LastEvaluatedKey": {"page": {"N": str(number + 1)}}}
-        return {"Items": items, **(last if number + 1 < self.pages else {})}
+        return {
+            "ConsumedCapacity": None,
+            "Items": items,
+            **(last if number + 1 < self.pages else {}),
+        }
 
 
 def peak(run) -> int:

@@ -165,11 +165,15 @@ def test_sessions_share_what_was_read_of_botocores_files(monkeypatch, tmp_path):
 
 
 def test_a_reply():
-    """A good reply arrives as DynamoDB's JSON, with its request id and nothing of botocore's."""
+    """A good reply arrives as DynamoDB's JSON, with its request id and nothing of botocore's.
+
+    Members that are null are left out, but for the capacity, whose presence proves a reply.
+    """
     body = {"Item": {"k": {"S": "1"}, "b": {"B": "AAE="}}, "ConsumedCapacity": None}
-    with answering(http(body=body)) as (server, transport):
+    sent = body | {"Attributes": None}
+    with answering(http(body=sent)) as (server, transport):
         reply = transport.send("GetItem", GET)
-    assert reply == Reply(body={"Item": body["Item"]}, request_id="r-1")
+    assert reply == Reply(body=body, request_id="r-1")
     assert server.requests == [GET]
 
 
@@ -430,13 +434,17 @@ def test_connections_are_kept():
 
 
 def test_a_patched_botocore_is_used(botocore_only):
-    """Who patches botocore's `_make_api_call`, as test tools do, answers our requests too."""
+    """Who patches botocore's `_make_api_call`, as test tools do, answers our requests too.
+
+    Such a reply is believed without its capacity.
+    """
     reply = {"Item": {"b": {"B": b"\x00"}}, "ResponseMetadata": {"RequestId": "r-2"}}
     with (
         mock.patch.object(botocore.client.BaseClient, "_make_api_call", return_value=reply),
         transport_to(free_endpoint()) as transport,
     ):
-        expected = Reply(body={"Item": {"b": {"B": "AA=="}}}, request_id="r-2")
+        body = {"Item": {"b": {"B": "AA=="}}, "ConsumedCapacity": None}
+        expected = Reply(body=body, request_id="r-2")
         assert transport.send("GetItem", GET) == expected
 
 

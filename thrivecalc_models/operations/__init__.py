@@ -12,6 +12,7 @@ from thrivecalc_models.operations.conditions import (
     fixes,
 )
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
+from thrivecalc_models.operations.reading import shows, understood
 from thrivecalc_models.operations.replies import (
     FATAL,
     ITEMS_LEFT,
@@ -81,5 +82,7 @@ __all__ = [
     "consumed_units",
     "fixes",
     "is_answer",
+    "shows",
+    "understood",
     "unprocessed_writes",
 ]

@@ -25,6 +25,8 @@ class Kind(enum.Enum):
     NO_TABLE = "no table"
     DENIED = "denied"
     CREDENTIALS = "credentials"
+    NOT_UNDERSTOOD = "reply not understood"
+    ITEM_OF_ANOTHER = "item of another"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
     CLOSED = "closed"
@@ -60,7 +62,8 @@ class Failure(Value):
     which may repeat what was sent: it is an attribute of errors, never part of a message. `advice`
     is a sentence of ours, what is wrong and the way out, where more is known than the code. `stale`
     says that a connection kept from an earlier request broke before the first byte of a reply: it
-    may have been dead for long, so that this try counts for nothing but `applied_maybe`.
+    may have been dead for long, so that this try counts for nothing but `applied_maybe`. `path` is
+    the part of the key that differs in an item of another.
     """
 
     kind: Kind
@@ -71,6 +74,7 @@ class Failure(Value):
     message: str = attrs.field(default="", repr=False)
     item: Item | None = attrs.field(default=None, repr=False)
     reasons: tuple[Reason, ...] = ()
+    path: str | None = None
     request_id: str | None = None
     status: int | None = None
     advice: str = ""
@@ -94,7 +98,20 @@ READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems
 
 
 def consumed_units(body: dict[str, Any]) -> float:
-    """Capacity units that a reply reports, of whichever sort it consumes; 0 where none."""
-    consumed = body.get("ConsumedCapacity") or []
-    entries = consumed if isinstance(consumed, list) else [consumed]
-    return float(sum(entry.get("CapacityUnits", 0.0) for entry in entries))
+    """Capacity units that a reply reports, of whichever sort it consumes; 0 where none.
+
+    It is telemetry: what cannot be read counts as nothing.
+    """
+    consumed = body.get("ConsumedCapacity")
+    return sum(map(_units, consumed)) if isinstance(consumed, list) else _units(consumed)
+
+
+def _units(consumed: Any) -> float:
+    units = consumed.get("CapacityUnits") if isinstance(consumed, dict) else None
+    if isinstance(units, int | float) and 0 <= units <= _MOST_UNITS:
+        return float(units)
+    return 0.0
+
+
+_MOST_UNITS = 1e9
+"""Far above what one request can consume."""

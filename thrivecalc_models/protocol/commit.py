@@ -11,7 +11,6 @@ import enum
 import functools
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
 
@@ -30,13 +29,14 @@ from thrivecalc_models.operations import (
     Wait,
     consumed_units,
     fixes,
+    shows,
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import Item, same_item, same_value
+from thrivecalc_models.wire import Item, same_item
 
 TOKEN_SECONDS = 590.0
 """How long a transaction's token surely protects from applying twice: ten minutes, less a margin.
@@ -266,11 +266,7 @@ def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
         return False
     if write.intent in (Intent.ADD, Intent.ADD_FRESH) and write.after is not None:
         return same_item(stored, write.after)
-    if isinstance(write.write, UpdateItem):
-        return all(same_value(_at(stored, path), form) for path, form in write.write.sets) and all(
-            _at(stored, path) is None for path in write.write.removes
-        )
-    return False
+    return isinstance(write.write, UpdateItem) and shows(stored, write.write)
 
 
 def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:
@@ -278,13 +274,6 @@ def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:
     if stored is None or write.after is None:
         return False
     return stored.get(CREATED_AT) != write.after.get(CREATED_AT)
-
-
-def _at(item: Item, path: tuple[str, ...]) -> Any:
-    form: Any = item.get(path[0])
-    for name in path[1:]:
-        form = (form or {}).get("M", {}).get(name)
-    return form
 
 
 def _in_order(account: Account, writes: Sequence[PendingWrite]) -> Account:

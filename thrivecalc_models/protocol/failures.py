@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from thrivecalc_models.errors import (
     AccessDeniedError,
     ConfigurationError,
+    CorruptItemError,
     RefusedError,
     ServiceError,
     TableNotFoundError,
@@ -77,6 +78,14 @@ def service_error(
         return _with_facts(AccessDeniedError, _credentials(what, failure), operation, failure)
     if failure.kind is Kind.THROTTLED:
         return _with_facts(ThrottledError, _throttled(what, failure), operation, failure)
+    if failure.kind is Kind.NOT_UNDERSTOOD:
+        return _with_facts(ServiceError, _not_understood(what, failure), operation, failure)
+    if failure.kind is Kind.ITEM_OF_ANOTHER:
+        return CorruptItemError(
+            f"the answer to {what} cannot be used: {failure.advice}; look for a proxy or a cache"
+            " in between",
+            path=failure.path,
+        )
     if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
         return _refused(what, operation, failure)
     return _with_facts(UnavailableError, _unavailable(what, failure, settings), operation, failure)
@@ -163,6 +172,13 @@ def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
             " .service_message"
         )
     return _with_facts(RefusedError, message, operation, failure)
+
+
+def _not_understood(what: str, failure: Failure) -> str:
+    return (
+        f"the answer to {what} is none of DynamoDB's: {failure.advice}; look for a proxy, a load"
+        " balancer or a mock in between, and try again"
+    )
 
 
 def _unavailable(what: str, failure: Failure, settings: Settings) -> str:

@@ -11,7 +11,6 @@ import attrs
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.errors import (
-    CorruptItemError,
     InvalidKeyError,
     InvalidRecordError,
     IsolationError,
@@ -139,29 +138,11 @@ class Access:
         ttl = record.ttl
         return None if ttl is not None and ttl < self.binding.clock() else record
 
-    def check_item(self, item: Item, key: Key | None = None) -> Item:
-        """The item, if it is this user's and of the key that was asked for."""
-        wrong = table.USER_ID
-        try:
-            if item[table.USER_ID]["S"] == self.user_id:
-                wrong = table.RECORD_KEY
-                if key is None or item[table.RECORD_KEY]["S"] == key.record_key:
-                    return item
-        except KeyError:
-            pass
-        raise CorruptItemError(
-            f"the service answered with an item of another {wrong} than was asked for; do not"
-            " use the reply, and look for a proxy or a cache in between",
-            record_key=None if key is None else key.record_key,
-            path=wrong,
-        )
-
     # --- reading ----------------------------------------------------------------------------------
 
     def fetch(self, key: Key, *, consistent: bool) -> Item | None:
         operation = GetItem(key=key, consistent=consistent)
-        item = self.run(get_item(operation, self.binding.retry, self.binding.rng))
-        return None if item is None else self.check_item(item, key)
+        return self.run(get_item(operation, self.binding.retry, self.binding.rng))
 
     def fetch_many(
         self, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
@@ -173,34 +154,24 @@ class Access:
         )
         found = {}
         for item in items:
-            self.check_item(item)
             name = item[table.RECORD_KEY]["S"]
-            if name not in keys:
-                self.check_item(item, next(iter(wanted)))
             record = self.seen(item, include_expired=include_expired)
             if record is not None:
                 found[name] = record
         return found
 
-    def pages(self, query: Query) -> Iterator[ItemPage]:
-        """Page after page, once all of its items were checked."""
-        for page in self._pages(query):
-            for item in page.items:
-                self.check_item(item)
-            yield page
-
     def records(self, query: Query, *, include_expired: bool) -> list[UserRecord]:
         """The records of all pages, but those whose ttl has passed."""
         records = []
-        for page in self._pages(query):
+        for page in self.pages(query):
             for item in page.items:
-                self.check_item(item)
                 record = self.seen(item, include_expired=include_expired)
                 if record is not None:
                     records.append(record)
         return records
 
-    def _pages(self, query: Query) -> Iterator[ItemPage]:
+    def pages(self, query: Query) -> Iterator[ItemPage]:
+        """Page after page, as the service orders them."""
         pages = self.binding.driver.stream(read_pages(query, self.binding.retry, self.binding.rng))
         while True:
             try:
@@ -215,10 +186,7 @@ class Access:
             raise error
 
     def page(self, query: Query) -> ItemPage:
-        page = self.run(read_page(query, self.binding.retry, self.binding.rng))
-        for item in page.items:
-            self.check_item(item)
-        return page
+        return self.run(read_page(query, self.binding.retry, self.binding.rng))
 
     def run(self, protocol: Protocol[T]) -> T:
         """What the protocol returns; its failure as a public error without a context."""

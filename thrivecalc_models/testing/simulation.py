@@ -52,6 +52,7 @@ from thrivecalc_models.testing.refusals import (
     server_error,
 )
 from thrivecalc_models.testing.requests import (
+    KEY_NAMES,
     Json,
     check_index_key,
     check_parameters,
@@ -341,6 +342,8 @@ class SimulatedTable:
 
     def _overtake(self, number: int, operation: str, request: Json) -> None:
         """A request about the same keys is the retry that what was lost comes after."""
+        if not self._overtaken:
+            return
         keys = _written_keys(operation, request)
         for each in [each for each in self._overtaken if keys & _written_keys(*each)]:
             self._overtaken.remove(each)
@@ -407,8 +410,8 @@ _OPERATIONS: Final[dict[str, Callable[[Storage, Json], Json]]] = {
 }
 
 
-def _written_keys(operation: str, request: Json) -> set[Key]:
-    """The keys that a write is about; none where it is no write, or no sound one."""
+def _written_keys(operation: str, request: Json) -> set[tuple[Any, ...]]:
+    """The keys that a write is about, as it names them; none where it is no write."""
     contents: list[Any] = []
     match operation:
         case "PutItem" | "UpdateItem" | "DeleteItem":
@@ -419,7 +422,7 @@ def _written_keys(operation: str, request: Json) -> set[Key]:
         case "TransactWriteItems":
             contents = [part for entry in request["TransactItems"] for part in entry.values()]
     items = [content.get("Item") or content["Key"] for content in contents]
-    return {(item[USER_ID]["S"], item[RECORD_KEY]["S"]) for item in items}
+    return {tuple(item.get(name, {}).get("S") for name in KEY_NAMES) for item in items}
 
 
 def _failure(fault: Fault, operation: str, request: Json) -> Failure:

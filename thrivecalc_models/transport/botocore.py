@@ -14,11 +14,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
+from thrivecalc_models.operations.reading import CONSUMED
 from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.table import Settings, check_endpoint
 from thrivecalc_models.transport.advice import reply_advice
 from thrivecalc_models.transport.botocore_pool import limit_connections
-from thrivecalc_models.transport.checks import check_promised, check_sum
+from thrivecalc_models.transport.checks import check_promised, check_sum, without_nulls
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, raised_by
@@ -255,9 +256,9 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any]) -> Reply:
-    body = {name: value for name, value in response.items() if value is not None}
+    body = without_nulls(response)
     metadata = body.pop(_METADATA, {})
     if not body.pop(_READ_BY_US, False):  # somebody answered in place of the network
-        body = with_text(body)
+        body = {CONSUMED: None} | with_text(body)
     check_promised(operation, request, body)
     return Reply(body=body, request_id=metadata.get("RequestId"))

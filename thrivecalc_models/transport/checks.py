@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
+from thrivecalc_models.operations.reading import CONSUMED
 from thrivecalc_models.transport.failures import GarbledReplyError
 
 _PROMISED = {
@@ -27,6 +28,11 @@ def check_sum(expected: str | None, body: bytes, *, encoding: Callable[[], str |
         return
     if encoding() in (None, "identity"):
         raise GarbledReplyError("the body does not match its x-amz-crc32")
+
+
+def without_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply's members, but for those that say nothing; the capacity proves a reply as it is."""
+    return {name: value for name, value in content.items() if value is not None or name == CONSUMED}
 
 
 def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from thrivecalc_models.transport.advice import (
     reply_advice,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
-from thrivecalc_models.transport.checks import check_promised, check_sum
+from thrivecalc_models.transport.checks import check_promised, check_sum, without_nulls
 from thrivecalc_models.transport.failures import (
     LOST,
     NEVER_SENT,
@@ -101,7 +101,7 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
         if content is None:
             raise _no_object(status)
         if None in content.values():
-            content = {name: value for name, value in content.items() if value is not None}
+            content = without_nulls(content)
         check_promised(operation, request, content)
     except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
         return classify_exception(error)

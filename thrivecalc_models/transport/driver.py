@@ -17,6 +17,7 @@ import attrs
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
+from thrivecalc_models.operations.reading import understood
 from thrivecalc_models.operations.replies import (
     FATAL,
     READS,
@@ -298,7 +299,7 @@ class _Exchange(Value):
             request = operation.request(self.table_name)
             started = self.monotonic() if self.observer is not None else 0.0
             result = _IN_DOUBT  # until we know better
-            result = self.transport.send(operation.name, request)
+            result = understood(operation, self.transport.send(operation.name, request))
             self.report(operation.name, result, started, attempt)
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             if result is _IN_DOUBT:
@@ -412,7 +413,8 @@ class _Flight:
         """The same with one worker, over a transport that keeps several requests in flight."""
         started = [0.0] * self.size
         try:
-            for index, result in send_many(self._requests(started), limit):
+            for index, sent in send_many(self._requests(started), limit):
+                result = understood(self._send.operations[index], sent)
                 self._note(index, result)
                 name = self._send.operations[index].name
                 try:

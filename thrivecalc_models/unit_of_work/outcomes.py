@@ -14,7 +14,7 @@ from thrivecalc_models.errors import (
     RecordExistsError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import Kind
+from thrivecalc_models.operations import Failure, Kind
 from thrivecalc_models.protocol import Account, Outcome, State, service_error
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.access import Access
@@ -110,13 +110,20 @@ def _stored(access: Access, outcome: Outcome) -> UserRecord | None:
 
 
 def _unknown(access: Access, key: str, outcome: Outcome) -> ThriveCalcError:
-    code = outcome.failure.code if outcome.failure is not None else "no reply"
     return OutcomeUnknownError(
-        f"nobody can say whether the write of {describe(key)} was applied ({code}); commit again"
-        " to find out, or refresh it",
+        f"nobody can say whether the write of {describe(key)} was applied"
+        f" ({_why_unknown(outcome.failure)}); commit again to find out, or refresh it",
         record_key=key,
         stored=_stored(access, outcome),
     )
+
+
+def _why_unknown(failure: Failure | None) -> str:
+    if failure is None:
+        return "no reply"
+    if failure.kind in (Kind.NOT_UNDERSTOOD, Kind.ITEM_OF_ANOTHER):
+        return f"the reply was none of DynamoDB's: {failure.advice}"
+    return failure.code
 
 
 def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:

@@ -564,11 +564,7 @@ class UnitOfWork:
         if not was_attempt or write.intent is not Intent.UPDATE:
             entry.action = None if entry.action in ("add", "put", "check") else entry.action
         if write.after is not None and entry.record is not None:
-            item = outcome.item
-            if item is None:
-                item = write.after
-            else:
-                self._access.check_item(item, writing.key_of(entry.record))
+            item = write.after if outcome.item is None else outcome.item
             writing.absorb(entry.record, item, write.after)
             entry.record._belong_to(self._access.binding)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.numbers import parse_number
 
@@ -21,13 +23,21 @@ def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool
     counterpart = other[tag]
     match tag:
         case "N":
-            return bool(parse_number(content) == parse_number(counterpart))
+            return bool(_number(content) == _number(counterpart))
         case "M":
             return same_item(content, counterpart)
         case "L":
             return len(content) == len(counterpart) and all(map(same_value, content, counterpart))
         case "NS":
-            return set(map(parse_number, content)) == set(map(parse_number, counterpart))
+            return set(map(_number, content)) == set(map(_number, counterpart))
         case "SS" | "BS":
             return set(content) == set(counterpart)
     return bool(content == counterpart)
+
+
+def _number(text: str) -> Decimal | str:
+    """A stored number by its value; one that is none, which two engines store, by its text."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return text

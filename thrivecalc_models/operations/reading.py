@@ -1,0 +1,410 @@
+"""Whether what came back is an answer: the one place where replies are judged before they are used.
+
+A proxy, a cache or a mock between us and the service can answer anything. What is no answer to its
+request becomes a failure here, like a lost reply: the request may have been applied, and no other
+request is concerned. The texts say what was wrong, and show nothing of what came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import attrs
+
+from thrivecalc_models.operations.conditions import Condition, Path
+from thrivecalc_models.operations.replies import READS, Failure, Kind, Reply, Result
+from thrivecalc_models.operations.requests import (
+    BatchGet,
+    BatchWrite,
+    Call,
+    DeleteItem,
+    GetItem,
+    Key,
+    Operation,
+    PutItem,
+    Query,
+    Scan,
+    TransactWrite,
+    UpdateItem,
+)
+from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
+from thrivecalc_models.value import Value
+from thrivecalc_models.wire import Item, same_value
+
+Json = dict[str, Any]
+
+MAX_LEVELS: Final = 32
+CONSUMED: Final = "ConsumedCapacity"
+
+
+class _NotUnderstood(Exception):
+    """What came back is no answer to the request; the text says why."""
+
+
+class _OfAnother(Exception):
+    """An item with another key than was asked for; `path` is the part of the key that differs."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def understood(operation: Operation, result: Result) -> Result:
+    """The result, if it is an answer to this operation, else a failure that says why it is none."""
+    try:
+        if isinstance(result, Failure):
+            if result.kind in _WITH_ITEMS:
+                _check_refusal(operation, result)
+        elif isinstance(result, Reply):
+            _check_reply(operation, result.body)
+        else:
+            raise _NotUnderstood(f"the transport gave {type(result).__name__}")
+    except _NotUnderstood as problem:
+        return _no_answer(operation, result, Kind.NOT_UNDERSTOOD, str(problem))
+    except _OfAnother as other:
+        what = f"it has an item of another {other.path} than was asked for"
+        failure = _no_answer(operation, result, Kind.ITEM_OF_ANOTHER, what)
+        return attrs.evolve(failure, again=False, path=other.path)
+    return result
+
+
+def _no_answer(operation: Operation, result: Result, kind: Kind, advice: str) -> Failure:
+    return Failure(
+        kind=kind,
+        code=_CODES[kind],
+        applied_maybe=operation.name not in READS,
+        again=True,
+        advice=advice,
+        request_id=getattr(result, "request_id", None),
+    )
+
+
+_CODES: Final = {
+    Kind.NOT_UNDERSTOOD: "ReplyNotUnderstood",
+    Kind.ITEM_OF_ANOTHER: "ItemOfAnother",
+}
+
+
+# --- items ----------------------------------------------------------------------------------------
+
+
+def _check_key(item: Any, user_id: str | None, record_key: str | None = None) -> str:
+    """The record key of an item; raises where it has none, or another than was asked for."""
+    try:
+        owner, key = item[USER_ID]["S"], item[RECORD_KEY]["S"]
+    except (KeyError, TypeError):
+        raise _NotUnderstood("it has an item without its key") from None
+    if owner.__class__ is not str or key.__class__ is not str:
+        raise _NotUnderstood("it has an item whose key is no text")
+    if user_id is not None and owner != user_id:
+        raise _OfAnother(USER_ID)
+    if record_key is not None and key != record_key:
+        raise _OfAnother(RECORD_KEY)
+    return key
+
+
+def _check_item(item: Any, key: Key) -> None:
+    """An item of this key, well formed to its last value."""
+    _check_key(item, key.user_id, key.record_key)
+    if not all(map(_is_value, item.values())):
+        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+
+
+def _is_value(form: Any, level: int = 1) -> bool:
+    """Whether this is a value in DynamoDB's JSON, no deeper than the service stores one."""
+    if form.__class__ is not dict or len(form) != 1 or level > MAX_LEVELS:
+        return False
+    ((kind, content),) = form.items()
+    if kind == "M":
+        return content.__class__ is dict and all(
+            _is_value(member, level + 1) for member in content.values()
+        )
+    if kind == "L":
+        return content.__class__ is list and all(_is_value(member, level + 1) for member in content)
+    if kind in _SETS:
+        return content.__class__ is list and all(member.__class__ is str for member in content)
+    return content.__class__ is _SCALARS.get(kind)
+
+
+_SCALARS: Final = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
+_SETS: Final = frozenset({"SS", "NS", "BS"})
+
+
+def _member(body: Json, name: str, kind: type) -> Any:
+    """A member that every reply of this operation has."""
+    content = body.get(name)
+    if content.__class__ is not kind:
+        raise _NotUnderstood(f"it has no {name}" if content is None else f"its {name} is malformed")
+    return content
+
+
+# --- replies --------------------------------------------------------------------------------------
+
+
+def _check_reply(operation: Operation, body: Any) -> None:
+    if body.__class__ is not dict:
+        raise _NotUnderstood("it is no JSON object")
+    check = _CHECKS.get(operation.__class__)
+    if check is None:
+        return
+    if CONSUMED not in body and operation.__class__ is not Call:
+        raise _NotUnderstood(f"it has no {CONSUMED}, which every answer has")
+    check(operation, body)
+
+
+def _check_nothing(operation: Any, body: Json) -> None:
+    """A put, a deletion or a transaction: that its capacity was reported is all there is."""
+
+
+def _check_get(get: GetItem, body: Json) -> None:
+    item = body.get("Item")
+    if item is not None:
+        _check_key(item, get.key.user_id, get.key.record_key)
+
+
+def _check_update(update: UpdateItem, body: Json) -> None:
+    """The item as it is after this update: of its key, and saying what it set."""
+    item = _member(body, "Attributes", dict)
+    _check_item(item, update.key)
+    if not shows(item, update):
+        raise _NotUnderstood("its item does not have what was written")
+
+
+def shows(item: Item, update: UpdateItem) -> bool:
+    """Whether an item says what an update writes."""
+    return all(same_value(_at(item, path), form) for path, form in update.sets) and all(
+        _at(item, path) is None for path in update.removes
+    )
+
+
+def _at(item: Item, path: Path) -> Any:
+    form: Any = item.get(path[0])
+    for name in path[1:]:
+        form = (form or {}).get("M", {}).get(name)
+    return form
+
+
+def _check_query(query: Query, body: Json) -> None:
+    user_id, data_type = query.user_id, query.data_type
+    items = _listed(body)
+    if data_type is None:
+        for item in items:
+            _check_key(item, user_id)
+    elif query.by_index and not query.keys_only:
+        for item in items:
+            _check_key(item, user_id)
+            if item.get(DATA_TYPE) != {"S": data_type}:
+                raise _OfAnother(DATA_TYPE)
+    else:
+        prefix = f"{data_type}#"
+        for item in items:
+            if not _check_key(item, user_id).startswith(prefix):
+                raise _OfAnother(RECORD_KEY)
+    last = _last_key(body)
+    if last is not None and _check_key(last, user_id) == query.after:
+        raise _NotUnderstood("its LastEvaluatedKey is where the page began")
+
+
+def _check_scan(scan: Scan, body: Json) -> None:
+    for item in _listed(body):
+        _check_key(item, None)
+    if (last := _last_key(body)) is not None and last == scan.after:
+        raise _NotUnderstood("its LastEvaluatedKey is where the page began")
+
+
+def _listed(body: Json) -> list[Any]:
+    items: list[Any] = _member(body, "Items", list)
+    if body.get("Count", len(items)) != len(items):
+        raise _NotUnderstood("its Count is not the number of its Items")
+    return items
+
+
+def _last_key(body: Json) -> Json | None:
+    if body.get("LastEvaluatedKey") is None:
+        return None
+    last: Json = _member(body, "LastEvaluatedKey", dict)
+    if not last:
+        raise _NotUnderstood("its LastEvaluatedKey is empty")
+    return last
+
+
+def _check_batch_get(batch: BatchGet, body: Json) -> None:
+    asked = set(batch.keys)
+    found = [_asked(item, asked) for items in _of_tables(body, "Responses") for item in items]
+    left = [_asked(item, asked) for item in _unprocessed_keys(body)]
+    if len({*found, *left}) != len(found) + len(left):
+        raise _NotUnderstood("it has one key twice")
+
+
+def _unprocessed_keys(body: Json) -> Iterable[Any]:
+    for rest in _member(body, "UnprocessedKeys", dict).values():
+        if rest.__class__ is not dict:
+            raise _NotUnderstood("its UnprocessedKeys is malformed")
+        yield from _member(rest, "Keys", list)
+
+
+def _check_batch_write(batch: BatchWrite, body: Json) -> None:
+    asked = {write.key for write in batch.writes}
+    for entries in _of_tables(body, "UnprocessedItems"):
+        for entry in entries:
+            _asked(_written(entry), asked)
+
+
+def _written(entry: Any) -> Any:
+    """The item or key in an entry of UnprocessedItems."""
+    if entry.__class__ is dict and len(entry) == 1:
+        ((kind, content),) = entry.items()
+        if kind in _BATCHED and content.__class__ is dict:
+            return content.get(_BATCHED[kind])
+    raise _NotUnderstood("its UnprocessedItems is malformed")
+
+
+_BATCHED: Final = {"PutRequest": "Item", "DeleteRequest": "Key"}
+
+
+def _of_tables(body: Json, name: str) -> Iterable[list[Any]]:
+    """The lists that a member has for each table."""
+    for content in _member(body, name, dict).values():
+        if content.__class__ is not list:
+            raise _NotUnderstood(f"its {name} is malformed")
+        yield content
+
+
+def _asked(item: Any, asked: set[Key]) -> Key:
+    """The key of an item, which must be one of those that were asked for."""
+    record_key = _check_key(item, None)
+    key = Key(item[USER_ID]["S"], record_key)
+    if key not in asked:
+        known = any(key.user_id == each.user_id for each in asked)
+        raise _OfAnother(RECORD_KEY if known else USER_ID)
+    return key
+
+
+def _check_call(call: Call, body: Json) -> None:
+    """A request that PynamoDB or the care of the table made: by its JSON."""
+    parameters = call.parameters
+    if parameters.get("ReturnConsumedCapacity", "NONE") != "NONE" and CONSUMED not in body:
+        raise _NotUnderstood(f"it has no {CONSUMED}, which was asked for")
+    match call.name:
+        case "GetItem":
+            _check_in_part(body.get("Item"), parameters["Key"])
+        case "UpdateItem" if parameters.get("ReturnValues") == "ALL_NEW":
+            _check_item(_member(body, "Attributes", dict), Key.of(parameters["Key"]))
+        case "Query" | "Scan" if parameters.get("Select") == "COUNT":
+            _member(body, "Count", int)
+            _last_key(body)
+        case "Query" | "Scan":
+            for item in _listed(body):
+                _check_in_part(item, {})
+            _last_key(body)
+        case "BatchGetItem":
+            for items in _of_tables(body, "Responses"):
+                for item in items:
+                    _check_in_part(item, {})
+            for key in _unprocessed_keys(body):
+                _check_key(key, None)
+        case "TransactGetItems":
+            _check_responses(parameters["TransactItems"], _member(body, "Responses", list))
+        case "BatchWriteItem":
+            for entries in _of_tables(body, "UnprocessedItems"):
+                for entry in entries:
+                    _check_key(_written(entry), None)
+        case "DescribeTable":
+            _member(body, "Table", dict)
+
+
+def _check_responses(entries: list[Json], responses: list[Any]) -> None:
+    if len(entries) != len(responses):
+        raise _NotUnderstood("its Responses are not as many as the keys")
+    for entry, response in zip(entries, responses, strict=True):
+        if response.__class__ is not dict:
+            raise _NotUnderstood("its Responses are malformed")
+        _check_in_part(response.get("Item"), entry["Get"]["Key"])
+
+
+def _check_in_part(item: Any, key: Item) -> None:
+    """An item of which perhaps only a part was asked for: what it has of its key must agree."""
+    if item is None:
+        return
+    if item.__class__ is not dict:
+        raise _NotUnderstood("it has an item that is no map")
+    for name in (USER_ID, RECORD_KEY):
+        if name in item and name in key and item[name] != key[name]:
+            raise _OfAnother(name)
+
+
+_CHECKS: Final[dict[type, Callable[[Any, Json], None]]] = {
+    GetItem: _check_get,
+    BatchGet: _check_batch_get,
+    Query: _check_query,
+    Scan: _check_scan,
+    PutItem: _check_nothing,
+    UpdateItem: _check_update,
+    DeleteItem: _check_nothing,
+    BatchWrite: _check_batch_write,
+    TransactWrite: _check_nothing,
+    Call: _check_call,
+}
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+_WITH_ITEMS: Final = frozenset({Kind.CONDITION_FAILED, Kind.TRANSACTION_CANCELLED})
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Entry(Value):
+    """One write of a request, as far as a refusal can be about it."""
+
+    key: Key
+    conditional: bool
+
+
+def _entry(key: Key, condition: Condition | str | None) -> _Entry:
+    return _Entry(key, condition is not None)
+
+
+def _check_refusal(operation: Operation, failure: Failure) -> None:
+    """Only what has a condition can fail by one, and the item that comes with it is its own."""
+    if failure.kind is Kind.CONDITION_FAILED:
+        entry = _single_entry(operation)
+        if entry is None or not entry.conditional:
+            raise _NotUnderstood("it says that a condition failed, and none was sent")
+        if failure.item is not None:
+            _check_item(failure.item, entry.key)
+        return
+    entries = _entries(operation)
+    if entries is None:
+        raise _NotUnderstood("it says that a transaction was cancelled, and none was sent")
+    if len(entries) != len(failure.reasons):
+        raise _NotUnderstood(f"it has {len(failure.reasons)} reasons for {len(entries)} writes")
+    if all(reason.code == "None" for reason in failure.reasons):
+        raise _NotUnderstood("it says of no write why the transaction was cancelled")
+    for entry, reason in zip(entries, failure.reasons, strict=True):
+        if reason.code == "ConditionalCheckFailed" and not entry.conditional:
+            raise _NotUnderstood("it says that a condition failed, and none was sent")
+        if reason.item is not None:
+            _check_item(reason.item, entry.key)
+
+
+def _single_entry(operation: Operation) -> _Entry | None:
+    if isinstance(operation, PutItem | UpdateItem | DeleteItem):
+        return _entry(operation.key, operation.condition)
+    if isinstance(operation, Call) and operation.name in ("PutItem", "UpdateItem", "DeleteItem"):
+        return _entry_of_json(operation.parameters)
+    return None
+
+
+def _entries(operation: Operation) -> list[_Entry] | None:
+    if isinstance(operation, TransactWrite):
+        return [_entry(write.key, write.condition) for write in operation.writes]
+    if isinstance(operation, Call) and operation.name.startswith("Transact"):
+        parts = operation.parameters["TransactItems"]
+        return [_entry_of_json(content) for part in parts for content in part.values()]
+    return None
+
+
+def _entry_of_json(content: Json) -> _Entry:
+    key = Key.of(content.get("Key") or content["Item"])
+    return _entry(key, content.get("ConditionExpression"))
