@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from operator import attrgetter
+from types import MemberDescriptorType
 from typing import Any
 
 import attrs
@@ -57,15 +59,24 @@ class FieldPlan:
 
 def field_plan(cls: type, field: Field) -> FieldPlan:
     kind = field.kind.kind if isinstance(field.kind, kinds.Optional) else field.kind
-    slot = getattr(cls, field.name)
+    get, put = _access(cls, field.name)
     return FieldPlan(
         field=field,
         wire_name=field.wire_name,
         path=f"{DATA}.{field.wire_name}",
         scalar=_SCALARS.get(type(kind)),
-        get=slot.__get__,
-        put=slot.__set__,
+        get=get,
+        put=put,
     )
+
+
+def _access(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """How a field is got and set, past attrs: through its slot."""
+    slot = getattr(cls, name, None)
+    if isinstance(slot, MemberDescriptorType):
+        return slot.__get__, slot.__set__
+    # A class that came from another process by value (cloudpickle) has no slots.
+    return attrgetter(name), lambda payload, value: object.__setattr__(payload, name, value)
 
 
 def _same(value: Any) -> Any:

@@ -83,12 +83,24 @@ class DataTypeAttribute(DiscriminatorAttribute):
     def register_class(self, cls: type, discriminator: Any) -> None:
         data_type = check_data_type(discriminator)
         taken = self._discriminator_map.get(data_type)
-        if taken is not None and taken is not cls:
+        if taken is not None and taken is not cls and not _is_defined_again(taken, cls):
             raise InvalidKeyError(
                 f"the data type {data_type!r} is taken by {taken.__name__}; choose another one",
                 path="dataType",
             )
+        for known in [each for each in self._class_map if _is_replaced(each, cls, taken)]:
+            del self._discriminator_map[self._class_map.pop(known)]
+            warn(
+                f"{cls.__module__}.{cls.__qualname__} is defined again; records read from now on"
+                " are of the new class",
+                RuntimeWarning,
+            )
         super().register_class(cls, data_type)
+        self._classes_known = 0
+
+    def __reduce__(self) -> Any:
+        """There is one in a process: a class that travels to another one is registered there."""
+        return _registry, ()
 
     def classes_of_payload(self, payload_class: type) -> list[type[UserRecord]]:
         """The record classes whose `data` is of a payload class.
@@ -109,6 +121,10 @@ class DataTypeAttribute(DiscriminatorAttribute):
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
         """The record class of a data type, or None for an unregistered one."""
         return self._discriminator_map.get(data_type)
+
+    def knows(self, cls: type) -> bool:
+        """Whether a class is registered, and was not replaced since."""
+        return cls in self._class_map
 
     def warn_if_unknown(self, data_type: str) -> None:
         """Warn of a type that nobody registered but that is close to one that is."""
@@ -147,6 +163,27 @@ class DataTypeAttribute(DiscriminatorAttribute):
 
     def deserialize(self, value: Any) -> Any:
         return value
+
+
+def _registry() -> DataTypeAttribute:
+    from thrivecalc_models.records.model import DATA_TYPES  # which is made with this class
+
+    return DATA_TYPES
+
+
+def _is_defined_again(one: type, other: type) -> bool:
+    """Whether two classes are one to a reader: a cell was run again, or a module reloaded."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def _is_replaced(known: type, cls: type, taken: type | None) -> bool:
+    """Whether a new class takes the place of a known one.
+
+    A function may make several classes of one name; those replace each other by their type only.
+    """
+    if known is cls:
+        return False
+    return known is taken or (_is_defined_again(known, cls) and "<locals>" not in cls.__qualname__)
 
 
 @functools.lru_cache(maxsize=256)

@@ -71,6 +71,13 @@ class _LazySettings(type):
 class RecordMeta(MetaModel):
     """Checks a record class when it is defined."""
 
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        # A class that travels by value (cloudpickle) is made empty, and then given what it had.
+        if name == "_own_data_type" and value is not None and not DATA_TYPES.knows(cls):
+            # Registers it, with the attributes of this process.
+            cls._initialize_attributes(cls, value)  # type: ignore[no-untyped-call]
+
     def __init__(
         cls, name: str, bases: Any, namespace: Any, discriminator: str | None = None
     ) -> None:

@@ -1,0 +1,153 @@
+"""Record classes: defined again, derived from others, and in a process that they were sent to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from machines import user_of
+
+from thrivecalc_models import (
+    InvalidKeyError,
+    PayloadAttribute,
+    SavingsGoal,
+    SavingsGoalData,
+    UserRecord,
+    payload,
+)
+from thrivecalc_models.testing import SimulatedTable
+
+
+@pytest.fixture
+def user():
+    return user_of(SimulatedTable())
+
+
+def run(source, *arguments):
+    """The lines that a script prints in a process of its own: its classes are not for others."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "always", "-c", textwrap.dedent(source), *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines(), ended.stderr
+
+
+def test_a_class_that_is_defined_again_replaces_the_first():
+    """A cell that is run again, with a field more, takes the place of its first run, and warns."""
+    printed, warned = run(
+        """
+        from thrivecalc_models import PayloadAttribute, UserRecord, payload
+        from thrivecalc_models.testing import SimulatedTable, simulated_store
+
+        CELL = '''
+        @payload
+        class NoteData:
+            text: str
+            {more}
+        class Note(UserRecord, discriminator="{data_type}"):
+            data: PayloadAttribute[NoteData] = PayloadAttribute(NoteData)
+        '''
+        import textwrap
+        user = simulated_store(SimulatedTable()).user("u")
+        exec(textwrap.dedent(CELL.format(more="", data_type="x-note")))
+        first = user.add(NoteData(text="a"))
+        exec(textwrap.dedent(CELL.format(more="stars: int = 0", data_type="x-note")))
+        record = user.get("x-note", first.record_id)
+        print(type(record) is Note, record.data.stars, type(user.add(NoteData(text="b"))) is Note)
+        exec(textwrap.dedent(CELL.format(more="", data_type="x-memo")))
+        print(user.add(NoteData(text="c")).data_type, UserRecord.data_type.class_of("x-note"))
+        """
+    )
+    assert printed == ["True 0 True", "x-memo None"]
+    assert warned.count("RuntimeWarning: __main__.Note is defined again") == 2
+
+
+def test_another_class_does_not_take_a_type():
+    """A class of another name cannot take a type that is taken."""
+    with pytest.raises(InvalidKeyError, match="SavingsGoal"):
+
+        class Other(UserRecord, discriminator="savings-goal"):
+            data: PayloadAttribute[SavingsGoalData] = PayloadAttribute(SavingsGoalData)
+
+
+def test_classes_of_one_function_are_several():
+    """A function that makes a class for each type makes several; none replaces another."""
+
+    def make(data_type):
+        @payload
+        class Data:
+            text: str
+
+        class Made(UserRecord, discriminator=data_type):
+            data: PayloadAttribute[Data] = PayloadAttribute(Data)
+
+        return Made
+
+    one, other = make("x-made-1"), make("x-made-2")
+    assert UserRecord.data_type.class_of("x-made-1") is one
+    assert UserRecord.data_type.class_of("x-made-2") is other
+
+
+def test_a_derived_type_leaves_its_payload_to_the_class_that_declares_it(user):
+    """A class with a type of its own that inherits its payload does not make `add` ambiguous."""
+
+    class HouseGoal(SavingsGoal, discriminator="x-house-goal"):
+        pass
+
+    data = SavingsGoalData(name="x", target_amount=1)
+    assert type(user.add(data)) is SavingsGoal
+    assert type(user.add(HouseGoal(data=SavingsGoalData(name="y", target_amount=1)))) is HouseGoal
+    assert type(user.add(HouseGoal, {"name": "z", "targetAmount": 1})) is HouseGoal
+    assert len(user.list(HouseGoal)) == 2
+
+
+SENDER = """
+import sys
+import cloudpickle
+from thrivecalc_models import PayloadAttribute, UserRecord, payload
+
+@payload
+class LineData:
+    label: str
+
+@payload
+class BillData:
+    total: int
+    lines: list[LineData]
+
+class Bill(UserRecord, discriminator="x-bill"):
+    data: PayloadAttribute[BillData] = PayloadAttribute(BillData)
+
+def job():
+    from thrivecalc_models.testing import SimulatedTable, simulated_store
+    user = simulated_store(SimulatedTable()).user("u")
+    bill = user.add(BillData(total=1, lines=[LineData(label="a")]))
+    bill.data.lines[0].label = "b"
+    user.update(bill)
+    (again,) = user.list("x-bill")
+    return type(again) is Bill, again.data == bill.data, again.data.lines[0].label, again.data_type
+
+with open(sys.argv[1], "wb") as file:
+    cloudpickle.dump(job, file)
+"""
+
+RECEIVER = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    content = file.read()
+print(*pickle.loads(content)())
+print(*pickle.loads(content)())
+"""
+
+
+def test_classes_that_travel_by_value_work_on_the_other_side(tmp_path):
+    """Classes of `__main__` that cloudpickle sends along (joblib, Dask) are registered there."""
+    file = str(tmp_path / "job")
+    run(SENDER, file)
+    printed, warned = run(RECEIVER, file)
+    assert printed == ["True True b x-bill"] * 2
+    assert warned == ""
