@@ -10,6 +10,7 @@ import threading
 import attrs
 import pytest
 from leaks import AMOUNT, NAME, USER
+from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import (
     CommitError,
@@ -19,6 +20,7 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     UnavailableError,
+    data_store,
 )
 from thrivecalc_models.operations import Emit, Failure, Kind, Reply, Send, Wait
 from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEvent
@@ -400,6 +402,88 @@ def test_two_thousand_tries(table):
     with pytest.raises(OutcomeUnknownError):
         user.add(goal_data())
     assert table.sent() == 2000
+
+
+# --- every retry is seen --------------------------------------------------------------------------
+
+
+def save(store, goal):
+    goal.data.current_amount += 5
+    goal.save()
+
+
+def batch_write(store, goal):
+    with SavingsGoal.batch_write() as batch:
+        batch.save(goal)
+
+
+def transact_write(store, goal):
+    with TransactWrite(connection=goal._get_connection().connection) as transaction:
+        transaction.delete(goal)
+
+
+CALLS = {
+    "PutItem": [
+        lambda store, goal: store.user(USER).add(goal_data()),
+        lambda store, goal: SavingsGoal(USER, data=goal_data()).save(),
+        save,
+    ],
+    "UpdateItem": [
+        lambda store, goal: goal.update(actions=[SavingsGoal.ttl.set(goal.created_at)]),
+        lambda store, goal: store.user(USER).replace_data(
+            SavingsGoal, "g", {"name": NAME, "targetAmount": 5}
+        ),
+    ],
+    "DeleteItem": [
+        lambda store, goal: goal.delete(),
+        lambda store, goal: store.user(USER).delete(goal),
+    ],
+    "BatchWriteItem": [
+        batch_write,
+        lambda store, goal: store.user(USER).delete_all(),
+    ],
+    "TransactWriteItems": [
+        transact_write,
+        lambda store, goal: store.user(USER).run(lambda work: work.add(goal_data())),
+    ],
+    "GetItem": [
+        lambda store, goal: goal.refresh(),
+        lambda store, goal: SavingsGoal.get(USER, goal.record_key),
+    ],
+    "BatchGetItem": [
+        lambda store, goal: list(SavingsGoal.batch_get([(USER, goal.record_key)])),
+        lambda store, goal: store.user(USER).get_many([(SavingsGoal, "g"), (SavingsGoal, "h")]),
+    ],
+    "Query": [
+        lambda store, goal: list(SavingsGoal.query(USER)),
+        lambda store, goal: SavingsGoal.count(USER),
+        lambda store, goal: store.user(USER).list_all(),
+    ],
+    "Scan": [lambda store, goal: list(SavingsGoal.scan())],
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"), [(name, call) for name, calls in CALLS.items() for call in calls]
+)
+def test_every_retry_is_seen(table, caplog, operation, call):
+    """Whatever sends reports its retries: one event and one line for each throttled try."""
+    events = []
+    store = simulated_store(table, observer=events.append)
+    data_store.configure(store)
+    goal = store.user(USER).add(goal_data(), record_id="g")
+    store.user(USER).add(goal_data(), record_id="h")
+    events.clear()
+    table.fail_next(Throttle(), operation)
+    try:
+        with caplog.at_level(logging.INFO, logger="thrivecalc_models"):
+            call(store, goal)
+    finally:
+        data_store.configure(None)
+    retries = [event for event in events if isinstance(event, RetryEvent)]
+    assert [(event.operation, event.attempt) for event in retries] == [(operation, 1)]
+    assert "Throttling" in retries[0].code or "Throughput" in retries[0].code
+    assert f"{operation} failed at try 1" in caplog.text
 
 
 # --- what the host raises -------------------------------------------------------------------------

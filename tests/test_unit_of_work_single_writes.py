@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import signal
 from datetime import date
 
@@ -319,13 +321,83 @@ def test_run_begins_again_after_a_conflict(table, user):
 
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_run_gives_up(table, user, attempts):
-    """After the last attempt the CommitError comes through."""
+    """After the last attempt the CommitError comes through, in the words of its one conflict."""
     calls = []
     meddle(table, 10)
     with pytest.raises(CommitError) as failed:
         user.run(save(calls), attempts=attempts)
     assert isinstance(failed.value.causes[KEY], ConflictError)
+    assert str(failed.value) == str(failed.value.causes[KEY])
+    assert failed.value.not_applied == [KEY]
     assert len(calls) == attempts
+
+
+def test_run_waits_between_its_attempts(table, user):
+    """run calls the function eight times, after waits with full jitter: none at the end."""
+    calls, times = [], []
+    meddle(table, 10)
+
+    def function(work):
+        times.append(table.now)
+        return save(calls)(work)
+
+    with pytest.raises(CommitError):
+        user.run(function)
+    requests_take = 2 * table.latency  # a reading and a transaction
+    waits = [b - a - requests_take for a, b in itertools.pairwise(times)]
+    ceilings = [0.025 * 2**n for n in range(7)]
+    assert len(calls) == 8
+    assert all(0 < wait < ceiling for wait, ceiling in zip(waits, ceilings, strict=True))
+    assert sum(waits) > 0.1
+    assert table.now == pytest.approx(times[-1] + requests_take)
+
+
+async def coroutine_function(work):
+    work.add(payment())
+
+
+def generator_function(work):
+    yield work.add(payment())
+
+
+async def async_generator_function(work):
+    yield work.add(payment())
+
+
+class AsyncCallable:
+    async def __call__(self, work):
+        work.add(payment())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        coroutine_function,
+        generator_function,
+        async_generator_function,
+        functools.partial(coroutine_function),
+        AsyncCallable(),
+    ],
+    ids=["coroutine", "generator", "asynchronous generator", "partial", "callable"],
+)
+def test_run_takes_a_plain_function(table, user, function):
+    """A function that would have to be awaited or iterated is a TypeError at the call."""
+    with pytest.raises(TypeError, match="plain function"):
+        user.run(function)
+    assert table.sent() == 0
+
+
+@pytest.mark.parametrize("function", [coroutine_function, async_generator_function])
+def test_run_refuses_what_is_to_be_awaited(table, user, function):
+    """A function that gives a coroutine all the same is a TypeError, and nothing is sent."""
+
+    def plain(work):
+        work.add(payment())
+        return function(work)
+
+    with pytest.raises(TypeError, match="await"):
+        user.run(plain)
+    assert table.sent() == 0
 
 
 def test_run_does_not_repeat_what_was_applied_in_part(table, user):

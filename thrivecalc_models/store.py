@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -20,7 +21,13 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import Query
-from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
+from thrivecalc_models.protocol import (
+    RetryPolicy,
+    ServiceFailure,
+    full_jitter,
+    pause,
+    service_error,
+)
 from thrivecalc_models.records import Binding, UserRecord
 from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
 from thrivecalc_models.records.making import makes_record
@@ -579,25 +586,62 @@ class UserData:
         return UnitOfWork(self._access)
 
     def run(
-        self, function: Callable[[UnitOfWork], T], *, attempts: int = 3, atomic: bool = True
+        self, function: Callable[[UnitOfWork], T], *, attempts: int = 8, atomic: bool = True
     ) -> T:
         """Call `function(work)` in a fresh unit of work, again after conflicts; returns its result.
 
-        It is called again only if nothing was applied and nothing is unknown.
+        It is called again, after a wait with full jitter, only if nothing was applied and nothing
+        is unknown. After the last attempt the CommitError is raised, with the message of the
+        conflict if there is but one. Raises TypeError for a function that would be awaited or
+        iterated, and nothing is sent.
         """
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidRecordError("attempts takes a whole number, at least 1")
-        for left in reversed(range(attempts)):
+        _check_plain(function)
+        binding = self._access.binding
+        for tried in range(attempts):
             work = self.unit_of_work(atomic=atomic)
             try:
                 with work:
                     result = function(work)
+                    _check_done(result)
             except CommitError as error:
-                if not left or work._has_applied or not _only_conflicts(error):
+                if work._has_applied or not _only_conflicts(error):
+                    raise
+                if tried + 1 == attempts:
+                    if len(error.causes) == 1:
+                        error.args = tuple(map(str, error.causes.values()))
                     raise
             else:
                 return result
+            seconds = full_jitter(binding.retry, binding.retry.base, tried, binding.rng)
+            binding.driver.run(pause(seconds))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _check_plain(function: Callable[..., object]) -> None:
+    """Raises TypeError for a function whose call would only make a coroutine or a generator."""
+    for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - it may be async
+        if (
+            inspect.iscoroutinefunction(each)
+            or inspect.isgeneratorfunction(each)
+            or inspect.isasyncgenfunction(each)
+        ):
+            raise TypeError(
+                "run() calls a plain function; an async function or a generator would not have run"
+                " when its unit is committed"
+            )
+
+
+def _check_done(result: object) -> None:
+    """Raises TypeError for a result that says that the function has not done its work yet."""
+    if inspect.isawaitable(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()  # it will never be awaited
+        raise TypeError(
+            "the function of run() returned something to be awaited, so its work is not done, and"
+            " nothing was sent; give a plain function"
+        )
 
 
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:

@@ -24,7 +24,7 @@ from thrivecalc_models.protocol.reads import (
     read_pages,
     scan_segments,
 )
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, persist
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, full_jitter, pause, persist
 
 __all__ = [
     "Account",
@@ -43,8 +43,10 @@ __all__ = [
     "State",
     "Transaction",
     "commit",
+    "full_jitter",
     "get_item",
     "get_many",
+    "pause",
     "persist",
     "plan_requests",
     "plan_transaction",

@@ -133,6 +133,11 @@ def wait_for_rest(
     return Wait(seconds, operation, attempt, failure.code)
 
 
+def pause(seconds: float) -> Protocol[None]:
+    """Do nothing for so many seconds."""
+    yield Wait(seconds)
+
+
 def persist(
     operation: Operation, policy: RetryPolicy, rng: random.Random, *, twice: bool = True
 ) -> Protocol[Reply | Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -133,18 +134,18 @@ class _Steps:
             raise ServiceFailure("DescribeContinuousBackups", described)
         if _recovery_status(described.body) == "ENABLED":
             return
-        polls = _BACKUPS_ARE_READY_IN
-        while True:
+        for attempt in itertools.count(1):
             result = yield from self._call(
                 "UpdateContinuousBackups",
                 PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
             )
             if isinstance(result, Reply):
                 return
-            if result.code != "ContinuousBackupsUnavailableException" or not polls:
+            too_early = result.code == "ContinuousBackupsUnavailableException"
+            if not too_early or attempt > _BACKUPS_ARE_READY_IN:
                 raise ServiceFailure("UpdateContinuousBackups", result)
-            yield Wait(POLL_SECONDS)  # a new table is active before backups of it can be made
-            polls -= 1
+            # A new table is active before backups of it can be made.
+            yield Wait(POLL_SECONDS, "UpdateContinuousBackups", attempt, result.code)
 
 
 def _on_demand(description: dict[str, Any]) -> bool:

@@ -207,12 +207,12 @@ def write_batch(entries: tuple[Entry, ...], policy: RetryPolicy, rng: Any) -> Pr
         if len(left.entries) < len(before.entries):
             backoff.progress(received.at)
         failure = left.failure
-        wait = None
-        if failure is not None and failure.again:
-            wait = backoff.next_wait(failure, received.at)
+        if failure is None or not failure.again:
+            return left
+        wait = backoff.next_wait(failure, received.at)
         if wait is None:
             return left
-        yield Wait(wait)
+        yield Wait(wait, BatchWriteItem.name, attempt, failure.code)
         attempt += 1
 
 

@@ -27,7 +27,14 @@ from pynamodb.exceptions import (
 
 from thrivecalc_models import table
 from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Send, Wait
-from thrivecalc_models.protocol import Backoff, RetryPolicy, ServiceFailure, persist, service_error
+from thrivecalc_models.protocol import (
+    Backoff,
+    RetryPolicy,
+    ServiceFailure,
+    pause,
+    persist,
+    service_error,
+)
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.table import Settings
 from thrivecalc_models.wire import Item, with_bytes, with_text
@@ -141,7 +148,7 @@ class StoreConnection(Connection):
 
     def wait(self, seconds: float) -> None:
         """Let time pass as the driver does."""
-        self._driver.run(_pause(seconds))
+        self._driver.run(pause(seconds))
 
     def _signalling(self, operation: str, call: Callable[[], R]) -> R:
         request_id = uuid.uuid4()
@@ -271,12 +278,8 @@ def send_write(
             wait = backoff.next_wait(result, received.at)
         if wait is None:
             return result if lost is None else attrs.evolve(result, applied_maybe=True)
-        yield Wait(wait)
+        yield Wait(wait, call.name, attempt, result.code)
         attempt += 1
-
-
-def _pause(seconds: float) -> Protocol[None]:
-    yield Wait(seconds)
 
 
 def _same_twice(operation: str, request: Json) -> bool:
