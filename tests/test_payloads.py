@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import functools
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -27,6 +29,7 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
+from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 
 HALF = "canary \ud83d"
@@ -333,6 +336,96 @@ def test_a_payload_attribute_needs_a_payload_class():
     for wrong in (dict, SavingsGoal, "PlainData"):
         with pytest.raises(TypeError, match="payload class"):
             PayloadAttribute(wrong)
+
+
+def test_a_class_is_decorated_once():
+    """`@payload` over attrs.define, a dataclass or another `@payload` is a TypeError."""
+
+    def plain(name):
+        return type(name, (), {"__annotations__": {"name": str}, "__module__": __name__})
+
+    for made, words in (
+        (attrs.define(plain("One")), "@attrs.define already"),
+        (dataclasses.dataclass(plain("Two")), "@dataclass already"),
+        (payload(plain("Three")), "@payload already"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            payload(made)
+
+
+def test_a_payload_class_may_be_wrapped():
+    """A class whose methods somebody else wraps, `__repr__` too, stays a payload class."""
+
+    def wrapping(method):
+        @functools.wraps(method)
+        def wrapped(*args, **kwargs):
+            return method(*args, **kwargs)
+
+        return wrapped
+
+    @payload
+    class Wrapped:
+        name: str
+
+    for name in ("__init__", "__repr__", "__eq__"):
+        setattr(Wrapped, name, wrapping(getattr(Wrapped, name)))
+
+    @payload
+    class Outer:
+        inner: Wrapped
+
+    assert Outer(inner=Wrapped(name="a")).inner.name == "a"
+    assert PayloadAttribute(Wrapped).payload_class is Wrapped
+
+
+class Forgotten(PlainData):
+    more: str = ""
+
+
+def test_a_forgotten_decorator_is_told():
+    """A subclass of a payload class without `@payload` is refused, and the message says why."""
+    for attempt in (
+        lambda: PayloadAttribute(Forgotten),
+        lambda: payload(type("Outer", (), {"__annotations__": {"inner": Forgotten}})),
+        lambda: own.payloads(Forgotten),
+    ):
+        with pytest.raises(TypeError, match=r"Forgotten derives .* decorate it with @payload"):
+            attempt()
+
+
+@payload
+class HoldingPlainData:
+    plain: PlainData
+
+
+class HoldingPlain(UserRecord, discriminator="x-holding-plain"):
+    data = PayloadAttribute[HoldingPlainData](HoldingPlainData)
+
+
+class Plain(UserRecord, discriminator="x-plain"):
+    data = PayloadAttribute[PlainData](PlainData)
+
+
+def test_a_payload_whose_class_was_not_decorated_is_refused():
+    """Where one is given as a value, it is an InvalidRecordError with the same words."""
+    table = SimulatedTable()
+    user = simulated_store(table).user("u")
+    record = user.add(PlainData(name="a"), record_id="1")
+    sent = table.sent()
+    for attempt in (
+        lambda: user.add(Forgotten(name="a")),
+        lambda: user.put(Forgotten(name="a")),
+        lambda: user.add("x-plain", Forgotten(name="a")),
+        lambda: user.set_fields("x-plain", "1", Forgotten(name="a")),
+        lambda: Plain("u", data=Forgotten(name="a")),
+        lambda: setattr(record, "data", Forgotten(name="a")),
+        lambda: HoldingPlainData(plain=Forgotten(name="a")),
+    ):
+        with pytest.raises(InvalidRecordError, match=r"Forgotten derives .* @payload") as caught:
+            attempt()
+        assert caught.value.path is not None
+        assert caught.value.path.startswith("data")
+    assert table.sent() == sent
 
 
 # --- what is shown --------------------------------------------------------------------------------

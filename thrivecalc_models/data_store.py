@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models import table
+from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.records import UserRecord, set_default_binding
 from thrivecalc_models.records.access import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
@@ -66,7 +67,7 @@ def update_user_data(
     Raises RecordNotFoundError if there is no such record.
     """
     user = _store().user(user_id)
-    if is_payload_class(type(data)):
+    if is_payload(data, table.DATA):
         return user.set_fields(data_type, record_id, data)
     return user.replace_data(data_type, record_id, data)
 

@@ -20,10 +20,10 @@ from thrivecalc_models.payloads.define import (
     Field,
     fields_of,
     has_plain_init,
-    is_payload_class,
     payload,
 )
 from thrivecalc_models.payloads.kinds import Kind
+from thrivecalc_models.payloads.marks import is_payload, is_payload_class, why_no_payload_class
 
 __all__ = [
     "Amount",
@@ -42,6 +42,8 @@ __all__ = [
     "TransactionData",
     "fields_of",
     "has_plain_init",
+    "is_payload",
     "is_payload_class",
     "payload",
+    "why_no_payload_class",
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import enum
 import functools
-import typing
+import sys
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -15,7 +14,15 @@ from typing import Any, TypeVar, dataclass_transform
 import attrs
 
 from thrivecalc_models.payloads import kinds
-from thrivecalc_models.payloads.kinds import Anything, Kind, Optional, kind_of
+from thrivecalc_models.payloads.annotations import (
+    Names,
+    Undefined,
+    kind_of_field,
+    names_for,
+    unresolved,
+)
+from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
+from thrivecalc_models.payloads.marks import is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.value import Value
 
 T = TypeVar("T")
@@ -49,24 +56,40 @@ def payload(cls: type[T]) -> type[T]:
     values. TypeError for an annotation that the table cannot hold, and for two fields that would
     have one name there.
     """
+    _check_undecorated(cls)
     cls.__repr__ = _repr  # type: ignore[method-assign]
-    hints: dict[str, Any] = {}
-    # An annotation may name a class that is defined further down: resolved at first use.
-    with contextlib.suppress(NameError):
-        hints = typing.get_type_hints(cls)
+    frame = sys._getframe(1)
+    inner = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
     made: type[T] = attrs.define(
         cls,
         kw_only=True,
         slots=True,
         repr=False,
-        field_transformer=functools.partial(_with_conversion, hints),
+        field_transformer=functools.partial(_with_conversion, inner),
     )
+    mark(made)
     hook = getattr(made, "__attrs_post_init__", None)
     if hook is not None:
         made.__attrs_post_init__ = _copying_what_it_sets(hook)  # type: ignore[attr-defined]
-    if hints:
-        _FIELDS[made] = _fields(made, hints)
+    inner[made.__name__] = made  # which may hold others of its class
+    try:
+        _FIELDS[made] = _fields(made, inner)
+    except Undefined:  # a name that is defined further down, perhaps
+        _INNER_NAMES[made] = inner
     return made
+
+
+def _check_undecorated(cls: type) -> None:
+    for mark_of_other, decorator in (
+        ("__attrs_attrs__", "attrs.define"),
+        ("__dataclass_fields__", "dataclass"),
+    ):
+        if mark_of_other in vars(cls):
+            other = "payload" if is_payload_class(cls) else decorator
+            raise TypeError(
+                f"{cls.__name__} is decorated with @{other} already; @payload makes an attrs class"
+                " itself, so use it once and alone"
+            )
 
 
 def _copying_what_it_sets(hook: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -114,36 +137,69 @@ def _collect(value: Any, found: dict[int, Any], seen: set[int]) -> None:
         _collect(each, found, seen)
 
 
-def is_payload_class(candidate: Any) -> bool:
-    """Whether `@payload` made this class."""
-    return getattr(candidate, "__repr__", None) is _repr
-
-
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """The fields of a payload class, in the order of their definition."""
+    """The fields of a payload class, in the order of their definition.
+
+    Raises ConfigurationError for an annotation whose names are still not defined.
+    """
     known = _FIELDS.get(cls)
     if known is None:
-        known = _FIELDS[cls] = _fields(cls, typing.get_type_hints(cls))
+        known = _FIELDS[cls] = _late_fields(cls)
+        _INNER_NAMES.pop(cls, None)
     return known
 
 
 _FIELDS: dict[type, tuple[Field, ...]] = {}
 
+_INNER_NAMES: dict[type, Names] = {}
+"""Names of the functions in which classes were defined that could not be finished there."""
 
-def _fields(cls: type, hints: dict[str, Any]) -> tuple[Field, ...]:
-    fields = tuple(
-        _field(attribute, hints[attribute.name])
+
+def _fields(cls: type, inner: Names) -> tuple[Field, ...]:
+    """Raises Undefined."""
+    found = tuple(
+        _field(attribute, _kind_of(cls, attribute, inner))
         for attribute in attrs.fields(cls)
         if attribute.init
     )
-    names = [field.wire_name for field in fields]
+    names = [field.wire_name for field in found]
     if len(set(names)) < len(names):
         raise TypeError(f"two fields of {cls.__name__} have the same name in the table")
-    return fields
+    return found
 
 
-def _field(attribute: attrs.Attribute[Any], annotation: Any) -> Field:
-    kind = kind_of(annotation, is_payload_class)
+def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Kind:
+    """Raises Undefined, with the attribute."""
+    owner = _owner(cls, attribute)
+    known = {field.name: field.kind for field in _FIELDS.get(owner, ())}
+    if attribute.name in known:
+        return known[attribute.name]
+    return kind_of_field(owner, attribute, names_for(owner, inner | _INNER_NAMES.get(owner, {})))
+
+
+def _owner(cls: type, attribute: attrs.Attribute[Any]) -> type:
+    """The class that defines an attribute which another one may inherit."""
+
+    def inherits(base: type, name: str) -> bool:
+        own = {each.name: each for each in vars(base).get("__attrs_attrs__", ())}
+        return name not in own or own[name].inherited
+
+    if not attribute.inherited:  # type: ignore[attr-defined]  # attrs' stubs do not know it
+        return cls
+    return next(base for base in cls.__mro__[1:] if not inherits(base, attribute.name))
+
+
+def _late_fields(cls: type) -> tuple[Field, ...]:
+    if not is_payload_class(cls):
+        raise TypeError(why_no_payload_class(cls))
+    try:
+        return _fields(cls, _INNER_NAMES.get(cls, {}))
+    except Undefined as error:
+        undefined = error
+    raise unresolved(undefined)
+
+
+def _field(attribute: attrs.Attribute[Any], kind: Kind) -> Field:
     written = _as_written(attribute)
     has_default = written.default is not attrs.NOTHING
     return Field(
@@ -218,13 +274,13 @@ def _as_written(attribute: attrs.Attribute[Any]) -> _Written:
 
 
 def _with_conversion(
-    hints: dict[str, Any], cls: type, attributes: list[attrs.Attribute[Any]]
+    inner: Names, cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
     return [
         attribute  # inherited from another payload class
         if _WRITTEN in attribute.metadata
         else attribute.evolve(
-            converter=_conversion(attribute, hints),
+            converter=_conversion(cls, attribute, inner),
             default=_unshared_default(attribute),
             alias=attribute.name,
             metadata={
@@ -236,11 +292,14 @@ def _with_conversion(
     ]
 
 
-def _conversion(attribute: attrs.Attribute[Any], hints: dict[str, Any]) -> Any:
+def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any:
     """The field's own converter, if it has one, and then the one of its kind."""
-    ours: Any = _CONVERTER
-    if attribute.name in hints:
-        kind = kind_of(hints[attribute.name], is_payload_class)
+    ours: Any
+    try:
+        kind = _kind_of(cls, attribute, inner)
+    except Undefined:
+        ours = _CONVERTER
+    else:
         ours = kinds.converter(kind, f"data.{camel_case(attribute.name)}")
     if attribute.converter is None:
         return ours
@@ -259,7 +318,7 @@ def _copying(own: Any, ours: Any) -> Any:
         made = _apart(first(value, instance, attribute), kept)
         return second(made, instance, attribute)
 
-    return attrs.Converter(convert, takes_self=True, takes_field=True)
+    return attrs.Converter(kinds.taking_anything(convert), takes_self=True, takes_field=True)
 
 
 def _taking_instance(converter: Any) -> Callable[[Any, Any, attrs.Attribute[Any]], Any]:
@@ -307,12 +366,14 @@ def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
         _CONVERSIONS[cls] = {
             field.name: (field.kind, f"data.{field.wire_name}") for field in fields_of(cls)
         }
+    if attribute.name not in _CONVERSIONS[cls]:  # one that is not stored
+        return value
     kind, path = _CONVERSIONS[cls][attribute.name]
     return kind.convert(value, path)
 
 
 # For annotations that name a class which is defined further down.
-_CONVERTER = attrs.Converter(_convert, takes_self=True, takes_field=True)
+_CONVERTER = attrs.Converter(kinds.taking_anything(_convert), takes_self=True, takes_field=True)
 
 _CONVERSIONS: dict[type, dict[str, tuple[Kind, str]]] = {}
 

@@ -12,12 +12,18 @@ import typing
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.aliases import Amount
+from thrivecalc_models.payloads.marks import (
+    derives_from_one,
+    is_payload,
+    is_payload_class,
+    why_no_payload_class,
+)
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
 
@@ -160,6 +166,7 @@ class Nested(Value):
     def convert(self, value: Any, path: str) -> Any:
         if not isinstance(value, self.payload_class):
             raise wrong_type(path, self.payload_class.__name__, value)
+        is_payload(value, path)  # raises for a class that was not decorated
         return value
 
 
@@ -221,23 +228,25 @@ _SIMPLE: dict[Any, Kind] = {
 }
 
 
-def kind_of(annotation: Any, is_payload_class: typing.Callable[[Any], bool]) -> Kind:
+def kind_of(annotation: Any) -> Kind:
     """The kind that an annotation stands for. TypeError for one that the table cannot hold."""
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
     if is_payload_class(annotation):
         return Nested(annotation)
+    if isinstance(annotation, type) and derives_from_one(annotation):
+        raise TypeError(why_no_payload_class(annotation))
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         others = [argument for argument in arguments if argument is not type(None)]
         if len(others) == 1 and len(arguments) == 2:
-            return Optional(kind_of(others[0], is_payload_class))
+            return Optional(kind_of(others[0]))
     elif origin is list and len(arguments) == 1:
-        return ListOf(kind_of(arguments[0], is_payload_class))
+        return ListOf(kind_of(arguments[0]))
     elif origin is set and arguments == (str,):
         return SetOfText()
     elif origin is dict and len(arguments) == 2 and arguments[0] is str:
-        return DictOf(kind_of(arguments[1], is_payload_class))
+        return DictOf(kind_of(arguments[1]))
     raise TypeError(
         f"a payload field cannot be {annotation!r}; use str, int, bool, Amount, date, datetime,"
         " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
@@ -345,12 +354,24 @@ def converter(kind: Kind, path: str) -> Callable[[Any], Any]:
 
     match kind.kind if isinstance(kind, Optional) else kind:
         case Text():
-            return text
+            return taking_anything(text)
         case AmountKind():
-            return amount
+            return taking_anything(amount)
         case Date():
-            return day
-    return other
+            return taking_anything(day)
+    return taking_anything(other)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def taking_anything(converter: F) -> F:
+    """Annotate a converter with `Any` itself: attrs gives that to `__init__`, in another module.
+
+    The text "Any" would be looked for among the names of that module by whoever reads hints.
+    """
+    converter.__annotations__ = dict.fromkeys(converter.__annotations__, Any)
+    return converter
 
 
 _SHORT_INT = 10**18  # far below where an int takes long to become a Decimal

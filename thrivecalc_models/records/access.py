@@ -16,7 +16,7 @@ from thrivecalc_models.errors import (
     IsolationError,
 )
 from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Write
-from thrivecalc_models.payloads import is_payload_class
+from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.protocol import (
     ItemPage,
     ServiceFailure,
@@ -242,7 +242,7 @@ class Access:
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
         if data is None:
-            if is_payload_class(type(given)):
+            if is_payload(given, table.DATA):
                 return _class_of_payload(type(given))._of_payload(self.user_id, record_id, given)
             if isinstance(given, tuple) and len(given) == 2:
                 given, data = given
@@ -260,7 +260,7 @@ class Access:
             )
         else:
             record = record_class(self.user_id, record_id=record_id)
-        if is_payload_class(type(data)):
+        if is_payload(data, table.DATA):
             record.data = data
         else:
             content = codec.check_mapping(

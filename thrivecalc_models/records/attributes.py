@@ -17,7 +17,7 @@ from pynamodb.expressions.update import RemoveAction, SetAction
 from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
 from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
-from thrivecalc_models.payloads import Kind, is_payload_class
+from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_no_payload_class
 from thrivecalc_models.payloads.kinds import Nested
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
@@ -348,7 +348,7 @@ class PayloadAttribute(MapAttribute[T]):
 
     def __init__(self, payload_class: type[T]) -> None:
         if not is_payload_class(payload_class):
-            raise TypeError(f"{payload_class!r} is no payload class; decorate it with @payload")
+            raise TypeError(why_no_payload_class(payload_class))
         super().__init__(attr_name=DATA)
         self.payload_class = payload_class
 
@@ -364,6 +364,7 @@ class PayloadAttribute(MapAttribute[T]):
                 f"{DATA} takes {self.payload_class.__name__}, not {type(value).__name__}",
                 path=DATA,
             )
+        is_payload(value, DATA)  # raises for a class that was not decorated
         return value
 
 
@@ -376,7 +377,7 @@ def encode_value(value: Any, path: str) -> AttributeValue:
         return {"S": format_timestamp(value)}
     if hasattr(value, "isoformat"):
         return {"S": value.isoformat()}
-    if is_payload_class(type(value)):
+    if is_payload(value, path):
         content = encode_data(value, {}, None, Origins(), js_safe=False)
         return cast("AttributeValue", with_bytes({"M": content}))
     if _is_form(value):

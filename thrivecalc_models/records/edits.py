@@ -9,7 +9,7 @@ import attrs
 from thrivecalc_models import codec, table
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import AllOf, Condition, Exists, IsMap, Key, UpdateItem
-from thrivecalc_models.payloads import fields_of, is_payload_class
+from thrivecalc_models.payloads import fields_of, is_payload
 from thrivecalc_models.records.access import Access
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.value import Value
@@ -38,7 +38,7 @@ def replacement(access: Access, key: Key, data: Any) -> Edit:
 def field_update(access: Access, key: Key, payload: Any) -> Edit:
     """The declared fields of a payload; None removes one."""
     expected = _payload_class(key)
-    if not is_payload_class(type(payload)) or type(payload) is not expected:
+    if not is_payload(payload, table.DATA) or type(payload) is not expected:
         wanted = expected.__name__ if expected else "a mapping"
         raise InvalidRecordError(
             f"{describe(key.record_key)} takes {wanted}, not {type(payload).__name__}",

@@ -361,7 +361,6 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         state = self._state
         if state.stored is None or state.examined or state.projected:
             return state.unfit
-        state.examined = True
         identity = None if state.sound else identity_problems(state.stored)
         if identity:
             state.unfit = Unfit(*identity[0])
@@ -370,6 +369,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
                 read_payload(state, type(self)._payload_class)
             except Unfit as unfit:
                 state.unfit = unfit.with_traceback(None)
+        state.examined = True
         return state.unfit
 
     def _refuse_malformed(self, verb: str) -> None:

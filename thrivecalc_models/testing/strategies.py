@@ -30,7 +30,13 @@ except ImportError as missing:
     ) from missing
 
 from thrivecalc_models import table
-from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
+from thrivecalc_models.payloads import (
+    Field,
+    fields_of,
+    is_payload_class,
+    kinds,
+    why_no_payload_class,
+)
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, Item, floor_ms, number_text, record_key
 
@@ -215,7 +221,7 @@ def _record(
 
 def _fields(payload_class: type) -> tuple[Field, ...]:
     if not is_payload_class(payload_class):
-        raise TypeError(f"{payload_class!r} is no payload class; decorate it with @payload")
+        raise TypeError(why_no_payload_class(payload_class))
     return fields_of(payload_class)
 
 
