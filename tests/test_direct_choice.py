@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 import subprocess
 import sys
@@ -11,11 +12,22 @@ from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
+import botocore.awsrequest
 import botocore.client
+import botocore.endpoint
 import botocore.handlers
+import botocore.httpsession
 import pytest
+import wrapt
 
-from thrivecalc_models import ConfigurationError, DataStore
+from thrivecalc_models import (
+    ConfigurationError,
+    DataStore,
+    OutcomeUnknownError,
+    SavingsGoal,
+    SavingsGoalData,
+    UnavailableError,
+)
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable, simulated_store
@@ -101,6 +113,126 @@ def test_a_patched_botocore(store, patch):
     with mock.patch.object(botocore.client.BaseClient, "_make_api_call", patch):
         assert store.transport.startswith("botocore: botocore is patched")
     assert store.transport.startswith("direct: ")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (botocore.client.BaseClient, "__init__"),
+        (botocore.client.BaseClient, "_make_api_call"),
+        (botocore.endpoint.Endpoint, "make_request"),
+        (botocore.endpoint.Endpoint, "prepare_request"),
+        (botocore.httpsession.URLLib3Session, "send"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_proxy_that_passes_for_what_it_wraps(store, owner, name):
+    """A wrapper of wrapt says of itself that it is the function, and equals it; tracing tools wrap
+    so, and are not passed by, begun early or late."""
+    assert store.transport.startswith("direct: ")
+
+    def trace(wrapped, instance, args, kwargs):
+        return wrapped(*args, **kwargs)
+
+    with mock.patch.object(owner, name, wrapt.FunctionWrapper(vars(owner)[name], trace)):
+        assert store.transport.startswith(f"botocore: botocore is patched ({owner.__name__}.{name}")
+    assert store.transport.startswith("direct: ")
+
+
+def test_a_mock_with_the_signature(store):
+    """A mock made with `autospec` is noticed, though its function has no module."""
+    with mock.patch.object(
+        botocore.client.BaseClient, "_make_api_call", autospec=True, return_value=REPLY
+    ):
+        assert store.transport.startswith("botocore: botocore is patched")
+
+
+def test_a_recorder_of_connections(store):
+    """Who puts connections of its own into botocore's pools, as vcrpy does, is noticed."""
+
+    class Recorded(botocore.awsrequest.AWSHTTPSConnection):
+        pass
+
+    pool = botocore.awsrequest.AWSHTTPSConnectionPool
+    with mock.patch.object(pool, "ConnectionCls", Recorded):
+        assert store.transport.startswith("botocore: botocore's connections are patched")
+
+
+class BlockedError(RuntimeError):
+    pass
+
+
+def guarded(self, address):
+    self.close()
+    raise BlockedError
+
+
+def test_a_guard_of_addresses(store):
+    """A guard of `socket.connect`, as of pytest-socket, is noticed; what it raises is its own, and
+    not the network's, and means that nothing was sent."""
+    with mock.patch.object(socket.socket, "connect", guarded):
+        assert store.transport.startswith("botocore: sockets are patched (socket.connect)")
+        with pytest.raises(UnavailableError) as caught:
+            store.user("u").add(SavingsGoalData(name="x", target_amount=1))
+    assert caught.value.outcome == "not applied"
+    assert f"BlockedError is an exception of {__name__}" in str(caught.value)
+    assert "check the network" not in str(caught.value)
+
+
+def test_what_a_hook_raises():
+    """An exception of a hook is told as that hook's; what may have been applied is unknown."""
+
+    def fail(*_, **__):
+        raise KeyError("trace")
+
+    with (
+        DataStore(endpoint="http://127.0.0.1:9") as store,
+        mock.patch.object(botocore.client.BaseClient, "_make_api_call", fail),
+        pytest.raises(OutcomeUnknownError) as caught,
+    ):
+        store.user("u").add(SavingsGoalData(name="x", target_amount=1))
+    assert f"KeyError is an exception of {__name__}" in str(caught.value)
+    assert "check the network" not in str(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["botocore", "direct"])
+def test_only_what_is_sent_is_seen(transport):
+    """Nothing appears in a trace that is not sent: one call is one request, also at the start."""
+    calls = []
+
+    def trace(wrapped, instance, args, kwargs):
+        calls.append(args[0])
+        return wrapped(*args, **kwargs)
+
+    owner = botocore.client.BaseClient
+    wrapper = wrapt.FunctionWrapper(vars(owner)["_make_api_call"], trace)
+    with (
+        DataStore.local() as local,
+        DataStore(endpoint=local.endpoint, transport=transport) as store,
+        mock.patch.object(owner, "_make_api_call", wrapper),
+    ):
+        store.user("u").get(SavingsGoal, "g")
+    assert calls == (["GetItem"] if transport == "botocore" else [])
+
+
+def test_nothing_is_logged_that_is_not_sent(monkeypatch, caplog):
+    """With the root logger at DEBUG the direct transport has botocore log no request, and neither
+    access key nor session token."""
+    keys = {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
+        "AWS_SESSION_TOKEN": "FQoGZXIvYXdzE",
+    }
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    with DataStore.local() as local, caplog.at_level(logging.DEBUG):
+        caplog.clear()
+        with DataStore(endpoint=local.endpoint, transport="direct") as store:
+            store.user("u").get(SavingsGoal, "g")
+    assert not any(value in caplog.text for value in keys.values())
+    assert "botocore" in caplog.text
+    for words in ("Making request", "CanonicalRequest", "Sending http request", "Authorization"):
+        assert words not in caplog.text
 
 
 def test_a_patched_botocore_answers():

@@ -26,7 +26,7 @@ from thrivecalc_models.transport.advice import (
     network_advice,
 )
 from thrivecalc_models.transport.botocore_pool import StaleConnectionError
-from thrivecalc_models.transport.hooks import raised_by
+from thrivecalc_models.transport.hooks import hook_advice
 from thrivecalc_models.transport.identity import NoCredentials
 from thrivecalc_models.wire import Item
 from thrivecalc_models.wire.binary import with_text
@@ -227,13 +227,7 @@ def failure_of(
 def _advice(error: Exception) -> str:
     if isinstance(error, GarbledReplyError):
         return error.advice
-    hook = raised_by(error)
-    if hook is not None and _verdict_of_exception(error) == UNEXPLAINED:
-        return (
-            f"the exception is that of {hook}, which hooks botocore; correct it there, or take it"
-            " away"
-        )
-    return network_advice(error)
+    return network_advice(error) or hook_advice(error)
 
 
 def _verdict_of_code(code: str, status: int | None, reasons: Sequence[Reason]) -> Verdict:

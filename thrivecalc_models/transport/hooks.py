@@ -16,8 +16,9 @@ import botocore.awsrequest
 import botocore.handlers
 from botocore.client import BaseClient
 from botocore.endpoint import Endpoint
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.httpsession import URLLib3Session
+from urllib3.exceptions import HTTPError
 
 from thrivecalc_models.transport.advice import causes_of
 
@@ -104,6 +105,18 @@ def raised_by(error: BaseException) -> str | None:
         step = step.tb_next
     module = str(step.tb_frame.f_globals.get("__name__") or "an unknown module")
     return None if module.partition(".")[0] in _PLAIN else module
+
+
+def hook_advice(error: Exception) -> str:
+    """Whose an exception is that was raised by a hook; "" where it is the network's."""
+    for cause in causes_of(error):
+        hook = raised_by(cause)
+        if hook is not None and not isinstance(cause, (BotoCoreError, HTTPError, OSError)):
+            return (
+                f"{type(cause).__name__} is an exception of {hook}, which hooks botocore or its"
+                " sockets; correct it there, or take it away"
+            )
+    return ""
 
 
 def before_connected(error: Exception) -> bool:

@@ -123,7 +123,7 @@ def _why_unknown(failure: Failure | None) -> str:
         return "no reply"
     if failure.kind in (Kind.NOT_UNDERSTOOD, Kind.ITEM_OF_ANOTHER):
         return f"the reply was none of DynamoDB's: {failure.advice}"
-    return failure.code
+    return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
 
 def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
