@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
 
 from thrivecalc_models.errors import InvalidKeyError, IsolationError
 from thrivecalc_models.operations import Query
-from thrivecalc_models.wire import split_key
+from thrivecalc_models.wire import plain_value
+from thrivecalc_models.wire.keys import MAX_SORT_KEY
 
 
 def make_cursor(query: Query, after: str) -> str:
     """The cursor behind `after` in this query: URL-safe text without the user id."""
-    text = json.dumps([_user_mark(query), _query_mark(query), after], separators=(",", ":"))
-    content = text.encode()
+    content = _user_mark(query) + _query_mark(query) + after.encode()
     return urlsafe_b64encode(_check(content) + content).decode().rstrip("=")
 
 
-def read_cursor(query: Query, cursor: str) -> str:
+def read_cursor(query: Query, cursor: object) -> str:
     """The record key that a cursor stands behind.
 
     Raises IsolationError for another user's cursor, InvalidKeyError for another query's or rubbish.
     """
-    user, mark, after = _content(cursor)
+    user, mark, after = _parts(plain_value(cursor))
     if user != _user_mark(query):
         raise IsolationError("this cursor belongs to another user; start from the first page")
-    if mark != _query_mark(query) or split_key(after) is None:
+    if mark != _query_mark(query):
         raise InvalidKeyError(
             "this cursor belongs to another query (type or consistency); start from the first page",
             path="cursor",
@@ -34,31 +34,40 @@ def read_cursor(query: Query, cursor: str) -> str:
     return after
 
 
-def _content(cursor: str) -> tuple[str, str, str]:
+_CHECK_BYTES = 6
+_MARK_BYTES = 8
+_KEY_BEGINS = _CHECK_BYTES + 2 * _MARK_BYTES
+_LONGEST = 4 * -(-(_KEY_BEGINS + MAX_SORT_KEY) // 3)  # characters in base64
+
+
+def _parts(cursor: Any) -> tuple[bytes, bytes, str]:
+    """The marks and the record key in a cursor: lengths and checksum first, then what they hold."""
     try:
+        if type(cursor) is not str or len(cursor) > _LONGEST:
+            raise ValueError
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        user, mark, after = json.loads(raw[_CHECK_BYTES:])
-        whole = raw[:_CHECK_BYTES] == _check(raw[_CHECK_BYTES:]) and isinstance(after, str)
-    except (ValueError, TypeError, AttributeError):
+        after = raw[_KEY_BEGINS:].decode()
+        whole = raw[:_CHECK_BYTES] == _check(raw[_CHECK_BYTES:]) and after != ""
+    except ValueError:
         whole = False
     if not whole:
         raise InvalidKeyError(
             "this is no cursor of a page; pass page.cursor unchanged", path="cursor"
         )
-    return user, mark, after
-
-
-_CHECK_BYTES = 6
+    marks = raw[_CHECK_BYTES:_KEY_BEGINS]
+    return marks[:_MARK_BYTES], marks[_MARK_BYTES:], after
 
 
 def _check(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()[:_CHECK_BYTES]
 
 
-def _user_mark(query: Query) -> str:
-    return hashlib.sha256(b"cursor of " + query.user_id.encode()).hexdigest()[:16]
+def _user_mark(query: Query) -> bytes:
+    return hashlib.sha256(b"cursor of " + query.user_id.encode()).digest()[:_MARK_BYTES]
 
 
-def _query_mark(query: Query) -> str:
+def _query_mark(query: Query) -> bytes:
     path = "index" if query.by_index else "table"
-    return f"{query.data_type or '*'} {path} {'consistent' if query.consistent else 'eventual'}"
+    consistency = "consistent" if query.consistent else "eventual"
+    text = f"{query.data_type or '*'} {path} {consistency}"
+    return hashlib.sha256(text.encode()).digest()[:_MARK_BYTES]

@@ -7,7 +7,6 @@ through the kinds again; everything else goes the plain way of `codec.values`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any
@@ -17,7 +16,7 @@ import attrs
 from thrivecalc_models.codec.values import Encoding
 from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import AttributeValue, number_text, parse_date
+from thrivecalc_models.wire import AttributeValue, number_text, parse_date, parse_number
 from thrivecalc_models.wire.numbers import ALWAYS_EXACT_DIGITS
 
 Form = Callable[[Any, str, Encoding], AttributeValue]
@@ -84,7 +83,7 @@ def _same(value: Any) -> Any:
 
 
 def whole(text: str) -> int | None:
-    number = Decimal(text)
+    number = parse_number(text)  # of at most 126 digits, so that int() is quick
     return int(number) if number == number.to_integral_value() else None
 
 
@@ -111,6 +110,13 @@ _NUMBER = (
     " else wire.number_text(value, path=path, js_safe=js_safe)"
 )
 
+# As `parse_number`, without calling it for the most common numbers.
+_EXACT = (
+    f"Decimal(stored) if len(stored) <= {ALWAYS_EXACT_DIGITS} and stored.isascii()"
+    " and stored.replace('.', '', 1).isdigit()"
+    " else wire.parse_number(stored)"
+)
+
 # As `parse_date`, without calling it for the form that all of ours have.
 _DAY = (
     "date_of(stored) if len(stored) == 10 and stored[4] == stored[7] == '-' else parse_date(stored)"
@@ -118,7 +124,7 @@ _DAY = (
 
 _SCALARS: dict[type, Scalar] = {
     kinds.Text: Scalar("S", _same, _text, "stored", "value", always_fits=True),
-    kinds.AmountKind: Scalar("N", Decimal, _number, "Decimal(stored)", _NUMBER, always_fits=True),
+    kinds.AmountKind: Scalar("N", parse_number, _number, _EXACT, _NUMBER, always_fits=True),
     kinds.Integer: Scalar("N", whole, _number, "whole(stored)", _NUMBER),
     kinds.Boolean: Scalar("BOOL", _same, _bool, "stored", "value", always_fits=True),
     kinds.Date: Scalar("S", parse_date, _date, _DAY, "value.isoformat()"),

@@ -62,19 +62,19 @@ def decode_plain(value: AttributeValue, path: str = "") -> Any:
         case "S" | "BOOL":
             return content
         case "N":
-            return parse_number(content)
+            return _number(content, path)
         case "NULL":
             return None
         case "M":
             return {name: decode_plain(inner, f"{path}.{name}") for name, inner in content.items()}
         case "L":
-            return [decode_plain(inner, path) for inner in content]
+            return [decode_plain(inner, f"{path}[{index}]") for index, inner in enumerate(content)]
         case "B":
             return _decode_binary(content)
         case "SS":
             return set(content)
         case "NS":
-            return {parse_number(text) for text in content}
+            return {_number(text, path) for text in content}
         case "BS":
             return {_decode_binary(text) for text in content}
     raise Unfit(path, f"has the unknown type {tag}")
@@ -211,7 +211,7 @@ def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCod
         case kinds.Text():
             return _content(value, "S", "text", path)
         case kinds.AmountKind():
-            return parse_number(_content(value, "N", "a number", path))
+            return _number(_content(value, "N", "a number", path), path)
         case kinds.Optional(inner):
             return None if "NULL" in value else decode(inner, value, path, nested)
         case kinds.Date():
@@ -219,7 +219,7 @@ def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCod
         case kinds.DateTime():
             return _parsed(parse_timestamp, value, "a date-time with its zone", path)
         case kinds.Integer():
-            number = parse_number(_content(value, "N", "a number", path))
+            number = _number(_content(value, "N", "a number", path), path)
             if number != int(number):
                 raise Unfit(path, "is no whole number")
             return int(number)
@@ -380,6 +380,14 @@ def _content(value: AttributeValue, tag: str, wanted: str, path: str) -> Any:
     if tag not in value:
         raise Unfit(path, f"is not {wanted} but {kind_name(value)}")
     return value[tag]
+
+
+def _number(text: str, path: str) -> Decimal:
+    try:
+        return parse_number(text)
+    except ValueError:
+        pass
+    raise Unfit(path, "is no number that DynamoDB can hold")
 
 
 def _parsed(parse: Callable[[str], Any], value: AttributeValue, wanted: str, path: str) -> Any:

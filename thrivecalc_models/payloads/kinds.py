@@ -47,6 +47,10 @@ class Integer(Value):
         number = plain_value(value)
         if type(number) is not int:
             raise wrong_type(path, "an int", value)
+        if number.bit_length() > _LONGEST_INT_BITS:
+            raise InvalidRecordError(
+                f"{path} has more digits than any number in the table; check its unit", path=path
+            )
         return number
 
 
@@ -374,6 +378,7 @@ def taking_anything(converter: F) -> F:
     return converter
 
 
+_LONGEST_INT_BITS = 420  # those of 1E126, which DynamoDB refuses
 _SHORT_INT = 10**18  # far below where an int takes long to become a Decimal
 
 

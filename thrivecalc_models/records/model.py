@@ -36,11 +36,13 @@ from thrivecalc_models.records.state import (
     UNREAD,
     AttributeValues,
     State,
+    check_undeclared,
     fixed_identity,
     identity_problems,
     key_values,
     read_payload,
     stamp_problems,
+    undeclared_attributes,
 )
 from thrivecalc_models.wire import (
     AttributeValue,
@@ -310,13 +312,15 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def extra_attributes(self) -> dict[str, Any]:
         """The item's top-level attributes beyond the declared ones."""
         state = self._state
-        if state.extra_attributes is None:
-            state.extra_attributes = {
-                name: codec.decode_plain(form, name)
-                for name, form in (state.base or {}).items()
-                if name not in table.DECLARED
-            }
-        return state.extra_attributes
+        if state.extra_attributes is not None:
+            return state.extra_attributes
+        try:
+            state.extra_attributes = undeclared_attributes(state.base or {})
+        except Unfit as problem:
+            unfit = problem
+        else:
+            return state.extra_attributes
+        raise self._corrupt(unfit, "read")
 
     @property
     def item(self) -> Item | None:
@@ -367,8 +371,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         elif state.payload is UNREAD:
             try:
                 read_payload(state, type(self)._payload_class)
+                check_undeclared(state, type(self)._payload_class)
             except Unfit as unfit:
-                state.unfit = unfit.with_traceback(None)
+                state.unfit, state.payload = unfit.with_traceback(None), UNREAD
         state.examined = True
         return state.unfit
 

@@ -170,6 +170,25 @@ def read_payload(state: State, payload_class: type | None) -> None:
         state.payload, state.as_read = codec.decode_data(payload_class, content, state)
 
 
+def check_undeclared(state: State, payload_class: type | None) -> None:
+    """Raises Unfit for a number, in what no class declares, that DynamoDB cannot hold."""
+    content = state.data_map()
+    if payload_class is not None and content is not None:
+        codec.undeclared(payload_class, content)
+    undeclared_attributes(state.base or {})
+
+
+def undeclared_attributes(item: Item) -> dict[str, Any]:
+    """The attributes of an item that no class declares, as plain Python. Raises Unfit."""
+    if table.DECLARED.issuperset(item):  # as of most items
+        return {}
+    return {
+        name: codec.decode_plain(form, name)
+        for name, form in item.items()
+        if name not in table.DECLARED
+    }
+
+
 def key_values(stored: Item) -> AttributeValues:
     """Whose an item is, and its record id, as far as it says so."""
     key = stored.get(table.RECORD_KEY, {}).get("S", "")

@@ -165,7 +165,11 @@ def why_never(ttl: AttributeValue, now: datetime) -> str | None:
     moment = parse_ttl(ttl["N"])
     if moment is not None:
         return None if moment >= now - TTL_LOOKS_BACK else "is over five years past"
-    if parse_number(ttl["N"]) < 0:
+    try:
+        number = parse_number(ttl["N"])
+    except ValueError:
+        return "is no number that DynamoDB can hold"
+    if number < 0:
         return "is before 1970"
     return "is beyond the year 9999, as a time in milliseconds is"
 

@@ -98,7 +98,10 @@ def repair_of(item: Item, now: datetime) -> Repair | None:
 def _expiry_of_milliseconds(ttl: AttributeValue | None) -> datetime | None:
     if ttl is None or "N" not in ttl or parse_ttl(ttl["N"]) is not None:
         return None
-    number = parse_number(ttl["N"])
+    try:
+        number = parse_number(ttl["N"])
+    except ValueError:
+        return None
     whole = int(number)
     seconds = -(-(whole + (whole != number)) // 1000)
     moment = parse_ttl(str(seconds))

@@ -25,6 +25,7 @@ ALWAYS_EXACT_DIGITS: Final = 15
 is_canonical: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|0|-?0\.[0-9]*[1-9]").fullmatch
 """Whether a text is a number in plain notation, as DynamoDB gives it back."""
 
+_LONGEST_NUMBER = 400  # characters, more than any number of 38 digits takes in plain notation
 _LONGEST_INT_BITS = 4096  # far above 1E126, and short enough to become a Decimal at once
 
 
@@ -94,12 +95,31 @@ def to_decimal(value: object, *, path: str) -> Decimal:
 def parse_number(text: str) -> Decimal:
     """The exact Decimal of a stored number, with all its digits.
 
-    Raises ValueError, without the text, where it is no number.
+    Raises ValueError, without the text, for what DynamoDB cannot hold: anything but ASCII digits
+    with a sign, a point and an exponent, over 38 digits, a magnitude outside 1E-130 to 9.99E+125.
     """
-    number = _decimal_of(text)
-    if number is None:
-        raise ValueError("the text of a stored number is no number")
+    if is_short(text):
+        return Decimal(text)
+    number = _decimal_of(text) if len(text) <= _LONGEST_NUMBER else None
+    if number is None or not _is_storable(number):
+        raise ValueError("the text of a stored number is none that DynamoDB can hold")
     return number
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is a number of so few digits that it needs no further look."""
+    return (
+        len(text) <= MAX_DIGITS
+        and text.isascii()
+        and text.removeprefix("-").replace(".", "", 1).isdigit()
+    )
+
+
+def _is_storable(number: Decimal) -> bool:
+    if not number:
+        return True
+    digits = "".join(map(str, number.as_tuple().digits)).strip("0")
+    return len(digits) <= MAX_DIGITS and MIN_EXPONENT <= number.adjusted() <= MAX_EXPONENT
 
 
 def _decimal_of(text: str) -> Decimal | None:

@@ -213,7 +213,10 @@ def _value(operand: Any, before: Item | None) -> AttributeValue:
             form = form_at(before, names) if whole else None
             return form or _value(other if whole else path, before)
         case _Increment(values=parts) | _Decrement(values=parts):
-            one, other = (parse_number(_content(part, "N", before)) for part in parts)
+            try:
+                one, other = (parse_number(_content(part, "N", before)) for part in parts)
+            except ValueError:
+                raise _NotShown from None
             reckon = _EXACT.add if isinstance(operand, _Increment) else _EXACT.subtract
             return {"N": format(reckon(one, other), "f")}
         case _ListAppend(values=parts):
