@@ -229,7 +229,7 @@ def encode_data(
     if not extras:
         return encoded
     declared = plan_of(type(payload)).wire_names
-    extras = kinds.plain_names(extras, DATA)
+    kinds.convert_mapping(extras, DATA, prefix=f"{DATA}.")
     for name in extras:
         if name in declared:
             raise InvalidRecordError(

@@ -409,6 +409,16 @@ def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
     return named
 
 
+def convert_mapping(values: dict[Any, Any], path: str, *, prefix: str) -> None:
+    """Convert a caller's dict of anything in place; a member's path is `prefix` and its name."""
+    for name, value in plain_names(values, path).items():
+        values[name] = _plain_within(value, f"{prefix}{name}", 1)
+    if any(type(name) is not str for name in values):
+        plain = plain_names(values, path)
+        values.clear()
+        values.update(plain)
+
+
 def check_encodable(value: str, path: str) -> None:
     """Refuse text that UTF-8 cannot hold: a surrogate without its pair."""
     try:

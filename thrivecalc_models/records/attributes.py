@@ -18,7 +18,7 @@ from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_bel
 from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
 from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_no_payload_class
-from thrivecalc_models.payloads.kinds import Nested
+from thrivecalc_models.payloads.kinds import Anything, Nested
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import (
@@ -337,10 +337,10 @@ class MapAttribute(Attribute[T]):
         instance._set_payload(value)
 
     def check(self, value: Any) -> Any:
-        """The value, if it can be this attribute's."""
+        """The value, converted, if it can be this attribute's."""
         if not isinstance(value, dict):
             raise InvalidRecordError(f"{DATA} takes a dict, not {type(value).__name__}", path=DATA)
-        return value
+        return Anything().convert(value, DATA)
 
 
 class PayloadAttribute(MapAttribute[T]):

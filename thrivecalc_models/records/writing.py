@@ -25,7 +25,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
 )
 from thrivecalc_models.payloads import fields_of, is_payload_class
-from thrivecalc_models.payloads.kinds import plain_names
+from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.records.state import UNREAD, State
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
@@ -150,6 +150,7 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
         )
     payload_class = type(record)._payload_class
     if payload_class is None:
+        convert_mapping(payload, table.DATA, prefix=f"{table.DATA}.")
         return codec.encode_plain_map(payload, base or {}, table.DATA, js_safe=js_safe)
     extras = state.extra_data
     content = codec.encode_data(payload, extras or {}, base, state.origins, js_safe=js_safe)
@@ -351,7 +352,8 @@ def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
 
 def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
     encoded: Item = {}
-    for name, value in plain_names(extras, "extra_attributes").items():
+    convert_mapping(extras, "extra_attributes", prefix="")
+    for name, value in extras.items():
         if name in table.DECLARED:
             raise InvalidRecordError(
                 f"{name} is a declared attribute and cannot be among the extra attributes",
