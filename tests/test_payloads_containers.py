@@ -107,9 +107,7 @@ def stored(user: Any, record: Any) -> Any:
     return user.get(record.data_type, record.record_id)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), CASES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(CASES)]
-)
+@pytest.mark.parametrize(("name", "value"), CASES)
 def test_containers_are_converted_when_they_are_given(name, value):
     """Given at construction or assigned, a container reads as it will be read from the table."""
     user = simulated_store(SimulatedTable()).user("u")
