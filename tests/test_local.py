@@ -6,12 +6,18 @@ import logging
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
-from thrivecalc_models import DataStore
-from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models import (
+    AccessDeniedError,
+    ConfigurationError,
+    DataStore,
+    SavingsGoal,
+    SavingsGoalData,
+    data_store,
+)
 from thrivecalc_models.local import EmbeddedEngine
 from thrivecalc_models.operations import Kind, Reply
 from thrivecalc_models.table import Settings
@@ -134,3 +140,56 @@ def test_a_wrong_option_is_refused():
     with pytest.raises(TypeError, match="bogus"):
         DataStore.local(bogus=1)
     assert threading.active_count() == threads
+
+
+CLASS_CALLS = [
+    lambda: SavingsGoal.get("u", "savings-goal#g"),
+    lambda: list(SavingsGoal.query("u")),
+    lambda: list(SavingsGoal.by_type.query("u")),
+    lambda: SavingsGoal.count("u"),
+    lambda: SavingsGoal("u", data=SavingsGoalData(name="x", target_amount=1)).save(),
+    lambda: list(SavingsGoal.batch_get([("u", "savings-goal#g")])),
+    lambda: data_store.get_user_data("u", "savings-goal", "g"),
+    lambda: data_store.save_user_data("u", "savings-goal", {"name": "x", "targetAmount": 1}),
+]
+
+
+@pytest.fixture
+def _unconfigured():
+    data_store.configure(None)
+    yield
+    data_store.configure(None)
+
+
+@pytest.mark.parametrize("call", CLASS_CALLS)
+@pytest.mark.usefixtures("_unconfigured")
+def test_class_methods_beside_a_local_store(monkeypatch, call):
+    """Beside a `DataStore.local()` what nobody configured does not go to the real service.
+
+    The error says `data_store.configure(store)`, after which it works.
+    """
+    with DataStore.local() as store:
+        with pytest.raises(ConfigurationError, match=r"data_store\.configure\(store\)"):
+            call()
+        data_store.configure(store)
+        with suppress(SavingsGoal.DoesNotExist):
+            call()
+
+
+@pytest.mark.usefixtures("_unconfigured")
+def test_class_methods_that_began_before_the_local_store(monkeypatch):
+    """So it is where the environment's store was made before; with an endpoint in the environment
+    there is no error, and none after the local store was closed."""
+    with DataStore.local() as first:
+        monkeypatch.setenv("AWS_ENDPOINT", first.endpoint)
+        assert data_store.get_user_data("u", "savings-goal", "g") is None
+        assert list(SavingsGoal.query("u")) == []
+    data_store.configure(None)
+    monkeypatch.delenv("AWS_ENDPOINT")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing leaves this machine
+    with pytest.raises(AccessDeniedError):
+        data_store.get_user_data("u", "savings-goal", "g")
+    with DataStore.local(), pytest.raises(ConfigurationError):
+        data_store.get_user_data("u", "savings-goal", "g")
+    with pytest.raises(AccessDeniedError):
+        data_store.get_user_data("u", "savings-goal", "g")

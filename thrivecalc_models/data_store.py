@@ -1,7 +1,8 @@
 """The web application's data-store API, for people who come from TypeScript.
 
 `data` is a payload or a camelCase mapping. All calls use one store, made from the environment at
-the first call; `configure(store)` sets another.
+the first call; `configure(store)` sets another. Where the environment names no endpoint and a
+`DataStore.local()` is open in this process, that is a ConfigurationError.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from thrivecalc_models import table
 from thrivecalc_models.payloads import is_payload
-from thrivecalc_models.records import UserRecord, set_default_binding
+from thrivecalc_models.records import UserRecord, default_binding, set_default_binding
 from thrivecalc_models.records.access import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
 
@@ -33,8 +34,9 @@ def configure(store: DataStore | None) -> None:
 def _store() -> DataStore:
     with _Current.making:
         if _Current.store is None:
-            configure(DataStore())
-        assert _Current.store is not None
+            _Current.store = DataStore()
+            set_default_binding(_Current.store._binding, of_environment=True)
+        default_binding()
         return _Current.store
 
 

@@ -30,6 +30,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records import Binding, UserRecord
 from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
+from thrivecalc_models.records.binding import local_closed, local_opened
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
@@ -152,6 +153,7 @@ class DataStore:
         try:
             store = cls(endpoint=engine.endpoint, **options)
             store._engine = engine
+            local_opened(store._binding)
             store.create_table()
         except BaseException:
             engine.close()
@@ -218,6 +220,7 @@ class DataStore:
         """Close the connections, and an embedded engine with all that is in it."""
         self._binding.driver.close()
         if self._engine is not None:
+            local_closed(self._binding)
             self._engine.close()
 
     def __enter__(self) -> Self:

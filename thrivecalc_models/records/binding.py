@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from weakref import WeakSet
 
 import attrs
 
+from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
@@ -42,18 +44,43 @@ class _Default:
     """The binding of class methods: made from the environment when first needed, or given."""
 
     binding: Binding | None = None
+    of_environment = False
+
+
+_LOCAL: WeakSet[Binding] = WeakSet()
 
 
 def default_binding() -> Binding:
-    """The binding of everything that belongs to no store yet."""
+    """The binding of everything that belongs to no store yet.
+
+    Raises ConfigurationError where that would be the real service's, made from an environment that
+    names no endpoint, while a store on an embedded engine is open.
+    """
     if _Default.binding is None:
-        _Default.binding = connect(resolve_settings())
-    return _Default.binding
+        set_default_binding(connect(resolve_settings()), of_environment=True)
+    binding = _Default.binding
+    assert binding is not None
+    if _Default.of_environment and _LOCAL and binding.settings.endpoint is None:
+        raise ConfigurationError(
+            "class methods of the models and the functions of data_store would go to the real"
+            " service here, while a DataStore.local() is open in this process; for them to use that"
+            " one, call data_store.configure(store), or name an endpoint in AWS_ENDPOINT"
+        )
+    return binding
 
 
-def set_default_binding(binding: Binding | None) -> None:
+def set_default_binding(binding: Binding | None, *, of_environment: bool = False) -> None:
     """Use this one from now on; None goes back to the environment."""
-    _Default.binding = binding
+    _Default.binding, _Default.of_environment = binding, of_environment
+
+
+def local_opened(binding: Binding) -> None:
+    """Note that a store on an embedded engine is open, until `local_closed` or its end."""
+    _LOCAL.add(binding)
+
+
+def local_closed(binding: Binding) -> None:
+    _LOCAL.discard(binding)
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
