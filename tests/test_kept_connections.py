@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -51,15 +55,16 @@ class Wire:
     gets the socket and the reply that was due.
     """
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", port=0):
         self.table = SimulatedTable()
         self.fault = lambda connection, request: None
         self.served = []  # numbers of connections, one a request
         self.released = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((address, port))
+        self.port = self._listener.getsockname()[1]
+        self.endpoint = f"http://{address}:{self.port}"
         self._sockets = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     def _accept(self):
@@ -70,7 +75,7 @@ class Wire:
                 return
             self._sockets.append(connection)
             arguments = (len(self._sockets) - 1, connection)
-            self._threads.append(threading.Thread(target=self._serve, args=arguments))
+            self._threads.append(threading.Thread(target=self._serve, args=arguments, daemon=True))
             self._threads[-1].start()
 
     def _serve(self, number, connection):
@@ -255,8 +260,7 @@ def test_an_idle_connection_is_watched(transport):
     """TCP asks from time to time whether the other end of an idle connection is still there."""
     with wired(transport) as (wire, user):
         user.add(goal())
-        port = int(wire.endpoint.rpartition(":")[2])
-        (watched, after) = keepalive_to(port)
+        watched, after = keepalive_to(wire.port)
         assert watched
         assert after < 60
 
@@ -325,3 +329,46 @@ def test_a_request_that_is_taken_byte_by_byte(transport):
         released.set()
         taking.join(PATIENCE)
     assert (failure.kind, failure.applied_maybe) == (Kind.UNAVAILABLE, True)
+
+
+MOVING = """
+    import sys
+    from pathlib import Path
+    from test_kept_connections import USER, Wire
+    from thrivecalc_models import DataStore, RetryPolicy, SavingsGoal
+
+    hosts = Path("/etc/hosts")  # of this process alone
+    hosts.write_text("127.0.0.2 moving")
+    old = Wire("127.0.0.2")
+    store = DataStore(
+        endpoint=f"http://moving:{old.port}", transport=sys.argv[1], retry=RetryPolicy(attempts=2)
+    )
+    store.user(USER).get(SavingsGoal, "x")
+    old.close()
+    hosts.write_text("127.0.0.3 moving")
+    new = Wire("127.0.0.3", old.port)
+    store.user(USER).get(SavingsGoal, "x")
+    print(len(old.served), len(new.served))
+    store.close()
+    new.close()
+"""
+OWN_HOSTS = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"']
+
+
+def test_a_name_that_moves(transport, tmp_path):
+    """When a name means another address, the second try after a failed connect finds it."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("")
+    command = [*OWN_HOSTS, str(hosts)]
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("this user cannot have an /etc/hosts of its own")
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", textwrap.dedent(MOVING), transport],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ran.stdout.split() == ["1", "1"]

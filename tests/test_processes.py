@@ -316,6 +316,56 @@ def test_forks(engine: Any, store: DataStore, scheme: str, tmp_path: Path) -> No
     assert sent == 8 + 4 * reads // 50 * 14 + 1
 
 
+FORK_IN_AN_IMPORT = """
+    import os, signal, sys, threading
+
+    begun, forking = threading.Event(), threading.Event()
+
+    class Slow:
+        # The first import of pycurl takes until the process forks, and a little longer.
+        def find_spec(self, name, path=None, target=None):
+            if name == "pycurl" and not begun.is_set():
+                begun.set()
+                forking.wait(20)
+                threading.Event().wait(0.2)
+
+    sys.meta_path.insert(0, Slow())
+    from thrivecalc_models import DataStore, RetryPolicy, SavingsGoal, ThriveCalcError, data_store
+
+    def ask():
+        try:
+            if sys.argv[1] == "a store":
+                store.user("google-oauth2|1").get(SavingsGoal, "1")
+            else:
+                data_store.get_user_data("google-oauth2|1", SavingsGoal, "1")
+        except ThriveCalcError:
+            pass  # nobody is there
+
+    store = DataStore(retry=RetryPolicy(attempts=1))
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while asking.is_alive() and not begun.wait(0.05):
+        pass
+    forking.set()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        ask()
+        os._exit(0)
+    asking.join()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("who", ["a store", "data_store"])
+def test_a_fork_during_the_first_request(who: str) -> None:
+    """A child of a process whose first request was on its way at the fork can send requests."""
+    process = run_script(FORK_IN_AN_IMPORT, who, AWS_ENDPOINT="http://127.0.0.1:1")
+    output, _ = process.communicate(timeout=60)
+    assert output.split() == ["0"]
+
+
 @on_dynoxide
 def test_an_unknown_authority(
     engine: Any, store: DataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,11 +15,12 @@ from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.records import UserRecord, default_binding, set_default_binding
 from thrivecalc_models.records.access import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
+from thrivecalc_models.transport.process import PerProcess
 
 
 class _Current:
     store: DataStore | None = None
-    making = threading.Lock()
+    making = PerProcess(threading.Lock)
 
 
 def configure(store: DataStore | None) -> None:
@@ -32,7 +33,7 @@ def configure(store: DataStore | None) -> None:
 
 
 def _store() -> DataStore:
-    with _Current.making:
+    with _Current.making.get():
         if _Current.store is None:
             _Current.store = DataStore()
             set_default_binding(_Current.store._binding, of_environment=True)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.transport.process import forks_wait
 
 _accounts = itertools.count(900_000_000_000)
 _POLL_SECONDS = 0.05
@@ -165,12 +166,13 @@ def _free_port(port: int) -> int:
 
 def _make_server(account: str, port: int) -> Any:
     try:
-        from moto.moto_server.werkzeug_app import (
-            DomainDispatcherApplication,
-            MotoRequestHandler,
-            create_backend_app,
-        )
-        from werkzeug.serving import make_server
+        with forks_wait:
+            from moto.moto_server.werkzeug_app import (
+                DomainDispatcherApplication,
+                MotoRequestHandler,
+                create_backend_app,
+            )
+            from werkzeug.serving import make_server
     except ImportError as missing:
         raise ConfigurationError(
             "the embedded engine is moto, which is not installed here:"
@@ -200,7 +202,8 @@ def _make_server(account: str, port: int) -> Any:
 
 
 def _forget(account: str) -> None:
-    from moto.backends import get_backend
+    with forks_wait:
+        from moto.backends import get_backend
 
     for accounts in (get_backend("dynamodb"), get_backend("dynamodbstreams"), get_backend("iam")):
         regions = accounts.pop(account, None)

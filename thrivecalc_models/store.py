@@ -35,6 +35,7 @@ from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
 from thrivecalc_models.value import Value
 
@@ -110,9 +111,9 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        # Not needed to define models.
-        from thrivecalc_models.transport.choice import make_transport
-        from thrivecalc_models.transport.configuration import configured
+        with forks_wait:  # not needed to define models
+            from thrivecalc_models.transport.choice import make_transport
+            from thrivecalc_models.transport.configuration import configured
 
         settings = configured(
             resolve_settings(
@@ -147,7 +148,8 @@ class DataStore:
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
         `local` is not installed.
         """
-        from thrivecalc_models.local import EmbeddedEngine  # for development and tests only
+        with forks_wait:
+            from thrivecalc_models.local import EmbeddedEngine  # for development and tests only
 
         engine = EmbeddedEngine()
         try:
@@ -192,7 +194,8 @@ class DataStore:
         With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
         botocore.
         """
-        from thrivecalc_models.transport.choice import explain
+        with forks_wait:
+            from thrivecalc_models.transport.choice import explain
 
         return explain(self._binding.driver.transport)
 
@@ -205,7 +208,10 @@ class DataStore:
 
         Waits until all is active. An engine without point-in-time recovery goes without it.
         """
-        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+        with forks_wait:
+            from thrivecalc_models.protocol.tables import (
+                ensure_table,  # few programs make the table
+            )
 
         binding = self._binding
         try:
@@ -540,8 +546,9 @@ class UserData:
 
         Raises RecordNotFoundError if there is no record.
         """
-        from thrivecalc_models.records import edits  # programs that load records need neither
-        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+        with forks_wait:
+            from thrivecalc_models.records import edits  # programs that load records need neither
+            from thrivecalc_models.unit_of_work.without_unit import perform_edit
 
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.replacement(self._access, key, data))
@@ -551,8 +558,9 @@ class UserData:
 
         RecordNotFoundError if there is no record.
         """
-        from thrivecalc_models.records import edits  # programs that load records need neither
-        from thrivecalc_models.unit_of_work.without_unit import perform_edit
+        with forks_wait:
+            from thrivecalc_models.records import edits  # programs that load records need neither
+            from thrivecalc_models.unit_of_work.without_unit import perform_edit
 
         key = self._access.key(data_type, record_id)
         return perform_edit(self._access, edits.field_update(self._access, key, payload))
@@ -562,7 +570,10 @@ class UserData:
 
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
         """
-        from thrivecalc_models.unit_of_work.without_unit import delete_everything  # seldom needed
+        with forks_wait:
+            from thrivecalc_models.unit_of_work.without_unit import (
+                delete_everything,  # seldom needed
+            )
 
         return delete_everything(self._access)
 

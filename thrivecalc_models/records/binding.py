@@ -14,6 +14,7 @@ from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id
 
 
@@ -84,9 +85,9 @@ def local_closed(binding: Binding) -> None:
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Binding:
-    # Not needed to define models.
-    from thrivecalc_models.transport.choice import make_transport
-    from thrivecalc_models.transport.configuration import configured
+    with forks_wait:  # not needed to define models
+        from thrivecalc_models.transport.choice import make_transport
+        from thrivecalc_models.transport.configuration import configured
 
     settings = configured(settings)
     transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)

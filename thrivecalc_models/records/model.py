@@ -44,6 +44,7 @@ from thrivecalc_models.records.state import (
     stamp_problems,
     undeclared_attributes,
 )
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -430,7 +431,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def rebuilding(self) -> Rebuilding:
         """How this record is made again in another process: of its items, and unbound."""
-        from thrivecalc_models.records.rebuilding import parts, rebuild  # only errors ask for it
+        with forks_wait:
+            from thrivecalc_models.records.rebuilding import (  # only errors ask for it
+                parts,
+                rebuild,
+            )
 
         return rebuild, parts(self)
 

@@ -69,6 +69,7 @@ from thrivecalc_models.testing.writes import (
     transact_write_items,
     update_item,
 )
+from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.wire import Item
 
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
@@ -129,7 +130,7 @@ class SimulatedTable:
     ) -> None:
         self._storage = Storage(table_name, page_bytes, stale_reads)
         self._tokens = Tokens()
-        self._lock = threading.RLock()
+        self._lock = PerProcess(threading.RLock)
         self.latency = latency
         self.now = 0.0
         self.stores = 0
@@ -151,7 +152,7 @@ class SimulatedTable:
         Raises only for `Interrupt`. What `OtherWriter` sends is performed at once: it has no
         number, meets no fault, takes no time and is not in the log.
         """
-        with self._lock:
+        with self._lock.get():
             if self._others_turn:
                 return _copy_of(self._performed(operation, request))
             self._number += 1
@@ -178,7 +179,7 @@ class SimulatedTable:
 
     def sleep(self, seconds: float) -> None:
         """Let virtual seconds pass."""
-        with self._lock:
+        with self._lock.get():
             self.now += max(0.0, seconds)
 
     def monotonic(self) -> float:
@@ -214,7 +215,7 @@ class SimulatedTable:
 
     def deliver_late(self) -> None:
         """Perform now all writes that are still on their way."""
-        with self._lock:
+        with self._lock.get():
             self._deliver(None)
 
     # Observation, and what other programs do
@@ -254,7 +255,7 @@ class SimulatedTable:
 
         Raises ValueError for what DynamoDB would refuse.
         """
-        with self._lock:
+        with self._lock.get():
             try:
                 key, stored, size = stored_item(item)
                 check_index_key(stored)
@@ -264,7 +265,7 @@ class SimulatedTable:
 
     def delete(self, user_id: str, record_key: str) -> None:
         """Delete an item as another program would; there may be none."""
-        with self._lock:
+        with self._lock.get():
             self._storage.state.write((user_id, record_key), None, 0, by_request=False)
 
     def sent(self, operation: str | None = None) -> int:

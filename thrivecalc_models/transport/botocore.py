@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - Python imports it late, for the first name of a host
 import functools
 import json
 import threading
@@ -24,7 +25,7 @@ from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, raised_by
 from thrivecalc_models.transport.identity import Identity
-from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.process import PerProcess, forks_wait
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
@@ -163,7 +164,9 @@ def make_client(
     session = new_session()
     session.set_config_variable("region", settings.region)  # for roles that are assumed
     if settings.stand_in_credentials:
-        session.get_component("credential_provider").remove("iam-role")  # slow where there is none
+        with forks_wait:
+            providers = session.get_component("credential_provider")
+        providers.remove("iam-role")  # slow where there is none
     identity = Identity(session)
     if settings.stand_in_credentials and identity.provider is None:
         session.set_credentials(STAND_IN, STAND_IN)
@@ -200,13 +203,14 @@ def create_client(
         # What is meant for this machine must not leave it by way of HTTP_PROXY.
         proxies={} if settings.stand_in_credentials else None,
     )
-    return session.create_client(
-        "dynamodb",
-        region_name=settings.region,
-        endpoint_url=settings.endpoint,
-        config=config,
-        **credentials,
-    )
+    with forks_wait:
+        return session.create_client(
+            "dynamodb",
+            region_name=settings.region,
+            endpoint_url=settings.endpoint,
+            config=config,
+            **credentials,
+        )
 
 
 def _sign_by(clock: Clock, identity: Identity, request: Any, **_: Any) -> None:

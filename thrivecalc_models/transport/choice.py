@@ -11,6 +11,7 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.hooks import Watch, find_hook
+from thrivecalc_models.transport.process import PerProcess, forks_wait
 from thrivecalc_models.transport.seam import SendMany, Transport
 
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
@@ -57,7 +58,7 @@ class AutoTransport:
     def __init__(self, settings: Settings, **options: Any) -> None:
         self._settings = settings
         self._options = options
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock)
         self._made: dict[str, Transport] = {}
         self._watch = Watch()
         self._way: Transport
@@ -78,7 +79,7 @@ class AutoTransport:
     def way(self) -> Transport:
         """The transport in use."""
         if self._watch.changed():
-            with self._lock:
+            with self._lock.get():
                 watch = Watch()
                 watch.look()  # before the decision: what comes meanwhile is noticed next time
                 self._way, self._why = self._decide()
@@ -105,6 +106,7 @@ class AutoTransport:
 
 
 def _direct(settings: Settings, **options: Any) -> Transport:
-    from thrivecalc_models.transport.direct import DirectTransport
+    with forks_wait:
+        from thrivecalc_models.transport.direct import DirectTransport
 
     return DirectTransport(settings, **options)

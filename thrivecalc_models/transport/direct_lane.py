@@ -18,6 +18,7 @@ import pycurl
 
 from thrivecalc_models.transport.direct_route import Route
 from thrivecalc_models.transport.kept import KEEPALIVE_SECONDS, MAX_IDLE_SECONDS
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.transport.signing import CONTENT_TYPE
 
 MAX_REPLY_BYTES: Final = 128 * 2**20
@@ -215,6 +216,11 @@ def _make_curl(route: Route, timeout: float) -> pycurl.Curl:
 _LANES: weakref.WeakSet[Lane] = weakref.WeakSet()
 
 
+def _prepare() -> None:
+    with forks_wait:
+        import ctypes  # noqa: F401 - before the fork, so that it is there after it
+
+
 def _abandon() -> None:
     """In a child: never free the parent's connections. To close one says goodbye to its server."""
     import ctypes
@@ -224,4 +230,4 @@ def _abandon() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon)
+    os.register_at_fork(before=_prepare, after_in_child=_abandon)

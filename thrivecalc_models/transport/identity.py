@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import botocore.exceptions as aws
 
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.transport.signing import Credentials
 
 PROVIDERS: Final = {
@@ -79,6 +80,8 @@ class Identity:
     def __init__(self, session: Any) -> None:
         self._profile = session.get_config_variable("profile") or "default"
         try:
+            with forks_wait:
+                session.get_component("credential_provider")
             self._found = session.get_credentials()
         except Exception as error:
             raise self._failed(error, _provider_in(error)) from error

@@ -1,13 +1,27 @@
-"""Things that must never be shared with a child process, such as connections and threads."""
+"""Things that must never be shared with a child process: connections, threads, locks, imports."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+forks_wait: Final = threading.RLock()
+"""Held where the library imports something late, or makes TLS contexts. A fork waits for its end.
+
+A lock of Python's import system, or of OpenSSL, that another thread held at the fork stays locked
+in the child for ever.
+"""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=forks_wait.acquire,
+        after_in_parent=forks_wait.release,
+        after_in_child=forks_wait.release,
+    )
 
 
 class PerProcess(Generic[T]):

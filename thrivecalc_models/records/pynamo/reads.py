@@ -33,6 +33,7 @@ from thrivecalc_models.records.pynamo.lookups import (
     whole,
 )
 from thrivecalc_models.records.pynamo.tables import PynamoTable
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import Item, check_user_id
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ class PynamoReads(PynamoTable):
     @classmethod
     def batch_write(cls: type[R], auto_commit: bool = True) -> RecordBatch[R]:
         """A context manager that writes 25 records to a request and accounts for each of them."""
-        from thrivecalc_models.records.pynamo.batch import RecordBatch  # few programs write so
+        with forks_wait:
+            from thrivecalc_models.records.pynamo.batch import RecordBatch  # few programs write so
 
         return RecordBatch(cls, auto_commit=auto_commit)
 

@@ -9,6 +9,7 @@ from pynamodb.exceptions import TableError
 from thrivecalc_models.protocol import ServiceFailure
 from thrivecalc_models.records.binding import default_binding
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
+from thrivecalc_models.transport.process import forks_wait
 
 if TYPE_CHECKING:
     from pynamodb.models import Model
@@ -45,7 +46,10 @@ class PynamoTable(Model):
                 "this table is billed on demand; make one with provisioned capacity by your"
                 " infrastructure code"
             )
-        from thrivecalc_models.protocol.tables import ensure_table  # few programs make the table
+        with forks_wait:
+            from thrivecalc_models.protocol.tables import (
+                ensure_table,  # few programs make the table
+            )
 
         binding = default_binding()
         name = binding.settings.table_name
