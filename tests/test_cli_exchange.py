@@ -314,3 +314,82 @@ def test_the_help_fits_80_columns(command):
     """Every line of the help fits a narrow terminal."""
     lines = run(command, "--help").stdout.splitlines()
     assert max(map(len, lines)) <= 80
+
+
+@MOTO
+def test_what_is_said_about_a_csv_file(made, tmp_path):
+    """--delimiter names what parts cells, --progress where it is kept; both are checked first."""
+    path = tmp_path / "a.csv"
+    path.write_text("userId|recordKey|dataType\nu|note#1|note\n")
+    progress = tmp_path / "elsewhere" / "mine"
+    progress.parent.mkdir()
+    command = ["import", str(path), "--progress", str(progress)]
+    result = made.run(*command, "--delimiter", "|")
+    assert result.stdout == f"{path}: 1 written, 0 there already, 0 refused\n"
+    for wrong in ("||", "a", "", '"'):
+        one_line(made.run(*command, "--delimiter", wrong, exit_code=2), "--delimiter", "or tab")
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("")
+    one_line(made.run("import", str(lines), "--delimiter", "tab", exit_code=2), "have none")
+
+
+NOWHERE = ("--endpoint", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("import", "nope.jsonl"), "nope.jsonl cannot be imported: No such file"),
+        (("import", "a.txt"), "the name says no format"),
+        (("import", "a.csv"), "has columns that the table has no name for"),
+        (("import", "a.csv", "--check"), "has columns that the table has no name for"),
+        (("import", "a.csv", "--map", "userId"), "STORED=COLUMN"),
+        (("import", "a.csv", "--user", ""), "user id"),
+        (("export", "a.csv"), "is there already"),
+        (("export", "no/a.csv"), "no directory"),
+        (("export", "b.csv", "--user", ""), "user id"),
+        (("export", "dangling.csv"), "is a link to a file that is not there"),
+        (("erase", ""), "user id"),
+        (("show", ""), "user id"),
+        (("show", "u", "--type", "a#b"), "#"),
+        (("audit", "--user", ""), "user id"),
+        (("audit", "--apply"), "--repair"),
+        (("users", "--table", "no name"), "table"),
+        (("backup", "create", "--name", "no name"), "backup"),
+        (("backup", "restore", "--backup", "no-arn", "--into", "other"), "ARN"),
+        (("backup", "restore", "--latest", "--into", "no name"), "table"),
+        (("backup", "restore", "--at", "2999-01-01T00:00:00Z", "--into", "other"), "future"),
+        (("cost", "--measure", "--prices", "nope.json"), "nope.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_given_is_checked_before_the_network(tmp_path, monkeypatch, words, text):
+    """Files, settings and arguments are refused with 2 where nothing listens at the endpoint."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("who,what\n")
+    (tmp_path / "dangling.csv").symlink_to(tmp_path / "not-there.csv")
+    before = sorted(each.name for each in tmp_path.iterdir())
+    one_line(run(*words, *NOWHERE, exit_code=2), text)
+    assert sorted(each.name for each in tmp_path.iterdir()) == before
+
+
+def test_a_seed_is_checked_before_an_engine_starts(tmp_path, monkeypatch):
+    """`local` refuses a file that cannot be imported before it starts anything."""
+
+    def started(*args):
+        raise AssertionError("an engine was started")
+
+    monkeypatch.setattr("thrivecalc_models.cli.local._started", started)
+    one_line(run("local", "--seed", str(tmp_path / "no.jsonl"), exit_code=2), "No such file")
+    (tmp_path / "a.csv").write_text("who,what\n")
+    one_line(run("local", "--seed", str(tmp_path / "a.csv"), exit_code=2), "who, what")
+
+
+@MOTO
+def test_an_export_to_a_link_goes_through_it_or_not_at_all(few, tmp_path):
+    """A link to a file that is not there is refused and stays a link."""
+    link = tmp_path / "a.csv"
+    link.symlink_to(tmp_path / "target.csv")
+    one_line(few.run("export", str(link), exit_code=2), "name that file instead")
+    assert link.is_symlink()
+    assert not link.exists()

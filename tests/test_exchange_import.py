@@ -5,10 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import shlex
+import struct
+import tempfile
 import tracemalloc
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -473,3 +479,372 @@ def test_without_a_limit_nothing_waits(tmp_path):
     table = SimulatedTable(latency=0.0)
     fill(table, path)
     assert table.now == 0.0
+
+
+# --- checking first -------------------------------------------------------------------------------
+
+OTHER = {**ITEM, "updatedAt": {"S": "2026-01-01T00:00:00.000Z"}}
+TWICE = {**ITEM, "marks": {"BS": ["QQ==", "QR=="]}}
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize(
+    "items",
+    [
+        [ITEM, ITEM],
+        [ITEM, OTHER, ITEM],
+        [ITEM, *goals(120, users=3)[1:], OTHER],
+        [TWICE, ITEM],
+        [{**ITEM, "mark": {"B": "QQ=="}}, {**ITEM, "mark": {"B": "QR=="}}],
+    ],
+    ids=["the same twice", "another", "far apart", "a member twice", "two spellings"],
+)
+def test_a_check_counts_as_the_import_does(tmp_path, items, replace):
+    """A key that comes twice in a file, and what no table takes, count the same with check."""
+    path = written(tmp_path / "a.jsonl", lines_of(items))
+    checked = fill(SimulatedTable(), path, check=True, replace=replace)
+    done = fill(SimulatedTable(), path, replace=replace)
+    assert checked.counts == done.counts
+    assert [each.line for each in checked.refusals] == [each.line for each in done.refusals]
+
+
+# --- what a file really is ------------------------------------------------------------------------
+
+INCREMENTAL = json.dumps(
+    {"Metadata": {"WriteTimestampMicros": {"N": "1"}}, "Keys": {}, "NewImage": ITEM}
+)
+SCAN = {"Items": [ITEM], "Count": 1, "ScannedCount": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("a.jsonl", f"{INCREMENTAL}\n", ["an incremental export", "a full export"]),
+        ("my scan.json", json.dumps(SCAN), ["`aws dynamodb scan`", "jq -c", "/my scan.json' >"]),
+        ("a.json", json.dumps(SCAN, indent=4), ["`aws dynamodb scan`", ".Items[]"]),
+        ("a.json", json.dumps([ITEM], indent=4), ["is one list"]),
+        ("a.json", json.dumps([ITEM]), ["is one list"]),
+        ("a.json", json.dumps({"Item": ITEM}, indent=4), ["over several lines", "{Item}"]),
+        ("manifest.json", '{"itemCount":1,"dataFileS3Key":"x"}', ["a manifest of an export"]),
+        ("a.jsonl.gz", lines_of([ITEM]), ["is no gzip file: it is text", "end in .jsonl"]),
+        ("a.jsonl", gzip.compress(b"{}"), ["packed with gzip"]),
+        ("a.csv", gzip.compress(b"{}"), ["is no CSV file", "packed with gzip"]),
+        ("a.csv", b"PK\x03\x04rest", ["a spreadsheet"]),
+        ("a.csv", "userId,recordKey\n".encode("utf-16"), ["UTF-16"]),
+        ("a.jsonl", lines_of([ITEM]).encode("utf-16"), ["UTF-16"]),
+        ("a.jsonl", b"PAR1rest", ["a Parquet file"]),
+        ("a.parquet", b"{}", ["is no Parquet file"]),
+        ("a.csv", None, ["is a folder"]),
+    ],
+)
+def test_a_file_that_is_something_else(tmp_path, name, content, texts):
+    """What a file really is is named with the way out, before a request is sent."""
+    path = tmp_path / name
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table = SimulatedTable()
+    with pytest.raises(FileProblem) as raised:
+        fill(table, path)
+    assert str(path) in str(raised.value)
+    assert all(text in str(raised.value) for text in texts)
+    assert not table.log
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_change_among_items_is_refused(tmp_path):
+    """A line of an incremental export among items is refused, and named."""
+    done = fill(SimulatedTable(), written(tmp_path / "a.jsonl", lines_of([ITEM]) + INCREMENTAL))
+    assert (done.counts.written, done.counts.refused) == (1, 1)
+    assert "incremental export" in done.refusals[0].reason
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_before_json_lines(tmp_path, pack):
+    """JSON lines with a mark before them, as some programs write, are read."""
+    path = tmp_path / ("a.jsonl" if pack is bytes else "a.jsonl.gz")
+    path.write_bytes(pack(b"\xef\xbb\xbf" + lines_of([ITEM]).encode()))
+    assert fill(SimulatedTable(), path).counts.written == 1
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    """A named pipe is refused at once, and nothing waits for a writer."""
+    path = tmp_path / "a.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(FileProblem, match=r"is a pipe or a device; .* write it to one first"):
+        fill(SimulatedTable(), path)
+
+
+@pytest.mark.parametrize(("name", "content"), [("no.jsonl", None), ("a.csv", "nonsense\n")])
+def test_a_bad_file_is_found_before_the_network(tmp_path, name, content):
+    """A file that cannot be imported is refused before a request is sent, with check too."""
+    if content is not None:
+        written(tmp_path / name, content)
+    table = SimulatedTable()
+    for check in (False, True):
+        with pytest.raises(FileProblem):
+            fill(table, tmp_path / name, check=check)
+    assert not table.log
+
+
+# --- other dialects of CSV ------------------------------------------------------------------------
+
+CSV = (
+    "userId{0}dataType{0}recordId{0}data.name{0}data.targetAmount\n"
+    "u{0}savings-goal{0}g1{0}Car{0}9.5"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        (CSV.format(";"), None),
+        (CSV.format("\t"), None),
+        ("sep=;\r\n" + CSV.format(";"), None),
+        ("\ufeffsep=|\n" + CSV.format("|"), None),
+        (CSV.format("|"), "|"),
+        (CSV.format(",").replace("\n", "\r"), None),
+        (CSV.format(";").replace("\n", "\r") + "\r", None),
+        (CSV.format(",").replace("\n", "\r\r\n"), None),
+    ],
+)
+def test_other_delimiters_and_line_ends(tmp_path, text, delimiter):
+    """Semicolons, tabs and what `sep=` says are recognised; others are named; CR ends lines too."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode())
+    table = SimulatedTable()
+    done = fill(table, path, mapped=Mapped(delimiter=delimiter))
+    assert (done.counts.written, done.counts.refused) == (1, 0)
+    (item,) = table.items.values()
+    assert item["data"] == {"M": {"name": {"S": "Car"}, "targetAmount": {"N": "9.5"}}}
+
+
+def test_lines_are_counted_behind_a_line_of_sep(tmp_path):
+    """The line that a refusal names is that of the file, also behind `sep=`."""
+    text = "sep=;\n" + CSV.format(";").replace("9.5", "9,5")
+    done = fill(SimulatedTable(), written(tmp_path / "a.csv", text))
+    assert [each.line for each in done.refusals] == [3]
+
+
+@pytest.mark.parametrize("cell", ["1234,56", "1.234,56", "1 234,56", "-0,5", "1,234.56"])
+def test_a_decimal_comma_is_refused_with_the_way_out(tmp_path, cell):
+    """A comma in a number is not guessed at: the row is refused, and says how to write it."""
+    text = CSV.format(";").replace("9.5", cell)
+    done = fill(SimulatedTable(), written(tmp_path / "a.csv", text))
+    assert "decimal comma" in done.refusals[0].reason
+    assert "with a point" in done.refusals[0].reason
+
+
+def test_one_bare_carriage_return_refuses_its_row(tmp_path):
+    """A carriage return in a cell without quotes refuses that row alone; in quotes it is text."""
+    rows = ["u,savings-goal,g2,A\rB,1", 'u,savings-goal,g3,"A\rB",1', "u,savings-goal,g4,C,1"]
+    path = tmp_path / "a.csv"
+    path.write_bytes("\n".join([CSV.format(","), *rows]).encode())
+    table = SimulatedTable()
+    done = fill(table, path)
+    assert (done.counts.written, [each.line for each in done.refusals]) == (3, [3])
+    assert "carriage return" in done.refusals[0].reason
+    assert {"S": "A\rB"} in [item["data"]["M"]["name"] for item in table.items.values()]
+
+
+def test_suggested_options_are_words_for_the_shell(tmp_path):
+    """A column's name is quoted in the options to be added, whatever is in it."""
+    header = "userId,dataType,recordId,$(rm -rf ~),target amount,it's,esc\x1b[0m\n"
+    with pytest.raises(FileProblem) as raised:
+        fill(SimulatedTable(), written(tmp_path / "a.csv", header))
+    options = str(raised.value).partition("say what they are: ")[2]
+    assert shlex.split(options.replace("$'", "'")) == [
+        *("--ignore", "$(rm -rf ~)"),
+        *("--ignore", "target amount"),
+        *("--ignore", "it's"),
+        *("--ignore", "esc\\x1b[0m"),
+    ]
+
+
+# --- Parquet of other programs --------------------------------------------------------------------
+
+
+def typed(tmp_path, **columns):
+    """What an import makes of one goal whose columns have types of their own."""
+    table = pa.Table.from_pylist([{k: v for k, v in FOREIGN.items() if k not in columns}])
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    path = tmp_path / "lake.parquet"
+    pq.write_table(table, path)
+    there = SimulatedTable()
+    return fill(there, path, mapped=mapped()), there
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "stored"),
+    [
+        (pa.float32(), 19.99, "19.99"),
+        (pa.float32(), 1e-7, "0.0000001"),
+        (pa.float32(), 16777216, "16777216"),
+        (pa.float64(), 19.989999771118164, "19.989999771118164"),
+    ],
+)
+def test_a_small_float_is_read_by_its_own_shortest_text(tmp_path, kind, value, stored):
+    """A float32 is the shortest number that is this float32, not the float64 of the same value."""
+    done, there = typed(tmp_path, target_amount=pa.array([value], kind))
+    assert done.counts.written == 1
+    (item,) = there.items.values()
+    assert item["data"]["M"]["targetAmount"] == {"N": stored}
+
+
+def test_a_float16_is_read_by_its_own_shortest_text(tmp_path):
+    """A float16 likewise, up to the largest one."""
+    for text in ("0.1", "19.98", "65504"):
+        value = struct.unpack("e", struct.pack("e", float(text)))[0]
+        column = pa.array([value], pa.float64()).cast(pa.float16())
+        there = typed(tmp_path, target_amount=column)[1]
+        (item,) = there.items.values()
+        stored = float(item["data"]["M"]["targetAmount"]["N"])
+        assert struct.pack("e", stored) == struct.pack("e", value)
+        assert len(item["data"]["M"]["targetAmount"]["N"]) <= len(text)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+MOMENTS = [
+    (datetime(2027, 6, 30), None, True),
+    (datetime(2027, 6, 30, tzinfo=BERLIN), "Europe/Berlin", True),  # 22:00Z of the day before
+    (datetime(2027, 6, 30, tzinfo=UTC), "UTC", True),
+    (datetime(2027, 6, 30, tzinfo=BERLIN), "UTC", False),
+    (datetime(2027, 6, 30, 9), None, False),
+    (datetime(2027, 6, 30, 0, 0, 1), None, False),
+]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["flat", "in a struct"])
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize(("moment", "zone", "is_day"), MOMENTS)
+def test_a_timestamp_is_a_date_only_at_midnight(tmp_path, moment, zone, is_day, unit, inside):
+    """Midnight in the column's own zone is that day; a time of day is refused, not dropped."""
+    column = pa.array([moment], pa.timestamp(unit, zone))
+    name = "due"
+    if inside:
+        name = "data"
+        column = pa.StructArray.from_arrays([column], ["targetDate"])
+    table = pa.Table.from_pylist([{k: v for k, v in FOREIGN.items() if k != "due"}])
+    path = tmp_path / "lake.parquet"
+    pq.write_table(table.append_column(name, column), path)
+    names = {k: v for k, v in AS_STORED.items() if v != "due"} if inside else AS_STORED
+    there = SimulatedTable()
+    done = fill(there, path, mapped=Mapped(names=names, ignored=frozenset({"partition"})))
+    assert (done.counts.written, done.counts.refused) == (is_day, not is_day)
+    if is_day:
+        (item,) = there.items.values()
+        assert item["data"]["M"]["targetDate"] == {"S": "2027-06-30"}
+    else:
+        assert "cast the column to a date" in done.refusals[0].reason
+
+
+def test_a_zone_that_is_not_known_here(tmp_path):
+    """Moments in an unknown time zone are named, with the way out, before anything is sent."""
+    with pytest.raises(FileProblem, match=r"time zone Mars/Base, in due, .* tzdata"):
+        typed(tmp_path, due=pa.array([0], pa.timestamp("ms", "Mars/Base")))
+
+
+def test_members_that_are_none_are_absent(tmp_path):
+    """A column of dicts is a struct of all their keys; a key that a row has not is None there."""
+    rows = [{"limits": {"food": 300.0}}, {"limits": {"rent": 900.0}}, {"limits": None}]
+    both = {"userId": "u", "dataType": "budget", "data.name": "n", "data.period": "monthly"}
+    table = pa.Table.from_pylist(
+        [both | {"recordId": str(at), "data.limits": row["limits"]} for at, row in enumerate(rows)]
+    )
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path)
+    there = SimulatedTable()
+    assert fill(there, path).counts.refused == 0
+    found = [item["data"]["M"].get("limits") for item in there.items.values()]
+    assert found == [{"M": {"food": {"N": "300"}}}, {"M": {"rent": {"N": "900"}}}, None]
+
+
+def parts(tmp_path, *columns_of_parts):
+    folder = tmp_path / "goals.parquet"
+    folder.mkdir()
+    for number, rows in enumerate(columns_of_parts):
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"part-{number:05}.parquet")
+    return folder
+
+
+def test_a_folder_of_parts_is_read_as_one_file(tmp_path):
+    """The parts of a folder are read in order of their names, with rows counted through."""
+    folder = parts(tmp_path, [FOREIGN], [FOREIGN | {"id": 18}, FOREIGN | {"id": 19, "name": None}])
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".part-00000.parquet.crc").write_text("x")
+    there = SimulatedTable()
+    done = fill(there, folder, mapped=mapped())
+    assert (done.counts.written, [each.line for each in done.refusals]) == (2, [3])
+    assert done.refused_path == tmp_path / "goals.parquet.refused.jsonl"
+
+
+def test_a_folder_can_be_imported_again(tmp_path):
+    """What a folder had is there already at the second time, however many parts it has."""
+    folder = parts(tmp_path, [FOREIGN | {"id": at} for at in range(150)], [FOREIGN | {"id": 999}])
+    there = SimulatedTable()
+    done = fill(there, folder, mapped=mapped())
+    assert done.counts.written == 151
+    again = fill(there, folder, mapped=mapped())
+    assert (again.counts.same, again.counts.refused) == (151, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: None, "without Parquet files"),
+        (lambda folder: (folder / "dataType=budget").mkdir(), "write it again without partitions"),
+        (lambda folder: (folder / "a.parquet").write_text("x"), "a.parquet is no Parquet file"),
+    ],
+)
+def test_a_folder_that_cannot_be_read(tmp_path, make, words):
+    """An empty folder, one with partitions, and one of other files are named for what they are."""
+    folder = tmp_path / "goals.parquet"
+    folder.mkdir()
+    make(folder)
+    with pytest.raises(FileProblem, match=words):
+        fill(SimulatedTable(), folder)
+
+
+def test_parts_with_other_columns(tmp_path):
+    """Parts that do not have the same columns are refused as a whole, with the part's name."""
+    folder = parts(tmp_path, [FOREIGN], [FOREIGN | {"more": 1}])
+    with pytest.raises(FileProblem, match=r"part-00001.parquet has other columns"):
+        fill(SimulatedTable(), folder, mapped=mapped())
+
+
+# --- where the progress is kept -------------------------------------------------------------------
+
+
+def test_progress_elsewhere(tmp_path):
+    """The progress file and the refused rows can be put elsewhere; nothing lies beside the file."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    path = written(own / "a.jsonl", lines_of([ITEM]) + "x\n")
+    done = fill(SimulatedTable(), path, progress=other / "mine")
+    assert done.refused_path == other / "mine.refused.jsonl"
+    assert [each.name for each in own.iterdir()] == ["a.jsonl"]
+    assert [each.name for each in other.iterdir()] == ["mine.refused.jsonl"]
+    for wrong in (path, tmp_path / "no" / "mine"):
+        with pytest.raises(FileProblem, match="--progress"):
+            fill(SimulatedTable(), path, progress=wrong)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a while")
+def test_a_folder_that_cannot_be_written():
+    """It says that the progress cannot be kept beside the file, and how to keep it elsewhere."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        os.chmod(folder, 0o555)
+        os.chmod(other, 0o777)
+        path = written(Path(folder) / "a.jsonl", lines_of([ITEM]))
+        os.seteuid(65534)
+        try:
+            with pytest.raises(FileProblem, match=r"a.jsonl.lock cannot be made: .* --progress"):
+                fill(SimulatedTable(), path)
+            assert fill(SimulatedTable(), path, check=True).counts.written == 1
+            done = fill(SimulatedTable(), path, progress=Path(other) / "mine")
+            assert done.counts.written == 1
+        finally:
+            os.seteuid(0)

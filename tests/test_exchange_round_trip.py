@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -181,6 +182,21 @@ def test_no_cell_is_a_formula(tmp_path, name):
     (row,) = csv.reader([cells])
     assert json.loads(row[-1]) == {"data": {"M": {"name": {"S": name}}}}
     assert through_a_file(table_of([item]), "csv") == {key_of(item): item}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [";=1+1", "\t=1", "\n=1", "; @x", "a;=1", "a\n-1", "a\t+1", ";;'=1", 'x;"=1', "\uff1d1", ";x"],
+)
+def test_no_cell_is_a_formula_where_semicolons_part_cells(tmp_path, text):
+    """Nor does a text become one where a spreadsheet begins cells at `;`, tabs or line feeds."""
+    data = {"name": {"S": text}, "targetAmount": {"N": "1"}, "more": {"L": [{"S": text}]}}
+    budget = {**BUDGET, "data": {"M": BUDGET["data"]["M"] | {"limits": {"M": {text: {"N": "1"}}}}}}
+    for item in ({**GOAL, "data": {"M": data}}, budget):
+        line = format_of(tmp_path / "a.csv").line(item).decode()
+        for cell in re.split(r"[;,\t\r\n]", line.removesuffix("\r\n")):
+            assert not cell.lstrip(" '\"").startswith(("=", "+", "-", "@", "\uff1d"))
+        assert through_a_file(table_of([item]), "csv") == {key_of(item): item}
 
 
 def test_one_user_is_exported(tmp_path):

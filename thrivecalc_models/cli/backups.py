@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from thrivecalc_models.cli.common import Findings, Group, Session, UsageProblem, table_options
+from thrivecalc_models.cli.common import (
+    Findings,
+    Group,
+    Session,
+    UsageProblem,
+    check_name,
+    table_options,
+)
 from thrivecalc_models.cli.table_commands import as_json, show
 from thrivecalc_models.upkeep import backups
 from thrivecalc_models.upkeep.backups import Backup, OfBackup, OfTime, Source, text_of
@@ -27,6 +35,8 @@ backup = Group("backup", help="Make backups, list them, restore into a new table
 @click.option("--name", help="Default: thrivecalc- and the time.")
 @table_options
 def create(session: Session, name: str | None) -> None:
+    if name is not None:
+        check_name("backup", name)
     whole = WholeTable(session.store())
     session.leaves("a backup that was begun goes on by itself; `thrivecalc backup list` shows it.")
     made = backups.create_backup(whole, name or f"thrivecalc-{_now():%Y-%m-%dT%H-%M-%SZ}")
@@ -111,6 +121,10 @@ def _source(arn: str | None, at: str | None, latest: bool) -> Source:
     if [arn is not None, at is not None, latest].count(True) != 1:
         raise UsageProblem("give one of --backup ARN, --at TIME and --latest")
     if arn is not None:
+        if not _ARN.fullmatch(arn):
+            raise UsageProblem(
+                f"--backup takes the ARN of a backup, not {arn!r}; `thrivecalc backup list` has it"
+            )
         return OfBackup(arn)
     return OfTime(None if at is None else _time(at))
 
@@ -124,7 +138,14 @@ def _time(text: str) -> datetime:
         raise UsageProblem(
             f"--at takes a time with its zone, such as 2026-01-07T12:30:00Z, not {text!r}"
         )
+    if time > _now():
+        raise UsageProblem(
+            f"--at {text} is in the future; give a time that has passed, or --latest"
+        )
     return time
+
+
+_ARN = re.compile(r"arn:[a-z0-9-]+:dynamodb:\S+:table/\S+/backup/\S+")
 
 
 def _as_json(backup: Backup) -> dict[str, Any]:

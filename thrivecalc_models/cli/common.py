@@ -7,6 +7,7 @@ import functools
 import importlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -84,6 +85,21 @@ def left(ctx: click.Context) -> str:
     return str(ctx.meta.get(_LEFT, "run the same command again to go on."))
 
 
+def check_name(of: str, name: str) -> None:
+    """Refuse what no table or backup can be called. Raises UsageProblem.
+
+    Source: "Naming rules", Amazon DynamoDB Developer Guide; tables can be named by their ARN, too.
+    """
+    if not (_NAME.fullmatch(name) or _TABLE_ARN.fullmatch(name)):
+        raise UsageProblem(
+            f"no {of} can be called {name!r}: a name has 3 to 255 letters, digits, '_', '-', '.'"
+        )
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_TABLE_ARN = re.compile(r"arn:[a-z0-9-]+:dynamodb:[^:\s]*:[^:\s]*:table/[A-Za-z0-9_.-]{3,255}")
+
+
 class Session:
     """One run of a command: which table, and where results and notes go."""
 
@@ -102,6 +118,7 @@ class Session:
             own, region, endpoint = self.given.values()
             store = DataStore(table_name=table or own, region=region, endpoint=endpoint)
             self._stores[table] = store
+            check_name("table", store.table_name)
         return self._stores[table]
 
     def close(self) -> None:

@@ -25,6 +25,15 @@ from thrivecalc_models.whole_table import WholeTable
 _FILE = click.Path(path_type=Path)
 
 
+def _delimiter(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    found = "\t" if value.lower() in ("tab", "\\t") else value
+    if len(found) != 1 or found.isalnum() or found in '"\r\n':
+        raise UsageProblem(f"--delimiter {value}: give one character such as ';', or tab")
+    return found
+
+
 @click.command(
     "export",
     help="""Write the table, or one user's records, to FILE.
@@ -75,6 +84,7 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
     Columns have the table's names: userId, recordKey, dataType, recordId, createdAt, updatedAt,
     ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey is taken for
     somebody else's: its keys are made of dataType and recordId, and every record must fit its type.
+    A folder NAME.parquet is read as its parts.
 
     Stopped, even by a kill, the same command goes on.
     """,
@@ -94,6 +104,18 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
     "--ignore", "ignored", metavar="COLUMN", multiple=True, help="A column to be left out."
 )
 @click.option(
+    "--delimiter",
+    metavar="CHAR",
+    callback=_delimiter,
+    help="What parts the cells of CSV, such as ';' or tab. Default: what its header shows.",
+)
+@click.option(
+    "--progress",
+    type=_FILE,
+    metavar="PATH",
+    help="Where to keep how far it is. Default: beside FILE.",
+)
+@click.option(
     "--max-write-units",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
@@ -108,13 +130,16 @@ def import_command(
     replace: bool,
     mapped: Sequence[str],
     ignored: Sequence[str],
+    delimiter: str | None,
+    progress: Path | None,
     max_write_units: float | None,
 ) -> None:
     options = Options(
         user_id=user,
         replace=replace,
         check=check,
-        mapped=Mapped(names=_names(mapped), ignored=frozenset(ignored)),
+        mapped=Mapped(names=_names(mapped), ignored=frozenset(ignored), delimiter=delimiter),
+        progress=progress,
         max_write_units=max_write_units,
     )
     session.leaves(

@@ -14,7 +14,7 @@ import attrs
 import click
 
 from thrivecalc_models.cli.common import ServiceProblem, Session, UsageProblem
-from thrivecalc_models.exchange import FileProblem, Options, import_file
+from thrivecalc_models.exchange import FileProblem, Options, check_file, import_file
 from thrivecalc_models.local import Dynoxide, EmbeddedEngine, LocalEngine
 from thrivecalc_models.whole_table import WholeTable
 
@@ -57,6 +57,8 @@ def local(
 ) -> None:
     if engine == "moto" and (path or program):
         raise UsageProblem("moto keeps nothing; --path and --program are for --engine dynoxide")
+    if seed is not None:
+        _check(seed)
     with _ending_on_sigterm(), _started(engine, path, program, port or 0) as running:
         session = Session(table=table, region=region, endpoint=running.endpoint, json=json)
         session.leaves(
@@ -84,6 +86,13 @@ def _started(
     else:
         with Dynoxide(program=program, path=path, port=port) as dynoxide:
             yield dynoxide
+
+
+def _check(seed: Path) -> None:
+    try:
+        check_file(seed)
+    except FileProblem as problem:
+        raise UsageProblem(str(problem)) from None
 
 
 def _fill(session: Session, seed: Path) -> None:

@@ -7,9 +7,10 @@ else; a stored value is only put in a cell from which reading makes exactly that
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +74,7 @@ def form_of(kind: kinds.Kind, value: Any, path: str, *, js_safe: bool) -> Attrib
                 "M": {
                     name: form_of(element, member, f"{path}.{name}", js_safe=js_safe)
                     for name, member in _named(value, path).items()
+                    if member is not None or isinstance(element, kinds.Optional)
                 }
             }
         case kinds.Nested(payload_class):
@@ -108,8 +110,16 @@ def _kind_of(value: Any) -> str:
     return words.get(name, name)
 
 
+_COMMA = re.compile(r"\s*[-+]?[0-9][0-9.,'\s]*,[0-9]+[0-9.,'\s]*")
+
+
 def _number(value: Any, path: str, *, js_safe: bool) -> str:
     given = str(value) if isinstance(value, Number) else value
+    if isinstance(given, str) and _COMMA.fullmatch(given):
+        raise RowProblem(
+            f"{path} is text that is no number: it has a decimal comma, or commas between"
+            " thousands; write it with a point and without separators, as 1234.56"
+        )
     try:
         return number_text(given, path=path, js_safe=js_safe)
     except InvalidRecordError as error:
@@ -119,6 +129,11 @@ def _number(value: Any, path: str, *, js_safe: bool) -> str:
 
 def _date(value: Any, path: str) -> str:
     if isinstance(value, datetime):
+        if value.time() != time():
+            raise RowProblem(
+                f"{path} takes a date, and this one has a time of day; cast the column to a date,"
+                " in the time zone whose day is meant"
+            )
         return value.date().isoformat()
     if isinstance(value, date):
         return value.isoformat()

@@ -19,6 +19,7 @@ from thrivecalc_models.errors import FileProblem, InvalidRecordError
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, form_of
 from thrivecalc_models.exchange.rows import Row, RowProblem
+from thrivecalc_models.exchange.sniff import shell_word
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.records import UserRecord, read_item
 from thrivecalc_models.wire import AttributeValue, Item, check_item, record_key
@@ -264,10 +265,14 @@ def _completed(item: Item, stamp: str) -> Item:
 
 @attrs.frozen(kw_only=True)
 class Mapped:
-    """What was said about the columns of a file: our name to its name, and those left out."""
+    """What was said about the columns of a file: our name to its name, and those left out.
+
+    The delimiter is that of CSV; None is the one that the file seems to have.
+    """
 
     names: Mapping[str, str] = attrs.field(factory=dict)
     ignored: frozenset[str] = frozenset()
+    delimiter: str | None = None
 
 
 def layout(path: Path, found: Sequence[str], mapped: Mapped, stamp: str) -> Layout:
@@ -319,7 +324,9 @@ def _suggestion(column: str, free: set[str]) -> str:
         alike = [table.DATA_TYPE]
     if plain == "id":
         alike = [table.RECORD_ID]
-    return f"--map {alike[0]}={column}" if alike else f"--ignore {column}"
+    return (
+        f"--map {shell_word(f'{alike[0]}={column}')}" if alike else f"--ignore {shell_word(column)}"
+    )
 
 
 def _plain(name: str) -> str:

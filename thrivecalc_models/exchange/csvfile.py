@@ -1,7 +1,7 @@
 """CSV: a row an item, in UTF-8, with the columns of `columns`; containers are JSON text.
 
 An empty cell is an absent attribute. Texts that a spreadsheet would take for a formula stay in
-`rest`, as empty ones do.
+`rest`, as empty ones do. What is read may have other delimiters and line ends.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
@@ -25,10 +26,16 @@ from thrivecalc_models.exchange.columns import (
 )
 from thrivecalc_models.exchange.jsonlines import MAX_LINE
 from thrivecalc_models.exchange.rows import Row, RowProblem
+from thrivecalc_models.exchange.sniff import HEAD, MARK, check_beginning
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.wire import AttributeValue, Item
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+DELIMITERS = (",", ";", "\t")
+"""Those that are recognised, by the header; others must be named."""
+
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_PARTS = re.compile(r"[;\t\r\n]")
+_SEPARATOR = re.compile(rb'"?sep=([^\r\n])"?\r?\n', re.IGNORECASE)
 _CONTAINERS = (kinds.ListOf, kinds.DictOf, kinds.SetOfText, kinds.Nested)
 
 
@@ -46,7 +53,7 @@ class Csv:
         cells, rest = cells_of(item, self._columns, _cell)
         try:
             if rest:
-                cells[REST] = jsontext.dumps(rest).decode()
+                cells[REST] = _without_delimiters(jsontext.dumps(rest).decode())
             return _line([cells.get(name, "") for name in self._names])
         except (jsontext.NotJsonError, UnicodeEncodeError):
             problem = RowProblem("the item holds text that UTF-8 cannot hold")
@@ -68,13 +75,26 @@ def _line(cells: list[str]) -> bytes:
 def _cell(kind: kinds.Kind, form: AttributeValue) -> str:
     cell = cell_of(kind, form, text_scalar)
     if isinstance(kind, _CONTAINERS):
-        return _plain_json(cell)
+        return _without_delimiters(_plain_json(cell))
     if isinstance(cell, bool):
         return "true" if cell else "false"
     text = str(cell)
-    if not text or "\0" in text or (isinstance(kind, kinds.Text) and text.startswith(_FORMULA)):
+    if not text or "\0" in text or (isinstance(kind, kinds.Text) and _is_formula(text)):
         raise NoCell
     return text
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a spreadsheet may run the text, or a part of it where it begins a cell at `;`."""
+    parts = _PARTS.split(text)
+    return text.startswith(("\t", "\r", "\n")) or any(
+        part.lstrip(" '\"").startswith(_FORMULA) for part in parts
+    )
+
+
+def _without_delimiters(text: str) -> str:
+    """The same JSON without `;`, at which some spreadsheets would begin another cell."""
+    return text.replace(";", "\\u003b")
 
 
 def _plain_json(value: Any) -> str:
@@ -97,9 +117,10 @@ class CsvReader:
         self._path = path
         self._file = path.open("rb")
         self.total = path.stat().st_size
-        self._reader = csv.reader(self._lines(), strict=True)
+        self._last = ""
         self._header: list[str] = []
         try:
+            self._begin(mapped.delimiter)
             self._header = self._next() or []
             self._layout = layout(path, self._header, mapped, stamp)
         except FileProblem:
@@ -113,12 +134,35 @@ class CsvReader:
             if isinstance(kinds_of.get(name), _CONTAINERS)
         }
 
+    def _begin(self, delimiter: str | None) -> None:
+        """Find out how lines end and what parts cells, and stand before the header."""
+        head = self._file.read(HEAD)
+        check_beginning(self._path, head, wanted="CSV file")
+        said = _SEPARATOR.match(head.removeprefix(MARK))
+        start = 0
+        if said:  # a line for spreadsheets, before the header
+            start = len(head) - len(head.removeprefix(MARK)) + said.end()
+        self._file.seek(start)
+        self._lines_before = 1 if said else 0
+        self._ends = _line_end(head[start:])
+        header = _text_of_line(head[start:], self._ends)
+        own = said[1].decode("latin-1") if said else _delimiter_of(header)
+        self._delimiter = delimiter or own
+        self._reader = csv.reader(self._lines(), strict=True, delimiter=self._delimiter)
+
     def rows(self, *, after: int) -> Iterator[Row]:
-        line = self._reader.line_num + 1
-        while (cells := self._next()) is not None:
+        while True:
+            line = self._line()
+            try:
+                cells = self._next()
+            except _BareReturnError:
+                if line > after:
+                    yield Row(line, problem=_BARE_RETURN)
+                continue
+            if cells is None:
+                return
             if line > after and cells:
                 yield self._row(line, cells)
-            line = self._reader.line_num + 1
 
     def done(self) -> int:
         return self._file.tell()
@@ -126,28 +170,37 @@ class CsvReader:
     def close(self) -> None:
         self._file.close()
 
+    def _line(self) -> int:
+        """The line of the file that comes next."""
+        return self._reader.line_num + self._lines_before + 1
+
     def _lines(self) -> Iterator[str]:
         """Lines as text, for a reader that knows itself where a quoted one goes on."""
         encoding = "utf-8-sig"  # spreadsheets write a mark in front
-        while line := self._file.readline(MAX_LINE + 1):
-            if len(line) > MAX_LINE:
-                raise csv.Error("line too long")
-            yield line.decode(encoding)
+        for line in _lines_of(self._file, self._ends):
+            self._last = line.decode(encoding)
+            yield self._last
             encoding = "utf-8"
+        self._last = ""
 
     def _next(self) -> list[str] | None:
-        line = self._reader.line_num + 1
+        line = self._line()
         try:
             return next(self._reader, None)
         except UnicodeDecodeError:
             reason = "is not in UTF-8; save it as CSV UTF-8"
         except csv.Error:
+            if self._header and self._ends == b"\n" and "\r" in self._last.rstrip("\r\n"):
+                raise _BareReturnError from None
             reason = "is no CSV: a quote is missing, or the file was cut off; mend the line"
         raise FileProblem(f"{self._path}, line {line} {reason}")
 
     def _row(self, line: int, cells: list[str]) -> Row:
         if len(cells) != len(self._header):
-            reason = f"the row has {len(cells)} cells, and there are {len(self._header)} columns"
+            reason = (
+                f"the row has {len(cells)} cells, and there are {len(self._header)} columns; a cell"
+                " with the delimiter in it needs quotes"
+            )
             return Row(line, problem=reason)
         row: dict[str, Any] = {}
         for name, text in zip(self._header, cells, strict=True):
@@ -163,3 +216,48 @@ class CsvReader:
             return jsontext.loads_exactly(text)
         except jsontext.NotJsonError:
             return text
+
+
+class _BareReturnError(Exception):
+    """A carriage return by itself, in a cell without quotes: the row ends nowhere."""
+
+
+_BARE_RETURN = "a cell has a carriage return by itself; put the cell in quotes, or remove it"
+
+
+def _line_end(head: bytes) -> bytes:
+    """What ends the first line: `\\n`, also behind `\\r`, or `\\r` by itself."""
+    found = re.search(rb"\r+\n|\n|\r", head)
+    return b"\r" if found and found[0] == b"\r" else b"\n"
+
+
+def _text_of_line(head: bytes, ends: bytes) -> str:
+    return head.partition(ends)[0].decode("utf-8-sig", "replace").rstrip("\r\n")
+
+
+def _delimiter_of(header: str) -> str:
+    """The one of DELIMITERS that makes the most columns of a header."""
+
+    def columns(delimiter: str) -> int:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+
+    return max(DELIMITERS, key=columns)
+
+
+def _lines_of(file: BinaryIO, ends: bytes) -> Iterator[bytes]:
+    """Every line with its end. Raises csv.Error for one that is longer than an item can be."""
+    if ends == b"\n":
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise csv.Error("line too long")
+            yield line
+        return
+    kept = b""
+    while some := file.read(HEAD):
+        *lines, kept = (kept + some).split(ends)
+        for line in lines:
+            yield line + ends
+        if len(kept) > MAX_LINE:
+            raise csv.Error("line too long")
+    if kept:
+        yield kept

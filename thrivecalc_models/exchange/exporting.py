@@ -71,7 +71,10 @@ def export_table(
     if not path.parent.is_dir():
         raise FileProblem(f"{path.parent} is no directory; make it first")
     export = _Export(whole, path, user_id, disk or Disk())
-    with files.told(export.growing, "written"), files.alone(path):
+    with (
+        files.told(export.growing, "written"),
+        files.alone(path),
+    ):
         return export.run(tell)
 
 
@@ -110,6 +113,10 @@ class _Export:
         return _State(**saved), True
 
     def _check_free(self) -> None:
+        if self._path.is_symlink() and not self._path.exists():
+            raise FileProblem(
+                f"{self._path} is a link to a file that is not there; name that file instead"
+            )
         if self._path.exists():
             raise FileProblem(f"{self._path} is there already; take another name, or remove it")
 

@@ -144,9 +144,14 @@ def load(path: Path, state_class: type, *, of: str) -> dict[str, Any] | None:
     return content
 
 
+_WRITABLE = "take a directory that you may write"
+
+
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
     """Refuse what another process is doing already, with a file beside `path`.
+
+    Where it cannot be made, for want of permission, `otherwise` is the way out.
 
     The lock ends with the process, however that ends. On Windows there is none. Raises FileProblem.
     """
@@ -154,7 +159,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
         return
     lock = beside(path, ".lock")
-    descriptor = _locked(lock)
+    descriptor = _locked(lock, otherwise)
     try:
         yield
     finally:
@@ -162,9 +167,15 @@ def alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(lock: Path) -> int:
+def _locked(lock: Path, otherwise: str) -> int:
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
+        except OSError as error:
+            if error.errno not in _FORBIDDEN:
+                raise
+            problem = FileProblem(f"{lock} cannot be made: {error.strerror}; {otherwise}")
+            raise problem from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
@@ -194,11 +205,14 @@ def told(path: Path, doing: str) -> Iterator[None]:
     raise problem
 
 
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _way_out(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room, and the same command goes on where it stopped"
     if isinstance(error, FileNotFoundError):
         return "check the name"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in _FORBIDDEN:
         return "take a file and a directory that you may read and write"
     return "mend that, and the same command goes on where it stopped"

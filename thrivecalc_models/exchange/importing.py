@@ -6,8 +6,9 @@ By default an item is only written where its key is free, by a conditional put o
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from typing import Any
 import attrs
 
 from thrivecalc_models import table
-from thrivecalc_models.errors import InvalidRecordError, RefusedError
-from thrivecalc_models.exchange import files
+from thrivecalc_models.errors import FileProblem, InvalidRecordError, RefusedError
+from thrivecalc_models.exchange import files, jsontext
 from thrivecalc_models.exchange.columns import Mapped
 from thrivecalc_models.exchange.exporting import Tell
 from thrivecalc_models.exchange.files import Disk, Growing, beside
 from thrivecalc_models.exchange.formats import Reader, format_of
 from thrivecalc_models.exchange.pace import Pace
+from thrivecalc_models.exchange.parquet import Parquet
 from thrivecalc_models.exchange.rows import Refusal, Row, RowProblem, key_of
+from thrivecalc_models.exchange.sniff import check_regular, fingerprint
 from thrivecalc_models.exchange.source import item_count, whereabouts
 from thrivecalc_models.operations import Key
 from thrivecalc_models.protocol.puts import PutOutcome
@@ -51,6 +54,7 @@ COPIES = 2
 SHOWN = 20
 """Refusals that the result holds; the file has all."""
 
+_ELSEWHERE = "how far an import is stands beside its file; name another place with --progress FILE"
 _TAKEN = "another record has this key; --replace would overwrite it"
 _INVALID = "the service refused it as invalid"
 
@@ -82,13 +86,18 @@ class Imported:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """How to import: for one user, over what is there, only to see, by which columns, how fast."""
+    """How to import: for one user, over what is there, only to see, by which columns, how fast.
+
+    `progress` is the file that says how far it is, and beside which refused rows are listed; None
+    is one beside the file that is imported.
+    """
 
     user_id: str | None = None
     replace: bool = False
     check: bool = False
     mapped: Mapped = attrs.field(factory=Mapped)
     max_write_units: float | None = None
+    progress: Path | None = None
 
 
 @attrs.define
@@ -119,11 +128,30 @@ def import_file(
     form = format_of(path)
     pace = Pace(options.max_write_units, monotonic, sleep)
     work = _Import(whole, path, options, disk or Disk(), pace)
-    with files.told(path, "imported"), nullcontext() if options.check else files.alone(path):
-        item_count(whole)
-        state, resumed = work.begin()
-        with closing(form.reader(path, options.mapped, state.stamp)) as reader:
-            return work.run(reader, state, tell, resumed=resumed)
+    with files.told(path, "imported"):
+        _check_path(path)
+        with nullcontext() if options.check else files.alone(work.base, otherwise=_ELSEWHERE):
+            state, resumed = work.begin()
+            with closing(form.reader(path, options.mapped, state.stamp)) as reader:
+                item_count(whole)
+                return work.run(reader, state, tell, resumed=resumed)
+
+
+def check_file(path: Path) -> None:
+    """Look whether a file can be imported, as far as that can be seen without a table.
+
+    Raises FileProblem.
+    """
+    form = format_of(path)
+    with files.told(path, "imported"):
+        _check_path(path)
+        form.reader(path, Mapped(), "").close()
+
+
+def _check_path(path: Path) -> None:
+    check_regular(path)
+    if path.is_dir() and not isinstance(format_of(path), Parquet):
+        raise FileProblem(f"{path} is a folder; import its files one by one")
 
 
 class _Import:
@@ -135,21 +163,27 @@ class _Import:
         self._options = options
         self._disk = disk
         self._pace = pace
-        self._refused = beside(path, ".refused.jsonl")
-        self._progress = beside(path, ".imported")
+        self.base = base = path if options.progress is None else options.progress
+        if options.progress is not None and (
+            base.absolute() == path.absolute() or not base.parent.is_dir()
+        ):
+            raise FileProblem(f"--progress {base}: name a new file in a directory that is there")
+        self._refused = beside(base, ".refused.jsonl")
+        self._progress = options.progress or beside(path, ".imported")
         self._shown: list[Refusal] = []
+        self._planned: _Planned | None = None
         self._stamped: frozenset[str] = frozenset()
 
     def begin(self) -> tuple[_State, bool]:
         """How far an earlier run of the same import of the same file came, else the beginning."""
         options = self._options
-        now = self._path.stat()
         what = {
             **whereabouts(self._whole, options.user_id),
             "replace": options.replace,
             "names": dict(options.mapped.names),
             "ignored": sorted(options.mapped.ignored),
-            "file": [now.st_size, now.st_mtime_ns],
+            "delimiter": options.mapped.delimiter,
+            "file": fingerprint(self._path),
         }
         saved = None if options.check else files.load(self._progress, _State, of="import")
         if saved is not None and saved.get("what") == what:
@@ -161,7 +195,9 @@ class _Import:
         self._stamped = reader.stamped
         with ExitStack() as open_files:
             refused: Growing | None = None
-            if not self._options.check:
+            if self._options.check:
+                self._planned = open_files.enter_context(closing(_Planned()))
+            else:
                 if not resumed:  # a later run must give the same stamps
                     self._save(state)
                 refused = open_files.enter_context(
@@ -238,8 +274,8 @@ class _Import:
     def _outcomes(self, items: list[Item], keys: list[Key]) -> list[PutOutcome]:
         if not items:
             return []
-        if self._options.check:
-            return self._foreseen(items, keys)
+        if self._planned is not None:
+            return self._foreseen(items, keys, self._planned)
         self._pace.wait()
         if self._options.replace:
             try:
@@ -252,21 +288,57 @@ class _Import:
         self._pace.spent(puts.units)
         return puts.outcomes
 
-    def _foreseen(self, items: list[Item], keys: list[Key]) -> list[PutOutcome]:
+    def _foreseen(self, items: list[Item], keys: list[Key], planned: _Planned) -> list[PutOutcome]:
         """What would come of writing these items, as far as the table stays as it is."""
         if self._options.replace:
             return [PutOutcome.WRITTEN] * len(items)
-        stored = {Key.of(item): item for item in self._whole.get(keys)}
-        return [
-            PutOutcome.WRITTEN
-            if (there := stored.get(key)) is None
-            else (PutOutcome.SAME if self._is_same(there, item) else PutOutcome.TAKEN)
-            for key, item in zip(keys, items, strict=True)
-        ]
+        found = planned.of(keys)
+        found |= {Key.of(item): item for item in self._whole.get(set(keys) - found.keys())}
+        outcomes = []
+        for key, item in zip(keys, items, strict=True):
+            there = found.get(key)
+            if there is None:
+                planned.add(key, item)
+                outcomes.append(PutOutcome.WRITTEN)
+            else:
+                same = self._is_same(there, item)
+                outcomes.append(PutOutcome.SAME if same else PutOutcome.TAKEN)
+        return outcomes
 
     def _is_same(self, stored: Item, item: Item) -> bool:
         """Whether there is nothing to write: a stamp of an earlier import is as good as ours."""
         return same_item(_without(stored, self._stamped), _without(item, self._stamped))
+
+
+class _Planned:
+    """The items that an import would have written so far, outside the memory of this process."""
+
+    def __init__(self) -> None:
+        self._items = sqlite3.connect("", isolation_level=None)  # a file that nobody sees
+        self._items.execute("PRAGMA synchronous = OFF")
+        self._items.execute(
+            "CREATE TABLE items (user TEXT, record TEXT, item BLOB, PRIMARY KEY (user, record))"
+            " WITHOUT ROWID"
+        )
+
+    def add(self, key: Key, item: Item) -> None:
+        row = (key.user_id, key.record_key, jsontext.dumps(item))
+        self._items.execute("INSERT INTO items VALUES (?, ?, ?)", row)
+
+    def of(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """Those of these keys."""
+        found = {}
+        for key in keys:
+            row = self._items.execute(
+                "SELECT item FROM items WHERE user = ? AND record = ?",
+                (key.user_id, key.record_key),
+            ).fetchone()
+            if row is not None:
+                found[key] = jsontext.loads(row[0])
+        return found
+
+    def close(self) -> None:
+        self._items.close()
 
 
 @attrs.define

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,14 @@ from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.columns import Mapped
 from thrivecalc_models.exchange.rows import Row, RowProblem
+from thrivecalc_models.exchange.sniff import (
+    GZIP,
+    HEAD,
+    MARK,
+    change_in,
+    check_beginning,
+    check_json_lines,
+)
 from thrivecalc_models.wire import Item
 
 MAX_LINE = 16 * 1024 * 1024
@@ -43,7 +51,9 @@ class JsonLines:
 
     def reader(self, path: Path, mapped: Mapped, stamp: str) -> JsonLinesReader:
         if mapped != Mapped():
-            raise FileProblem(f"{path}: --map and --ignore are for columns; JSON lines have none")
+            raise FileProblem(
+                f"{path}: --map, --ignore and --delimiter are for columns; JSON lines have none"
+            )
         return JsonLinesReader(path, packed=self.packed)
 
 
@@ -63,9 +73,26 @@ class JsonLinesReader:
         self._file = path.open("rb")
         self._lines = gzip.GzipFile(fileobj=self._file) if packed else self._file
         self.total = path.stat().st_size
+        try:
+            self._check(packed=packed)
+        except FileProblem:
+            self.close()
+            raise
+
+    def _check(self, *, packed: bool) -> None:
+        """Raise FileProblem for a file that is something else, or cannot be unpacked."""
+        head = self._file.read(HEAD)
+        check_beginning(self._path, head, wanted="file of JSON lines", own=GZIP if packed else b"")
+        self._file.seek(0)
+        if packed:
+            head = self._unpacked(lambda: self._lines.read(HEAD))
+            self._lines.seek(0)
+        check_json_lines(self._path, head)
 
     def rows(self, *, after: int) -> Iterator[Row]:
         for number, line in enumerate(self._whole_lines(), 1):
+            if number == 1:
+                line = line.removeprefix(MARK)
             if number > after and line.strip():
                 yield _row(number, line)
 
@@ -84,8 +111,11 @@ class JsonLinesReader:
                 line = self._readline()
 
     def _readline(self) -> bytes:
+        return self._unpacked(lambda: self._lines.readline(MAX_LINE + 1))
+
+    def _unpacked(self, read: Callable[[], bytes]) -> bytes:
         try:
-            return self._lines.readline(MAX_LINE + 1)
+            return read()
         except EOFError:
             reason = (
                 "ends in the middle: it was cut off; get it again, and the same command goes on"
@@ -103,6 +133,9 @@ def _row(number: int, line: bytes) -> Row:
     except jsontext.NotJsonError:
         return Row(number, problem="the line is no JSON, or a part of a line")
     item = content.get("Item") if isinstance(content, dict) else None
+    change = change_in(content) if isinstance(content, dict) else None
+    if change is not None:
+        return Row(number, problem=f"the line {change}")
     if not isinstance(item, dict):
         return Row(number, problem='the line has no item, as {"Item": {…}} has')
     return Row(number, item)

@@ -7,6 +7,8 @@ file cannot grow, so an export appends lines of JSON, and makes the file of them
 from __future__ import annotations
 
 import io
+import re
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -14,6 +16,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import FileProblem
@@ -23,6 +26,7 @@ from thrivecalc_models.exchange.columns import (
     REST,
     TOP,
     Columns,
+    Layout,
     Mapped,
     cells_of,
     layout,
@@ -30,6 +34,7 @@ from thrivecalc_models.exchange.columns import (
 )
 from thrivecalc_models.exchange.jsonlines import JsonLinesReader, line_of
 from thrivecalc_models.exchange.rows import Row
+from thrivecalc_models.exchange.sniff import HEAD, PARQUET, check_beginning
 from thrivecalc_models.payloads import fields_of, kinds
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -177,59 +182,63 @@ _cell = partial(cell_of, scalar=_scalar)
 
 
 class ParquetReader:
-    def __init__(self, path: Path, mapped: Mapped, stamp: str) -> None:
-        arrow = import_pyarrow()
-        with path.open("rb"):
-            pass  # an OSError that says what is wrong, where Arrow's do not
-        self._path = path
-        self._read = 0
-        self._errors: tuple[type[Exception], ...] = (arrow.ArrowException, OSError, ValueError)
-        self._file = self._opened(arrow)
-        self.total: int = self._file.metadata.num_rows
-        try:
-            self._layout = layout(path, self._paths(), mapped, stamp)
-        except FileProblem:
-            self.close()
-            raise
-        self.stamped = self._layout.stamped
+    """The rows of a file, or of the parts in a folder, one part after the other."""
 
-    def _opened(self, arrow: Any) -> Any:
+    def __init__(self, path: Path, mapped: Mapped, stamp: str) -> None:
+        self._arrow = import_pyarrow()
+        if mapped.delimiter is not None:
+            raise FileProblem(f"{path}: --delimiter is for CSV; Parquet files have none")
+        self._errors: tuple[type[Exception], ...] = (
+            self._arrow.ArrowException,
+            OSError,
+            ValueError,
+        )
+        self._read = 0
+        self.total: int = 0
+        self._parts: list[tuple[Path, Layout]] = []
+        first: list[str] = []
+        for part in parts_of(path):
+            with closing(self._opened(part)) as file:
+                columns = _columns_of(file.schema_arrow)
+                first = first or columns
+                if set(columns) != set(first):
+                    raise FileProblem(
+                        f"{part} has other columns than {self._parts[0][0]}; import them as"
+                        " files of their own"
+                    )
+                self._parts.append((part, layout(path, columns, mapped, stamp)))
+                self.total += file.metadata.num_rows
+        self.stamped = self._parts[0][1].stamped
+
+    def _opened(self, part: Path) -> Any:
+        with part.open("rb") as file:  # an OSError that says what is wrong, where Arrow's do not
+            check_beginning(part, file.read(HEAD), wanted="Parquet file", own=PARQUET)
         try:
-            return arrow.parquet.ParquetFile(self._path, page_checksum_verification=True)
+            return self._arrow.parquet.ParquetFile(part, page_checksum_verification=True)
         except self._errors:
-            problem = FileProblem(
-                f"{self._path} is no Parquet file, or a part of one; get it again"
-            )
+            problem = FileProblem(f"{part} is no Parquet file, or a part of one; get it again")
         raise problem
 
     def rows(self, *, after: int) -> Iterator[Row]:
-        for batch in self._batches():
-            first = self._read + 1
-            self._read += len(batch)
-            if self._read > after:
-                for number, row in enumerate(_rows_of(batch), first):
-                    if number > after:
-                        yield self._row(number, row)
+        for part, part_layout in self._parts:
+            with closing(self._opened(part)) as file:
+                for batch in self._batches(file, part):
+                    first = self._read + 1
+                    self._read += len(batch)
+                    if self._read > after:
+                        for number, row in enumerate(_rows_of(batch), first):
+                            if number > after:
+                                yield _row(part_layout, number, row)
 
     def done(self) -> int:
         return self._read
 
     def close(self) -> None:
-        self._file.close()
+        """Nothing is open between two rows."""
 
-    def _paths(self) -> list[str]:
-        """The columns; those of a struct `data` are named like ours."""
-        found: list[str] = []
-        for field in self._file.schema_arrow:
-            if field.name == table.DATA and import_pyarrow().types.is_struct(field.type):
-                inner = (field.type.field(at).name for at in range(field.type.num_fields))
-                found += [f"{table.DATA}.{name}" for name in inner]
-            else:
-                found.append(field.name)
-        return found
-
-    def _batches(self) -> Iterator[Any]:
-        batches = self._file.iter_batches(batch_size=ROWS_READ)
+    def _batches(self, file: Any, part: Path) -> Iterator[Any]:
+        _check_zones(file.schema_arrow, part)
+        batches = file.iter_batches(batch_size=ROWS_READ)
         while True:
             try:
                 batch = next(batches, None)
@@ -238,15 +247,51 @@ class ParquetReader:
             if batch is None:
                 return
             yield batch
-        raise FileProblem(f"{self._path} is damaged behind row {self._read:,}; get it again")
+        raise FileProblem(f"{part} is damaged behind row {self._read:,}; get it again")
 
-    def _row(self, number: int, row: dict[str, Any] | None) -> Row:
-        if row is None:
-            return Row(number, problem="the row has a value that cannot be read")
-        fields = row.pop(table.DATA, None)
-        if isinstance(fields, dict):
-            row |= {f"{table.DATA}.{name}": value for name, value in fields.items()}
-        return self._layout.row(number, row)
+
+def parts_of(path: Path) -> list[Path]:
+    """The file, or in order of their names the parts of a folder. Raises FileProblem."""
+    if not path.is_dir():
+        return [path]
+    parts = []
+    for found in sorted(path.rglob("*")):
+        names = found.relative_to(path).parts
+        if any(name.startswith(("_", ".")) for name in names):
+            continue  # what Spark and others write beside the parts
+        if found.is_dir() and "=" in found.name:
+            raise FileProblem(
+                f"{path} has partitions such as {found.name}, whose values are in no file; write"
+                " it again without partitions"
+            )
+        if found.is_file():
+            parts.append(found)
+    if not parts:
+        raise FileProblem(f"{path} is a folder without Parquet files")
+    return parts
+
+
+def _columns_of(schema: pyarrow.Schema) -> list[str]:
+    """The columns; those of a struct `data` are named like ours."""
+    import pyarrow as pa
+
+    found: list[str] = []
+    for field in schema:
+        if field.name == table.DATA and pa.types.is_struct(field.type):
+            inner = (field.type.field(at).name for at in range(field.type.num_fields))
+            found += [f"{table.DATA}.{name}" for name in inner]
+        else:
+            found.append(field.name)
+    return found
+
+
+def _row(part_layout: Layout, number: int, row: dict[str, Any] | None) -> Row:
+    if row is None:
+        return Row(number, problem="the row has a value that cannot be read")
+    fields = row.pop(table.DATA, None)
+    if isinstance(fields, dict):
+        row |= {f"{table.DATA}.{name}": value for name, value in fields.items()}
+    return part_layout.row(number, row)
 
 
 def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:
@@ -257,14 +302,110 @@ def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:
         if batch.num_rows == 1:
             return [None]
         return (row for at in range(batch.num_rows) for row in _rows_of(batch.slice(at, 1)))
+    changes = {
+        field.name: change for field in batch.schema if (change := _change(field.type)) is not None
+    }
+    for row in rows:
+        assert row is not None
+        for name, change in changes.items():
+            if row[name] is not None:
+                row[name] = change(row[name])
     return rows
+
+
+# --- values as Python should have them ------------------------------------------------------------
 
 
 def _in_microseconds(batch: Any) -> Any:
     """The same with moments as Python holds them; the table keeps milliseconds."""
-    arrow = import_pyarrow()
     for at, field in enumerate(batch.schema):
-        if arrow.types.is_timestamp(field.type) and field.type.unit == "ns":
-            wanted = arrow.timestamp("us", field.type.tz)
+        wanted = _microseconds(field.type)
+        if wanted != field.type:
             batch = batch.set_column(at, field.name, batch.column(at).cast(wanted, safe=False))
     return batch
+
+
+def _microseconds(kind: pyarrow.DataType) -> pyarrow.DataType:
+    """The type with its nanoseconds as microseconds, in whatever they are."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_struct(kind):
+        fields = (kind.field(at) for at in range(kind.num_fields))
+        return pa.struct([field.with_type(_microseconds(field.type)) for field in fields])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_microseconds(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, kind.item_field.with_type(_microseconds(kind.item_type)))
+    return kind
+
+
+def _change(kind: pyarrow.DataType) -> Callable[[Any], Any] | None:
+    """What is to be done to values of a type so that they say what the file says, if anything.
+
+    A float of few bits is read by its own shortest text. Members of a struct that are None are
+    absent: a struct has all names, also where some row has only some of them.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_float32(kind) or pa.types.is_float16(kind):
+        code = "f" if pa.types.is_float32(kind) else "e"
+        return partial(_shortest, code=code)
+    if pa.types.is_struct(kind):
+        fields = [kind.field(at) for at in range(kind.num_fields)]
+        changes = {field.name: _change(field.type) for field in fields}
+        return lambda value: {
+            name: change(member) if (change := changes[name]) else member
+            for name, member in value.items()
+            if member is not None
+        }
+    if pa.types.is_map(kind):
+        of_item = _change(kind.item_type)
+        return of_item and (lambda pairs: [(name, _apply(of_item, each)) for name, each in pairs])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        of_member = _change(kind.value_type)
+        return of_member and (lambda members: [_apply(of_member, each) for each in members])
+    return None
+
+
+def _apply(change: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else change(value)
+
+
+def _shortest(value: float, *, code: str) -> float:
+    """The number of the fewest digits that is this one in a float of the size of `code`."""
+    for digits in range(1, 10):
+        number = float(f"{value:.{digits}g}")
+        try:
+            if struct.unpack(code, struct.pack(code, number)) == (value,):
+                return number
+        except OverflowError:  # rounded up, it is more than such a float holds
+            continue
+    return value
+
+
+def _check_zones(schema: pyarrow.Schema, part: Path) -> None:
+    """Raise FileProblem for moments in a time zone that is not known on this machine."""
+    import pyarrow as pa
+
+    for field in schema:
+        waiting = [field.type]
+        while waiting:
+            kind = waiting.pop()
+            waiting += [kind.field(at).type for at in range(kind.num_fields)]
+            if pa.types.is_timestamp(kind) and kind.tz is not None and not _is_known(kind.tz):
+                raise FileProblem(
+                    f"{part} has moments in the time zone {kind.tz}, in {field.name}, which is not"
+                    " known on this machine: pip install tzdata, or write them in UTC"
+                )
+
+
+def _is_known(zone: str) -> bool:
+    if re.fullmatch(r"[+-]\d\d:?\d\d", zone):
+        return True
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from decimal import Decimal
 
 from thrivecalc_models.wire.item import AttributeValue, Item
@@ -9,7 +10,7 @@ from thrivecalc_models.wire.numbers import parse_number
 
 
 def same_item(one: Item, other: Item) -> bool:
-    """Whether two items hold the same: numbers by value, sets in any order."""
+    """Whether two items hold the same: numbers and bytes by what they are, sets in any order."""
     return one.keys() == other.keys() and all(
         same_value(form, other[name]) for name, form in one.items()
     )
@@ -30,8 +31,12 @@ def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool
             return len(content) == len(counterpart) and all(map(same_value, content, counterpart))
         case "NS":
             return set(map(_number, content)) == set(map(_number, counterpart))
-        case "SS" | "BS":
+        case "SS":
             return set(content) == set(counterpart)
+        case "B":
+            return _bytes_of(content) == _bytes_of(counterpart)
+        case "BS":
+            return set(map(_bytes_of, content)) == set(map(_bytes_of, counterpart))
     return bool(content == counterpart)
 
 
@@ -39,5 +44,13 @@ def _number(text: str) -> Decimal | str:
     """A stored number by its value; one that is none, which two engines store, by its text."""
     try:
         return parse_number(text)
+    except ValueError:
+        return text
+
+
+def _bytes_of(text: str) -> bytes | str:
+    """What base64 text says, however it is spelt; other text as it is."""
+    try:
+        return a2b_base64(text)
     except ValueError:
         return text

@@ -288,7 +288,13 @@ def _set_fault(kind: str, members: list[object]) -> str | None:
         fault = _scalar_fault(kind[0], text)
         if fault is not None:
             return f"has a member that {fault}"
-    distinct = {parse_number(m) for m in texts} if kind == "NS" else set(texts)
+    distinct: set[object]
+    if kind == "NS":
+        distinct = {parse_number(text) for text in texts}
+    elif kind == "BS":  # one value can be spelt in several ways
+        distinct = {binascii.a2b_base64(text) for text in texts}
+    else:
+        distinct = set(texts)
     return None if len(distinct) == len(texts) else "repeats a member of a set; give each once"
 
 
