@@ -57,7 +57,7 @@ def understood(operation: Operation, result: Result) -> Result:
             if result.kind in _WITH_ITEMS:
                 _check_refusal(operation, result)
         elif isinstance(result, Reply):
-            _check_reply(operation, result.body)
+            _check_reply(operation, result)
         else:
             raise _NotUnderstood(f"the transport gave {type(result).__name__}")
     except _NotUnderstood as problem:
@@ -107,8 +107,13 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
 def _check_item(item: Any, key: Key) -> None:
     """An item of this key, well formed to its last value."""
     _check_key(item, key.user_id, key.record_key)
-    if not all(map(_is_value, item.values())):
+    if not is_item(item):
         raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+
+
+def is_item(item: Any) -> bool:
+    """Whether this is an item in DynamoDB's JSON, to its last value."""
+    return item.__class__ is dict and all(map(_is_value, item.values()))
 
 
 def _is_value(form: Any, level: int = 1) -> bool:
@@ -142,15 +147,23 @@ def _member(body: Json, name: str, kind: type) -> Any:
 # --- replies --------------------------------------------------------------------------------------
 
 
-def _check_reply(operation: Operation, body: Any) -> None:
+def _check_reply(operation: Operation, reply: Reply) -> None:
+    body: Any = reply.body
     if body.__class__ is not dict:
         raise _NotUnderstood("it is no JSON object")
     check = _CHECKS.get(operation.__class__)
     if check is None:
         return
-    if CONSUMED not in body and operation.__class__ is not Call:
-        raise _NotUnderstood(f"it has no {CONSUMED}, which every answer has")
+    if CONSUMED not in body and not reply.proven and _asks_for_capacity(operation):
+        raise _NotUnderstood(f"it has no {CONSUMED}, which was asked for")
     check(operation, body)
+
+
+def _asks_for_capacity(operation: Operation) -> bool:
+    if isinstance(operation, Call):
+        asked: object = operation.parameters.get("ReturnConsumedCapacity", "NONE")
+        return asked != "NONE"
+    return True
 
 
 def _check_nothing(operation: Any, body: Json) -> None:
@@ -284,8 +297,6 @@ def _asked(item: Any, asked: set[Key]) -> Key:
 def _check_call(call: Call, body: Json) -> None:
     """A request that PynamoDB or the care of the table made: by its JSON."""
     parameters = call.parameters
-    if parameters.get("ReturnConsumedCapacity", "NONE") != "NONE" and CONSUMED not in body:
-        raise _NotUnderstood(f"it has no {CONSUMED}, which was asked for")
     match call.name:
         case "GetItem":
             _check_in_part(body.get("Item"), parameters["Key"])

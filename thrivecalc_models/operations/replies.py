@@ -38,10 +38,15 @@ FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS, Kind.CLOSED})
 
 @value(kw_only=True)
 class Reply(Value):
-    """A successful answer: DynamoDB's JSON, with binary values as base64 text."""
+    """A successful answer: DynamoDB's JSON, with binary values as base64 text.
+
+    `proven` says that the transport found the capacity in it that was asked for, or that somebody
+    answered in the place of the network, who is believed without it.
+    """
 
     body: dict[str, Any] = attrs.field(repr=False)
     request_id: str | None = None
+    proven: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.table import Settings, check_endpoint
 from thrivecalc_models.transport.advice import reply_advice
 from thrivecalc_models.transport.botocore_pool import limit_connections
-from thrivecalc_models.transport.checks import check_promised, check_sum, without_nulls
+from thrivecalc_models.transport.checks import check_promised, check_refusal, check_sum
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, raised_by
@@ -245,7 +245,9 @@ def _read_body(
         raise GarbledReplyError(
             f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
         )
-    elif status < 300:
+    elif status >= 300:
+        check_refusal(status, content)
+    else:
         customized_response_dict.update(content)
         customized_response_dict[_READ_BY_US] = True
         response_dict["body"] = b"{}"
@@ -254,15 +256,16 @@ def _read_body(
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any]) -> Reply:
-    body = without_nulls(response)
+    body = {name: value for name, value in response.items() if value is not None}
     metadata = body.pop(_METADATA, {})
+    proven = CONSUMED in response
     if not body.pop(_READ_BY_US, False):  # somebody answered in place of the network
-        body = {CONSUMED: None} | with_text(body)
+        body, proven = with_text(body), True
     check_promised(operation, request, body)
-    return Reply(body=body, request_id=metadata.get("RequestId"))
+    return Reply(body=body, request_id=metadata.get("RequestId"), proven=proven)

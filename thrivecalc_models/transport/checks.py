@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
-from thrivecalc_models.operations.reading import CONSUMED
+from thrivecalc_models.operations.reading import is_item
 from thrivecalc_models.transport.failures import GarbledReplyError
 
 _PROMISED = {
@@ -30,11 +30,6 @@ def check_sum(expected: str | None, body: bytes, *, encoding: Callable[[], str |
         raise GarbledReplyError("the body does not match its x-amz-crc32")
 
 
-def without_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A reply's members, but for those that say nothing; the capacity proves a reply as it is."""
-    return {name: value for name, value in content.items() if value is not None or name == CONSUMED}
-
-
 def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """Refuse a reply that lacks the member without which it cannot be whole."""
     promised = _PROMISED.get(operation)
@@ -46,3 +41,27 @@ def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str
         return
     if promised not in body:
         raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
+
+
+def check_refusal(status: int, content: Mapping[str, Any]) -> None:
+    """Refuse an error reply that is none of DynamoDB's: without a type, or malformed."""
+    if 400 <= status < 500 and status not in _SAYS_ENOUGH and not _is_text(content.get("__type")):
+        raise GarbledReplyError(f"HTTP {status} without the type of the error")
+    if content.get("Item") is not None and not is_item(content["Item"]):
+        raise GarbledReplyError(f"HTTP {status} with an item that is not in DynamoDB's form")
+    reasons = content.get("CancellationReasons")
+    if reasons is not None and not (isinstance(reasons, list) and all(map(_is_reason, reasons))):
+        raise GarbledReplyError(f"HTTP {status} with malformed CancellationReasons")
+
+
+_SAYS_ENOUGH = frozenset({407, 413, 429})
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_reason(reason: object) -> bool:
+    if not isinstance(reason, dict) or not isinstance(reason.get("Code"), str | None):
+        return False
+    return reason.get("Item") is None or is_item(reason["Item"])

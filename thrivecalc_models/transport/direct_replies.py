@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 import pycurl
 
+from thrivecalc_models.operations.reading import CONSUMED
 from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.transport.advice import (
     NO_NAME,
@@ -18,7 +19,7 @@ from thrivecalc_models.transport.advice import (
     reply_advice,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
-from thrivecalc_models.transport.checks import check_promised, check_sum, without_nulls
+from thrivecalc_models.transport.checks import check_promised, check_refusal, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
     NEVER_SENT,
@@ -100,12 +101,13 @@ def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes)
             return _refusal(content, status, request_id)
         if content is None:
             raise _no_object(status)
+        proven = CONSUMED in content
         if None in content.values():
-            content = without_nulls(content)
+            content = {name: value for name, value in content.items() if value is not None}
         check_promised(operation, request, content)
     except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
         return classify_exception(error)
-    return Reply(body=content, request_id=request_id)
+    return Reply(body=content, request_id=request_id, proven=proven)
 
 
 def transfer_failure(
@@ -147,6 +149,7 @@ def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None
     if content is None and status < 500:
         raise _no_object(status)
     content = content or {}
+    check_refusal(status, content)
     code = str(content.get("__type") or status).partition(":")[0].rpartition("#")[2]
     return classify_response(
         {

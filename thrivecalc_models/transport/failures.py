@@ -168,12 +168,13 @@ def classify_response(response: Mapping[str, Any]) -> Failure:
     details = response.get("Error", {})
     metadata = response.get("ResponseMetadata", {})
     item = response.get("Item")
+    message = details.get("Message") or response.get("Message")
     return classify_error(
         str(details.get("Code") or "Unknown"),
         metadata.get("HTTPStatusCode"),
-        details.get("Message") or response.get("Message") or "",
+        message if isinstance(message, str) else "",
         item=None if item is None else with_text(item),
-        reasons=[_reason(reason) for reason in response.get("CancellationReasons") or ()],
+        reasons=[_reason(reason) for reason in _listed(response.get("CancellationReasons"))],
         request_id=metadata.get("RequestId"),
     )
 
@@ -226,7 +227,7 @@ def failure_of(
 
 def _advice(error: Exception) -> str:
     if isinstance(error, GarbledReplyError):
-        return error.advice
+        return error.advice or str(error)
     return network_advice(error) or hook_advice(error)
 
 
@@ -268,6 +269,13 @@ def _verdict_of_exception(error: Exception) -> Verdict:
     return UNEXPLAINED
 
 
-def _reason(reason: Mapping[str, Any]) -> Reason:
+def _listed(reasons: Any) -> list[Any]:
+    return reasons if isinstance(reasons, list) else []
+
+
+def _reason(reason: Any) -> Reason:
+    if not isinstance(reason, dict):
+        return Reason(code="Unknown")
     item = reason.get("Item")
-    return Reason(code=reason.get("Code") or "None", item=None if item is None else with_text(item))
+    code = str(reason.get("Code") or "None")
+    return Reason(code=code, item=None if item is None else with_text(item))
