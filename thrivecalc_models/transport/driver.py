@@ -406,6 +406,7 @@ class _Flight:
         """Take and send operations until none is left or nothing more may be started."""
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
+            self._results[index] = _IN_DOUBT  # until we know better
             result = self._exchange.send(operation, self._send.attempt, self.stop)
             self._note(index, result)
 

@@ -110,7 +110,7 @@ class UnitOfWork:
         self._ended = False
         self._has_applied = False
         self._known_existing: list[str] = []
-        self._under_way: list[PendingWrite] = []
+        self._under_way: dict[str, PendingWrite] = {}
         self._busy = threading.Lock()
 
     @property
@@ -458,34 +458,39 @@ class UnitOfWork:
             if self._has_pending():
                 self._check_not_closed()
             return CommitResult()
+        account = Account()
         try:
-            pending = self._pending()
+            driver = self._access.binding.driver
+            began = driver.monotonic()
+            with driver.shield() as shield:
+                pending = self._pending()
+                shield.guard(self._send, pending, account, shield)
+                self._settle_rest(pending, account)
+                shield.guard(tell, self._access, account, driver.monotonic() - began)
+            return self._conclude(account, shield.interrupt)
         except BaseException as error:
-            if self._ended:
+            if self._ended and self._state == "open":
                 self._state = "failed"
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) or error.__cause__ is not None:
                 raise
-            raise error from self._nothing_sent()
-        driver = self._access.binding.driver
-        began = driver.monotonic()
-        account = Account()
-        with driver.shield() as shield:
-            shield.guard(self._send, pending, account, shield)
-            self._settle_rest(pending, account)
-            shield.guard(tell, self._access, account, driver.monotonic() - began)
-        return self._conclude(account, shield.interrupt)
+            raise error from self._known_so_far(account)
 
-    def _nothing_sent(self) -> CommitError | None:
-        """The account of a commit that was interrupted while its writes were encoded."""
-        account = Account()
-        for entry in self._entries.values():
-            if entry.attempt is not None:
-                account.outcomes[entry.key] = Outcome(state=State.UNKNOWN)
-            elif entry.action is not None or (
-                entry.record is not None and not writing.is_unchanged(entry.record)
-            ):
-                account.outcomes[entry.key] = Outcome(state=State.NOT_APPLIED)
-        return commit_error(account, {})
+    def _known_so_far(self, account: Account) -> CommitError | None:
+        """The account of a commit that an interrupt ended between two of its steps."""
+        self._settle_rest((), account)
+        in_doubt = self._transaction.writes if self._transaction is not None else ()
+        for write in in_doubt:
+            account.outcomes.setdefault(write.key, Outcome(state=State.UNKNOWN))
+        for key in self._pending_keys():
+            account.outcomes[key] = Outcome(state=State.NOT_APPLIED)
+        return self._commit_error(account)
+
+    def _pending_keys(self) -> ListOf[str]:
+        """The keys of what is pending, or of what was queued where that cannot be encoded."""
+        try:
+            return [write.key for write in self._pending()]
+        except BaseException:  # noqa: BLE001 - the host's clock, too, may be what interrupts
+            return [entry.key for entry in self._entries.values() if entry.action is not None]
 
     def _has_pending(self) -> bool:
         try:
@@ -512,40 +517,45 @@ class UnitOfWork:
             self._run(pending, account, shield)
 
     def _run(self, writes: Sequence[PendingWrite], account: Account, shield: Shield) -> None:
-        """Send writes; those that are not in the account afterwards are left to `_settle_rest`."""
         binding = self._access.binding
-        self._under_way = list(writes)
+        self._under_way = {write.key: write for write in writes}
         found = binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield)
         account.merge(found)
         for write in writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
-        self._under_way = []
 
     def _run_transaction(self, transaction: Transaction, account: Account, shield: Shield) -> None:
         binding = self._access.binding
-        self._under_way = list(transaction.writes)
+        self._under_way = {write.key: write for write in transaction.writes}
         found = binding.driver.run(transact(transaction, binding.retry, binding.rng), shield=shield)
         account.merge(found)
-        self._transaction = transaction if found.keys(State.UNKNOWN) else None
         for write in transaction.writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
-        self._under_way = []
+        if not self._under_way and not found.keys(State.UNKNOWN):
+            self._transaction = None
 
-    def _settle_rest(self, pending: ListOf[PendingWrite], account: Account) -> None:
-        """Every key has an outcome, also where an exception left the sending half-way."""
-        for write in self._under_way:
-            if write.key not in account.outcomes:
-                account.outcomes[write.key] = Outcome(state=State.UNKNOWN)
-                self._apply(write, account.outcomes[write.key])
-        self._under_way = []
+    def _settle_rest(self, pending: Sequence[PendingWrite], account: Account) -> None:
+        """Give every key an outcome, also where something raised between two steps.
+
+        What was under way then, and did not get into the map, is unknown to it: the next commit
+        asks for that first.
+        """
+        unknown = Outcome(state=State.UNKNOWN)
+        for write in list(self._under_way.values()):
+            account.outcomes.setdefault(write.key, unknown)
+            self._apply(write, unknown)
         for write in (*self._attempts(), *pending):
-            if write.key not in account.outcomes:
-                state = State.UNKNOWN if write.maybe else State.NOT_APPLIED
-                account.outcomes[write.key] = Outcome(state=state)
+            state = State.UNKNOWN if write.maybe else State.NOT_APPLIED
+            account.outcomes.setdefault(write.key, Outcome(state=state))
 
     def _apply(self, write: PendingWrite, outcome: Outcome) -> None:
-        """Take what became of a write into the map."""
-        entry = self._entries[write.key]
+        """Take what became of a write into the map, where it is not under way any more."""
+        entry = self._entries.get(write.key)
+        if entry is not None:
+            self._apply_to(entry, write, outcome)
+        self._under_way.pop(write.key, None)
+
+    def _apply_to(self, entry: Entry, write: PendingWrite, outcome: Outcome) -> None:
         if outcome.state is State.UNKNOWN:
             if not self._atomic:
                 entry.action = entry.action if write.intent is Intent.UPDATE else None

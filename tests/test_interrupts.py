@@ -1,0 +1,129 @@
+"""Ctrl-C between any two steps of a commit leaves an account that is true."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from leaks import AMOUNT, NAME, USER
+
+import thrivecalc_models
+from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+
+ROOMS = tuple(
+    str(Path(thrivecalc_models.__file__).parent / room)
+    for room in ("transport", "protocol", "unit_of_work")
+)
+
+GATE_OF_A_UNIT = "call"  # where it would keep the unit for its own thread
+STEP = 3  # lines from one interrupt to the next; 1 takes them all
+
+
+class CtrlC:
+    """Raises KeyboardInterrupt at the n-th line that is run within the rooms of a commit."""
+
+    def __init__(self, n):
+        self.n = n
+        self.line = 0
+
+    def frame(self, frame, event, argument):
+        within = frame.f_code.co_filename.startswith(ROOMS)
+        return self.step if within and frame.f_code.co_name != GATE_OF_A_UNIT else None
+
+    def step(self, frame, event, argument):
+        if event == "line":
+            self.line += 1
+            if self.line == self.n:
+                raise KeyboardInterrupt
+        return self.step
+
+    def within(self, call):
+        """Call it; returns the interrupt, None where it came to its end before that line."""
+        before = sys.gettrace()
+        sys.settrace(self.frame)
+        try:
+            call()
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        finally:
+            sys.settrace(before)
+        return None
+
+
+def goal_data(amount=10):
+    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
+
+
+def add_one(work):
+    work.add(goal_data(), record_id="a")
+
+
+def add_three(work):
+    for _ in range(3):
+        work.add(goal_data())
+
+
+def change(work):
+    work.get(SavingsGoal, "stored").data.current_amount += 5
+
+
+def replace(work):
+    work.put(work.get(SavingsGoal, "stored"))
+
+
+def delete(work):
+    work.delete(work.get(SavingsGoal, "stored"))
+
+
+def everything(work):
+    change(work)
+    work.add(goal_data(), record_id="a")
+    work.delete(SavingsGoal, "other")
+
+
+CASES = [
+    (add_one, False),
+    (add_three, False),
+    (change, False),
+    (replace, False),
+    (delete, False),
+    (everything, True),
+]
+
+
+@pytest.mark.parametrize(("queue", "atomic"), CASES)
+def test_an_interrupt_between_two_lines_leaves_a_true_account(queue, atomic):
+    """Wherever Ctrl-C falls, its cause agrees with the table, and another commit does the rest."""
+    n = 1
+    interrupt = True
+    with_cause = 0
+    while interrupt is not None:
+        table = SimulatedTable()
+        user = simulated_store(table).user(USER)
+        for name in ("stored", "other"):
+            user.add(goal_data(), record_id=name)
+        before = table.items
+        work = user.unit_of_work(atomic=atomic)
+        queue(work)
+        keys = {key for request in work.plan().requests for key in request.keys}
+        sent = table.sent()
+        interrupt = CtrlC(n).within(work.commit)
+        done = {key for key in keys if before.get((USER, key)) != table.items.get((USER, key))}
+        account = interrupt.__cause__ if interrupt is not None else None
+        if account is not None:
+            with_cause += 1
+            assert isinstance(account, CommitError)
+            assert {*account.applied, *account.not_applied, *account.unknown} == keys
+            assert set(account.applied) <= done
+            assert not set(account.not_applied) & done
+        elif table.sent() > sent:
+            assert done == keys
+        work.commit()
+        assert len(work.plan()) == 0
+        for key in keys:
+            assert table.applied_writes(key) <= 2 or queue is replace
+            assert (USER, key) not in before or before[USER, key] != table.items.get((USER, key))
+        n += STEP
+    assert with_cause * STEP > n / 2
