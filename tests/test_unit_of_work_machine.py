@@ -538,8 +538,8 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         seen = self.chosen(data)
         if seen is None or seen.deleted or seen.data_type != "budget":
             return
-        limits = seen.thing.data.limits
-        seen.thing.data.limits = {"food": "a lot"}
+        limits = dict(seen.thing.data.limits)
+        seen.thing.data.limits["food"] = "a lot"
         for call in (self.work.plan, self.work.commit):
             with pytest.raises(InvalidRecordError) as refused:
                 call()

@@ -59,6 +59,9 @@ WRITES = {
     "update": lambda user, goal: user.update(goal),
     "delete": lambda user, goal: user.delete(goal),
     "delete by id": lambda user, goal: user.delete(SavingsGoal, "g"),
+    "replace_data": lambda user, goal: user.replace_data(
+        SavingsGoal, "g", {"name": "n", "targetAmount": 1}
+    ),
 }
 
 

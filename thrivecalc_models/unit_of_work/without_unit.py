@@ -17,6 +17,7 @@ from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
+    end_with,
     result,
     tell,
     write_error,
@@ -44,10 +45,14 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
             f"there is no {describe(key)} to be updated; add it instead", record_key=key
         )
         error.outcome = "not applied"
-    if shield.interrupt is not None:
-        raise shield.interrupt from commit_error(account, {key: error} if error else {})
+    failed = commit_error(account, {key: error} if error is not None else {})
+    if failed is not None and error is not None:
+        failed.outcome = error.outcome
+    interrupt = shield.interrupt
+    if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
+        raise interrupt from failed
     if error is not None:
-        raise error
+        raise error from interrupt
     assert outcome.item is not None
     return access.record(outcome.item)
 
@@ -80,12 +85,9 @@ def delete_everything(access: Access) -> CommitResult:
             + (f": {problem}" if problem is not None else ""),
             applied=account.keys(State.APPLIED),
         )
-    if shield.interrupt is not None:
-        raise shield.interrupt from failed
-    if problem is not None and not account.outcomes:
+    if problem is not None and not account.outcomes and shield.interrupt is None:
         raise problem  # it did not even begin
-    if failed is not None:
-        raise failed from problem
+    end_with(failed, shield.interrupt or problem)
     return result(account)
 
 
