@@ -21,6 +21,7 @@ from thrivecalc_models.testing.strategies import odd_items, stored_items
 from thrivecalc_models.upkeep.audit import EXAMPLES, Tally, audit
 from thrivecalc_models.upkeep.findings import Kind, findings
 from thrivecalc_models.upkeep.repairs import perform, repair_of
+from thrivecalc_models.upkeep.users import Survey, total
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import (
     item_size,
@@ -265,6 +266,50 @@ def test_segments_are_read_side_by_side(filled):
         asked = [(request["Segment"], request["TotalSegments"]) for _, request in proxy.requests]
     assert set(asked) == {(0, 3), (1, 3), (2, 3)}
     assert report["items"] == 353
+
+
+BROKEN_NUMBERS = ["\u0663", "1_000", "NaN", "abc", "1e999999", "", "-"]
+
+
+def with_number(text, place):
+    """A goal with a number of that text, as engines store it that do not look."""
+    form = {"N": text}
+    item = goal_item("broken")
+    if place == "ttl":
+        return item | {"ttl": form}
+    if place == "top":
+        return item | {"more": form}
+    data = item["data"]["M"]
+    nested = {"L": [{"M": {"inner": form, "more": {"NS": [text, "1"]}}}]}
+    data |= {"amount": {"targetAmount": form}, "nested": {"extra": nested}}[place]
+    return item
+
+
+@pytest.mark.parametrize("place", ["ttl", "top", "amount", "nested"])
+@pytest.mark.parametrize("text", BROKEN_NUMBERS)
+def test_a_broken_number_is_a_finding(text, place):
+    """An item with a number that is none is found, counted and shown, and nothing fails of it."""
+    item = with_number(text, place)
+    found, *_ = [each for each in findings(item, NOW) if each.kind is Kind.UNSAFE_NUMBER]
+    assert found.what.startswith(
+        {"ttl": "ttl", "top": "more", "amount": "data.targetAmount", "nested": "data.extra"}[place]
+    )
+    assert item_size(item) > 0
+    survey = Survey()
+    survey.add([item])
+    assert total(survey.by_type().values()).items == 1
+
+
+@pytest.mark.parametrize("engine", ["moto"], indirect=True)
+def test_a_broken_number_is_audited_and_shown(made):
+    """`audit`, `show` and `users` go through a table with numbers that are none, to their end."""
+    made.fill([with_number("\u0663", "amount")])
+    (item,) = made.items()
+    user = item["userId"]["S"]
+    assert "unsafe-number" in made.run("audit", exit_code=1).stdout
+    assert "savings-goal#broken" in made.run("show", user).stdout
+    assert "\\u0663" in ascii(made.run("show", user, "--reveal").stdout)
+    assert user in made.run("users").stdout
 
 
 def test_all_lists_every_finding(made):

@@ -157,7 +157,10 @@ def _revealed(record: UserRecord, item: Item) -> list[str]:
 
 
 def _plain(form: AttributeValue) -> str:
-    value = codec.decode_plain(form, table.DATA)
+    try:
+        value = codec.decode_plain(form, table.DATA)
+    except codec.Unfit:  # a number that is none: as it is stored
+        return one_line(json.dumps(form, ensure_ascii=False))
     if isinstance(value, str | Decimal):
         return one_line(str(value))
     return json.dumps(value, default=_text, ensure_ascii=False)

@@ -186,7 +186,11 @@ def _number_size(text: str) -> int:
         return 1 + (len(text) + 1) // 2
     match = _PLAIN_NUMBER.fullmatch(text)
     if match is None:
-        return _number_size(number_text(text, path="N", js_safe=False))
+        try:
+            plain = number_text(text, path="N", js_safe=False)
+        except InvalidRecordError:  # no number; some engines store it, and counting never fails
+            return min(_MAX_NUMBER_SIZE, 1 + len(text))
+        return _number_size(plain)
     whole = match[1].lstrip("0")
     fraction = (match[2] or "").rstrip("0")
     pairs = (len(whole) + 1) // 2 + (len(fraction) + 1) // 2
