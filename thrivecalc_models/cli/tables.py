@@ -7,7 +7,7 @@ word is ever broken; where that is not enough, each row becomes a few lines of t
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -93,25 +93,46 @@ class Grid:
             yield Text(self.title, style="italic")
         for row in self.rows:
             yield Text(row[0].strip(), style="bold")
-            for at, (column, cell) in enumerate(zip(self.columns[1:], row[1:], strict=True), 1):
-                if cell.strip():
-                    yield from map(Text, _below(column, cell, width, whole=at in self.keep))
+            cells = [
+                _below(column, cell, width, whole=at in self.keep)
+                for at, (column, cell) in enumerate(zip(self.columns, row, strict=True))
+                if at and cell.strip()
+            ]
+            yield from map(Text, _joined(cells, width))
 
 
-def _below(column: str, cell: str, width: int, *, whole: bool) -> Iterator[str]:
+def _joined(cells: Iterable[list[str]], width: int) -> Iterator[str]:
+    """The lines of cells one after the other; those of one line share lines as far as they fit."""
+    line = ""
+    for lines in cells:
+        longer = f"{line}{' ' * _GAP}{lines[0].strip()}"
+        if line and len(lines) == 1 and cell_len(longer) <= width:
+            line = longer
+            continue
+        if line:
+            yield line
+        line = lines[0] if len(lines) == 1 else ""
+        if len(lines) > 1:
+            yield from lines
+    if line:
+        yield line
+
+
+def _below(column: str, cell: str, width: int, *, whole: bool) -> list[str]:
     lines = [line.strip() for line in cell.splitlines()]
     label = f"{_INDENT}{column}:" if column else _INDENT
     if len(lines) == 1 and cell_len(f"{label} {lines[0]}") <= width:
-        yield f"{label} {lines[0]}"
-        return
-    yield label
+        return [f"{label} {lines[0]}"]
+    shown = [label]
     for line in lines:
         if cell_len(_INDENT * 2 + line) <= width:
-            yield _INDENT * 2 + line
+            shown.append(_INDENT * 2 + line)
         elif whole:
-            yield line  # by itself, so that the terminal alone breaks it, and copies it whole
+            shown.append(
+                line
+            )  # by itself, so that the terminal alone breaks it, and copies it whole
         else:
-            yield from textwrap.wrap(
+            shown += textwrap.wrap(
                 line,
                 width,
                 initial_indent=_INDENT * 2,
@@ -119,6 +140,7 @@ def _below(column: str, cell: str, width: int, *, whole: bool) -> Iterator[str]:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
+    return shown
 
 
 def _shared(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
