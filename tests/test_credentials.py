@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+from pynamodb.exceptions import PutError
 
 from thrivecalc_models import (
     AccessDeniedError,
@@ -16,6 +17,7 @@ from thrivecalc_models import (
     DataStore,
     SavingsGoal,
     SavingsGoalData,
+    data_store,
 )
 from thrivecalc_models.upkeep.doctor import diagnose
 
@@ -226,3 +228,15 @@ def test_local_tables_need_none(surroundings):
     assert "AWS_ACCESS_KEY_ID" not in os.environ
     with DataStore.local() as store:
         store.user("u").add(GOAL)
+
+
+def test_pynamodbs_methods_say_the_same(surroundings, transport):
+    """PynamoDB's own exceptions have the sentence, too."""
+    surroundings(CASES["sso without login"])
+    with DataStore(endpoint=AWAY, transport=transport) as store:
+        data_store.configure(store)
+        try:
+            with pytest.raises(PutError, match="aws sso login --profile dev"):
+                SavingsGoal("u", data=GOAL).save()
+        finally:
+            data_store.configure(None)

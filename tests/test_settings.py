@@ -52,11 +52,11 @@ def test_the_endpoint_of_a_variable(monkeypatch, transport):
     monkeypatch.setenv("AWS_ENDPOINT_URL", AWAY)
     with DataStore(transport=transport) as store:
         assert store.endpoint == AWAY
-        assert f"{AWAY} (from AWS_ENDPOINT_URL)" in repr(store)
+        assert f"{AWAY} from AWS_ENDPOINT_URL" in repr(store)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", HERE)
     with DataStore(transport=transport) as store:
         assert store.endpoint == HERE
-        assert f"{HERE} (from AWS_ENDPOINT_URL_DYNAMODB)" in repr(store)
+        assert f"{HERE} from AWS_ENDPOINT_URL_DYNAMODB" in repr(store)
 
 
 def test_the_endpoint_of_a_profile(monkeypatch, config):
@@ -73,10 +73,10 @@ def test_the_endpoint_of_a_profile(monkeypatch, config):
         """
     )
     with DataStore() as store:
-        assert f"{AWAY} (from endpoint_url of profile default)" in repr(store)
+        assert f"{AWAY} from endpoint_url of profile default" in repr(store)
     monkeypatch.setenv("AWS_PROFILE", "dev")
     with DataStore() as store:
-        assert f"{HERE} (from services near of profile dev)" in repr(store)
+        assert f"{HERE} from services near of profile dev" in repr(store)
         assert store.settings.stand_in_credentials
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     with DataStore() as store:
@@ -110,7 +110,7 @@ def test_errors_name_the_endpoint_in_use(monkeypatch, transport):
             pytest.raises(TableNotFoundError) as caught,
         ):
             store.user("u").list_all()
-    assert f"endpoint {local.endpoint} (from AWS_ENDPOINT_URL_DYNAMODB)" in str(caught.value)
+    assert f"endpoint {local.endpoint} from AWS_ENDPOINT_URL_DYNAMODB" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"])

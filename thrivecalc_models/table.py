@@ -91,7 +91,7 @@ class Settings(Value):
             return REAL_SERVICE
         if self.endpoint_source in ("", "endpoint"):
             return self.endpoint
-        return f"{self.endpoint} (from {self.endpoint_source})"
+        return f"{self.endpoint} from {self.endpoint_source}"
 
 
 def resolve_settings(
@@ -179,9 +179,10 @@ def check_endpoint(settings: Settings) -> None:
         ) from None
     if parts.scheme == "http" and not settings.allow_http and not _is_near(host):
         shown = host if str(address) == host else f"{host}, which is {address},"
+        by = "" if source == "endpoint" else f" (from {source})"
         raise ConfigurationError(
-            f"plain http to {shown} would show records to the network ({source}); use https, or"
-            " pass allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
+            f"plain http to {shown}{by} would show records to the network; use https, or pass"
+            " allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
         )
 
 

@@ -182,6 +182,8 @@ class StoreConnection(Connection):
         """What botocore would raise for a failure, with our words; `.failure` has the facts."""
         if _before_any_reply(failure):
             error = _network_error(failure, self._settings)
+            if failure.advice and failure.kind is Kind.UNAVAILABLE:
+                error.args = (f"{error}: {failure.advice}",)
             vars(error)["response"] = {}  # PynamoDB looks for a code in it, and cannot take None
         else:
             error = self._client_error(operation, failure, kwargs)
@@ -363,7 +365,7 @@ def _network_error(failure: Failure, settings: Settings) -> Exception:
         if code == "NoCredentialsError":
             return aws.NoCredentialsError()  # type: ignore[no-any-return]
         return aws.CredentialRetrievalError(  # type: ignore[no-any-return]
-            provider="the credential chain", error_msg=code
+            provider="the credential chain", error_msg=failure.advice or code
         )
     endpoint = settings.endpoint or f"https://dynamodb.{settings.region}.amazonaws.com"
     if "SSL" in code:
