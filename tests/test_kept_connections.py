@@ -16,6 +16,7 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -59,7 +60,8 @@ class Wire:
         self.table = SimulatedTable()
         self.fault = lambda connection, request: None
         self.served = []  # numbers of connections, one a request
-        self.released = threading.Event()
+        self.last = b""
+        self.released, self.idle, self.sent_again = (threading.Event() for _ in range(3))
         self._listener = socket.create_server((address, port))
         self.port = self._listener.getsockname()[1]
         self.endpoint = f"http://{address}:{self.port}"
@@ -85,7 +87,7 @@ class Wire:
                 self.served.append(number)
                 fault = self.fault(number, count)
                 count += 1
-                if fault in (reset, nothing):
+                if fault in (reset, nothing, one_late_and_lost):
                     fault(self, connection, b"")
                     return
                 reply = self._answer(*asked)
@@ -93,6 +95,7 @@ class Wire:
                     fault(self, connection, reply)
                 else:
                     connection.sendall(reply)
+                self.last = reply
 
     def _answer(self, operation, request):
         result = self.table.send(operation, request)
@@ -130,8 +133,11 @@ def read_request(incoming):
 
 
 def http(status, content):
+    """A reply with an id of its own, as the service gives."""
     body = json.dumps({name: each for name, each in content.items() if each is not None}).encode()
-    return f"HTTP/1.1 {status} Whatever\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
+    lines += [f"x-amzn-RequestId: {uuid.uuid4()}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def reset(wire, connection, reply):
@@ -238,6 +244,58 @@ def test_a_service_that_resets_every_kept_connection(transport):
             for number in range(100, 140):
                 work.add(goal(), record_id=str(number))
         assert len(user.list(SavingsGoal)) == 60
+
+
+# More than was asked for
+
+
+def twice(wire, connection, reply):
+    """A reply that is sent twice, at once."""
+    connection.sendall(reply + reply)
+
+
+def twice_later(wire, connection, reply):
+    """A reply that is sent again when the connection is idle."""
+    connection.sendall(reply)
+    wire.idle.wait(PATIENCE)
+    connection.sendall(reply)
+    wire.sent_again.set()
+
+
+def one_late(wire, connection, reply):
+    """The reply before is sent again, in the place of the one that is due, which comes after it."""
+    connection.sendall(wire.last + reply)
+
+
+@pytest.mark.parametrize("fault", [twice, twice_later, one_late])
+def test_a_reply_that_is_sent_twice(transport, fault):
+    """A reply that comes twice is never taken for the reply to the next request."""
+    with wired(transport) as (wire, user):
+        records = [user.put(goal(name), record_id=name) for name in "abc"]
+        assert wire.served == [0, 0, 0]
+        wire.fault = lambda connection, request: fault if connection == 0 else None
+        for record in records:
+            assert user.get(SavingsGoal, record.record_id).data == record.data
+            wire.idle.set()
+            assert fault is not twice_later or wire.sent_again.wait(PATIENCE)
+        assert user.get(SavingsGoal, "nothing") is None
+        assert len(set(wire.served)) == 2
+        assert len(wire.served) <= 8  # one more where the old reply was seen too late
+
+
+def test_a_write_that_gets_the_reply_of_another(transport):
+    """A write that gets an old reply is not taken for applied: it is sent again."""
+    with wired(transport) as (wire, user):
+        user.put(goal("first"), record_id="a")
+        wire.fault = lambda connection, request: one_late_and_lost if connection == 0 else None
+        user.put(goal("second"), record_id="b")
+        assert [record.record_id for record in user.list(SavingsGoal)] == ["a", "b"]
+        assert wire.served == [0, 0, 1, 1]
+
+
+def one_late_and_lost(wire, connection, reply):
+    """The same, of a request that is never performed."""
+    connection.sendall(wire.last)
 
 
 # How long

@@ -19,8 +19,8 @@ from thrivecalc_models.operations.reading import CONSUMED
 from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.table import Settings, check_endpoint
 from thrivecalc_models.transport.advice import reply_advice
-from thrivecalc_models.transport.botocore_pool import limit_connections
-from thrivecalc_models.transport.checks import check_promised, check_refusal, check_sum
+from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
+from thrivecalc_models.transport.checks import Answered, check_promised, check_refusal, check_sum
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, raised_by
@@ -107,8 +107,9 @@ class BotocoreTransport:
         events.register_first("before-sign.dynamodb", frozen)
         events.register_first("before-send.dynamodb", self._stage.send)
         events.register("before-send.dynamodb", partial(_sign_by, self._clock, identity))
-        events.register("before-parse.dynamodb", _read_body)
-        limit_connections(client)
+        trust = Trust()
+        events.register("before-parse.dynamodb", partial(_read_body, trust, Answered()))
+        limit_connections(client, trust)
         return client
 
 
@@ -228,15 +229,30 @@ def _sign_by(clock: Clock, identity: Identity, request: Any, **_: Any) -> None:
 
 
 def _read_body(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    trust: Trust,
+    answered: Answered,
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    **_: Any,
 ) -> None:
     """Check the raw body, and read it here, once: botocore's parser would walk all of it again.
 
     Called by botocore before it parses; what goes into `customized_response_dict` is returned to
     the caller, and botocore finds an empty object where a good reply was.
     """
+    try:
+        _check_body(answered, response_dict, customized_response_dict)
+    except GarbledReplyError:
+        trust.end()
+        raise
+
+
+def _check_body(
+    answered: Answered, response_dict: dict[str, Any], customized_response_dict: dict[str, Any]
+) -> None:
     status, body = response_dict["status_code"], response_dict["body"]
     headers = response_dict["headers"]
+    answered.check(headers.get("x-amzn-requestid"))
     check_sum(headers.get("x-amz-crc32"), body, encoding=lambda: headers.get("content-encoding"))
     content = _json_object(body)
     if status >= 500 and content is None:

@@ -48,14 +48,26 @@ class _TimedOut(StaleConnectionError, urllib3.exceptions.ReadTimeoutError):
     pass
 
 
-def limit_connections(client: Any) -> None:
+class Trust:
+    """Which kept connections of a client may be used again: those that were used since then."""
+
+    def __init__(self) -> None:
+        self.since = -math.inf
+
+    def end(self) -> None:
+        """Use none of those again that are idle now."""
+        self.since = time.monotonic()
+
+
+def limit_connections(client: Any, trust: Trust) -> None:
     """Give a client of botocore these connections, unless somebody has put other ones in place."""
     session = client._endpoint.http_session
     if type(session) is not URLLib3Session:
         return
     pools = session._pool_classes_by_scheme
     if pools == _BOTOCORES and all(pool.ConnectionCls in _ORIGINALS for pool in pools.values()):
-        pools.update(http=_Pool, https=_TLSPool)  # the dict that its manager looks into
+        # The dict that its manager looks into.
+        pools.update(http=partial(_Pool, trust), https=partial(_TLSPool, trust))
 
 
 class _Limit:
@@ -165,10 +177,10 @@ class _LimitedPool:
 
     timeout: Any
     pool: Any
-    _suspect = -math.inf
     _new_ones = 0
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, trust: Trust, *args: Any, **options: Any) -> None:
+        self._trust = trust
         options["socket_options"] = [*(options.get("socket_options") or ()), *_KEEPALIVE]
         super().__init__(*args, **options)
 
@@ -184,7 +196,7 @@ class _LimitedPool:
         if self._new_ones:
             self._new_ones -= 1
             return False
-        since = max(self._suspect, time.monotonic() - MAX_IDLE_SECONDS)
+        since = max(self._trust.since, time.monotonic() - MAX_IDLE_SECONDS)
         return connection.used > since and not _has_bytes(connection)
 
     def _put_conn(self, connection: Any) -> None:
@@ -198,7 +210,7 @@ class _LimitedPool:
         except (OSError, HTTPException, urllib3.exceptions.HTTPError) as error:
             if not connection.kept or connection.limit.heard:
                 raise
-            self._suspect = time.monotonic()
+            self._trust.end()
             self._new_ones += 1
             if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
                 raise _TimedOut(self, url, "a kept connection timed out") from error  # type: ignore[arg-type]

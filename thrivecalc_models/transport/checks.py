@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
 from thrivecalc_models.operations.reading import is_item
 from thrivecalc_models.transport.failures import GarbledReplyError
+
+_IDS_KEPT = 256
+_ID_LENGTH = 32  # from here on they are the service's and not a test's
 
 _PROMISED = {
     "BatchGetItem": "Responses",
@@ -20,6 +24,28 @@ _PROMISED = {
     "UpdateItem": "Attributes",
     "UpdateTable": "TableDescription",
 }
+
+
+class Answered:
+    """The ids of the replies that came last.
+
+    The service gives no id twice. One that is met again belongs to a reply that was sent twice, and
+    was taken for the reply to the next request on the same connection.
+    """
+
+    def __init__(self) -> None:
+        self._order: deque[str] = deque()
+        self._ids: set[str] = set()
+
+    def check(self, request_id: str | None) -> None:
+        if request_id is None or len(request_id) < _ID_LENGTH:
+            return
+        if request_id in self._ids:
+            raise GarbledReplyError("this reply came before, to another request")
+        self._ids.add(request_id)
+        self._order.append(request_id)
+        if len(self._order) > _IDS_KEPT:
+            self._ids.discard(self._order.popleft())
 
 
 def check_sum(expected: str | None, body: bytes, *, encoding: Callable[[], str | None]) -> None:

@@ -15,6 +15,7 @@ import orjson
 from thrivecalc_models.operations.replies import Failure, Result
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
+from thrivecalc_models.transport.checks import Answered
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
 from thrivecalc_models.transport.direct_replies import (
@@ -131,6 +132,7 @@ class _Lanes:
         self._generation = 0
         self._new_ones = 0
         self._clock = Clock()
+        self._answered = Answered()
 
     def take(self) -> Lane:
         if self._new_ones:
@@ -211,7 +213,7 @@ class _Lanes:
             lane.put_back(handle)
             return failure
         head = head_of(handle.lines)
-        result = result_of(handle.operation, handle.request, head, handle.body())
+        result = result_of(handle.operation, handle.request, head, handle.body(), self._answered)
         if isinstance(result, Failure):
             if result.code == GarbledReplyError.__name__:
                 lane.distrust()

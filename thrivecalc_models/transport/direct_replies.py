@@ -19,7 +19,7 @@ from thrivecalc_models.transport.advice import (
     reply_advice,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
-from thrivecalc_models.transport.checks import check_promised, check_refusal, check_sum
+from thrivecalc_models.transport.checks import Answered, check_promised, check_refusal, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
     NEVER_SENT,
@@ -84,13 +84,16 @@ def field_of(head: bytes, name: bytes, usual: bytes | None = None) -> str | None
     return head[start + len(name) : head.find(b"\r", start + 1)].strip().decode("latin-1")
 
 
-def result_of(operation: str, request: dict[str, Any], head: bytes, body: bytes) -> Result:
+def result_of(
+    operation: str, request: dict[str, Any], head: bytes, body: bytes, answered: Answered
+) -> Result:
     """What a whole HTTP response means."""
     try:
         status = int(head[9:12])  # behind "HTTP/1.1 "
+        request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
+        answered.check(request_id)
         expected = field_of(head, b"\nx-amz-crc32:")
         check_sum(expected, body, encoding=lambda: field_of(head, b"\ncontent-encoding:"))
-        request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
         try:
             content = orjson.loads(body)
         except ValueError:
