@@ -6,11 +6,14 @@ of every field whose value is still the same, and everything that the class does
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from typing import Any, Protocol
 
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
-from thrivecalc_models.codec.spelling import check_spelling
+from thrivecalc_models.codec.plans import FieldPlan
+from thrivecalc_models.codec.spelling import check_spelling, misspelt, wrong_spelling
 from thrivecalc_models.codec.values import (
     EXACT,
     Encoding,
@@ -20,9 +23,11 @@ from thrivecalc_models.codec.values import (
     encode,
     encode_plain,
     encoding_of,
+    misfits,
 )
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
+from thrivecalc_models.payloads.faults import together
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -40,6 +45,21 @@ class Origins(NestedCodec):
         payload = decode_payload(payload_class, content, self, path)
         self._note(payload, content)
         return payload
+
+    def misfits(
+        self, payload_class: type, content: Item, path: str, *, but: Set[str] = frozenset()
+    ) -> Iterator[InvalidRecordError]:
+        """An error for every place of a given map that does not fit, `but` some of its names."""
+        plan, fits = plan_of(payload_class), not but
+        for step in plan.steps:
+            if step.wire_name in but:
+                continue
+            form = content.get(step.wire_name)
+            for error in _misfits_of(step, form, self, path):
+                fits = False
+                yield error
+        if fits and not plan.plain_init:
+            yield from _refused(payload_class, _arguments(plan, content, self, path), path)
 
     def encode(
         self, value: Any, path: str, stored: Item | None, encoding: Encoding, depth: int
@@ -112,6 +132,30 @@ class Origins(NestedCodec):
         return known[1] if known is not None and known[0] is value else None
 
 
+def _misfits_of(
+    step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str
+) -> Iterator[InvalidRecordError]:
+    if form is not None and not is_absent(form):
+        yield from misfits(step.field.kind, form, f"{path}.{step.wire_name}", nested)
+    elif step.field.required:
+        try:
+            read_field(step, form, nested, path)
+        except Unfit as unfit:
+            yield unfit.as_input()
+
+
+def _refused(cls: type, values: dict[str, Any], path: str) -> Iterator[InvalidRecordError]:
+    """What a service's own validators and converters say, at the place of the payload."""
+    try:
+        cls(**values)
+    except InvalidRecordError as error:
+        for inner, each in error.errors.items():
+            at = path + inner.removeprefix(DATA)
+            yield InvalidRecordError(str(each).replace(inner, at, 1), path=at)
+    except (TypeError, ValueError):
+        yield InvalidRecordError(f"{path} is refused by {cls.__name__}", path=path)
+
+
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
     try:
@@ -165,16 +209,22 @@ def decode_plainly(
 
 def _initialised(cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -> Any:
     """A payload made by `__init__`, which also makes the defaults, of what is stored."""
-    values: dict[str, Any] = {}
-    for step in plan.steps:
-        form = content.get(step.wire_name)
-        if not (step.field.has_default and is_absent(form)):
-            values[step.field.name] = read_field(step, form, nested, path)
+    values = _arguments(plan, content, nested, path)
     try:
         return cls(**values)
     except (TypeError, ValueError):  # what a service's own validators raise
         pass
     raise Unfit(path, f"is refused by {cls.__name__}")
+
+
+def _arguments(plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -> dict[str, Any]:
+    """What `__init__` is called with. Raises Unfit."""
+    values: dict[str, Any] = {}
+    for step in plan.steps:
+        form = content.get(step.wire_name)
+        if not (step.field.has_default and is_absent(form)):
+            values[step.field.name] = read_field(step, form, nested, path)
+    return values
 
 
 def has_values(payload: Any, values: Values) -> bool:
@@ -222,9 +272,11 @@ def encode_data(
     cannot hold.
     """
     encoding = encoding_of(js_safe)
+    encoded = None
     if base is None:
-        encoded = plan_of(type(payload)).write(payload, nested, encoding)
-    else:
+        with suppress(InvalidRecordError):  # the plain way names every field that is wrong
+            encoded = plan_of(type(payload)).write(payload, nested, encoding)
+    if encoded is None:
         encoded = encode_fields(payload, base, nested, encoding, DATA, 1)
     if not extras:
         return encoded
@@ -283,11 +335,19 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
 def encode_fields(
     payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
 ) -> Item:
+    """The declared fields as they are stored. Raises one error of all that cannot be."""
     encoded: Item = {}
+    errors: list[InvalidRecordError] = []
     for step in plan_of(type(payload)).steps:
-        form = encode_field(step, step.get(payload), base, nested, encoding, path, depth)
-        if form is not None:
-            encoded[step.wire_name] = form
+        try:
+            form = encode_field(step, step.get(payload), base, nested, encoding, path, depth)
+        except InvalidRecordError as error:
+            errors.append(error.with_traceback(None))
+        else:
+            if form is not None:
+                encoded[step.wire_name] = form
+    if errors:
+        raise together(errors)
     return encoded
 
 
@@ -304,20 +364,38 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
         )
     mapping = kinds.plain_names(mapping, DATA)
     declared = {} if cls is None else {field.wire_name: field for field in fields_of(cls)}
-    rest = {name: value for name, value in mapping.items() if name not in declared}
-    encoded = encode_plain_map(rest, {}, DATA, js_safe=js_safe)
     nested = Origins()
     content: Item = {}
+    errors: list[InvalidRecordError] = []
     for name, value in mapping.items():
         field = declared.get(name)
-        if field is None:
-            content[name] = encoded[name]
-        else:
-            content[name] = _given(field, value, nested, js_safe)
+        try:
+            if field is None:
+                content |= encode_plain_map({name: value}, {}, DATA, js_safe=js_safe)
+            else:
+                content[name] = _given(field, value, nested, js_safe)
+        except InvalidRecordError as error:
+            errors.append(error.with_traceback(None))
     if cls is not None:
-        check_spelling(cls, content)
-        _check_fits(cls, content, nested)
+        errors += _errors_of_class(cls, content, nested, refused=mapping.keys() - content.keys())
+    if errors:
+        raise together(errors)
     return content
+
+
+def _errors_of_class(
+    cls: type, content: Item, nested: Origins, *, refused: Set[str]
+) -> list[InvalidRecordError]:
+    """Where a given map does not fit its class, apart from the fields that are refused already."""
+    spelt = dict(misspelt(cls, content))
+    errors = [wrong_spelling(path, meant) for path, meant in spelt.items()]
+    if not errors and not refused:
+        try:
+            decode_payload(cls, content, nested)
+        except Unfit as unfit:
+            errors = [*nested.misfits(cls, content, DATA)] or [unfit.as_input()]
+        return errors
+    return [*errors, *nested.misfits(cls, content, DATA, but={*refused, *spelt.values()})]
 
 
 def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> AttributeValue:
@@ -333,15 +411,3 @@ def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> Attr
         given = field.kind.convert(value, path)
         return encode(field.kind, given, path, nested, encoding=encoding)
     return plain
-
-
-def _check_fits(cls: type, content: Item, nested: NestedCodec) -> None:
-    try:
-        decode_payload(cls, content, nested)
-    except Unfit as unfit:
-        problem = unfit
-    else:
-        return
-    raise InvalidRecordError(
-        f"{problem.path} {problem.reason}; {cls.__name__} does not take that", path=problem.path
-    )

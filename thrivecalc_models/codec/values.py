@@ -6,7 +6,7 @@ Decoding raises `Unfit` with the path of what does not fit; encoding raises Inva
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
+from thrivecalc_models.payloads.faults import together
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     AttributeValue,
@@ -35,6 +36,10 @@ class Unfit(Exception):
         super().__init__(f"{path} {reason}")
         self.path = path
         self.reason = reason
+
+    def as_input(self) -> InvalidRecordError:
+        """The same of a value that a caller gave."""
+        return InvalidRecordError(f"{self.path} {self.reason}", path=self.path)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -139,10 +144,16 @@ def _encode_map(
 ) -> Item:
     stored = base.get("M", {}) if base else {}
     encoded: Item = {}
+    errors: list[InvalidRecordError] = []
     for name, inner in kinds.plain_names(value, path).items():
         if name not in stored:
             check_name(name, path)
-        encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
+        try:
+            encoded[name] = element(inner, f"{path}.{name}", encoding, stored.get(name), depth + 1)
+        except InvalidRecordError as error:
+            errors.append(error.with_traceback(None))
+    if errors:
+        raise together(errors)
     return encoded
 
 
@@ -167,16 +178,17 @@ def _encode_list(
     depth: int,
 ) -> list[AttributeValue]:
     stored = base.get("L", []) if base else []
-    return [
-        element(
-            inner,
-            f"{path}[{index}]",
-            encoding,
-            stored[index] if index < len(stored) else None,
-            depth + 1,
-        )
-        for index, inner in enumerate(value)
-    ]
+    encoded: list[AttributeValue] = []
+    errors: list[InvalidRecordError] = []
+    for index, inner in enumerate(value):
+        form = stored[index] if index < len(stored) else None
+        try:
+            encoded.append(element(inner, f"{path}[{index}]", encoding, form, depth + 1))
+        except InvalidRecordError as error:
+            errors.append(error.with_traceback(None))
+    if errors:
+        raise together(errors)
+    return encoded
 
 
 def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding) -> AttributeValue:
@@ -308,10 +320,38 @@ def encode(
             return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
 
 
+def misfits(
+    kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCodec
+) -> Iterator[InvalidRecordError]:
+    """An error for every place of a given value that does not fit its kind."""
+    match kind, value:
+        case kinds.Optional(inner), _:
+            if "NULL" not in value:
+                yield from misfits(inner, value, path, nested)
+        case kinds.ListOf(inner), {"L": members}:
+            for index, member in enumerate(members):
+                yield from misfits(inner, member, f"{path}[{index}]", nested)
+        case kinds.DictOf(inner), {"M": members}:
+            for name, member in members.items():
+                yield from misfits(inner, member, f"{path}.{name}", nested)
+        case kinds.Nested(payload_class), {"M": content}:
+            yield from nested.misfits(payload_class, content, path)
+        case _:
+            try:
+                decode(kind, value, path, nested)
+            except Unfit as unfit:
+                yield unfit.as_input()
+
+
 class NestedCodec:
     """What the codec of single values needs of the codec of payloads; `data.Origins` is one."""
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
+        raise NotImplementedError
+
+    def misfits(
+        self, payload_class: type, content: Item, path: str
+    ) -> Iterator[InvalidRecordError]:
         raise NotImplementedError
 
     def encode(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
+from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.annotations import (
     Names,
@@ -21,6 +22,7 @@ from thrivecalc_models.payloads.annotations import (
     names_for,
     unresolved,
 )
+from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
 from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
 from thrivecalc_models.payloads.marks import is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.value import Value
@@ -67,6 +69,7 @@ def payload(cls: type[T]) -> type[T]:
         repr=False,
         field_transformer=functools.partial(_with_conversion, inner),
     )
+    made.__init__ = _telling_all(made.__init__)  # type: ignore[method-assign]  # as attrs wrote it
     mark(made)
     hook = getattr(made, "__attrs_post_init__", None)
     if hook is not None:
@@ -90,6 +93,47 @@ def _check_undecorated(cls: type) -> None:
                 f"{cls.__name__} is decorated with @{other} already; @payload makes an attrs class"
                 " itself, so use it once and alone"
             )
+
+
+def _telling_all(init: Callable[..., None]) -> Any:
+    """An `__init__` whose error, if there is one, names every field that is wrong."""
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        try:
+            init(self, *args, **given)
+        except InvalidRecordError as error:
+            first = error.with_traceback(None)
+        else:
+            return
+        raise together(_faults(self, given) or [first])
+
+    return __init__
+
+
+def _faults(instance: Any, given: dict[str, Any]) -> list[InvalidRecordError]:
+    """What each of the given fields raises. Validators see those that could be converted."""
+    errors: list[InvalidRecordError] = []
+    attributes = [each for each in attrs.fields(type(instance)) if each.name in given]
+    converted = []
+    for attribute in attributes:
+        convert = _taking_instance(attribute.converter)
+        try:
+            value = convert(given[attribute.name], instance, attribute)
+        except InvalidRecordError as error:
+            errors.append(error.with_traceback(None))
+        else:
+            object.__setattr__(instance, attribute.name, value)
+            converted.append((attribute, value))
+    whole = not errors
+    for attribute, value in converted:
+        if attribute.validator is not None:
+            try:
+                attribute.validator(instance, attribute, value)
+            except InvalidRecordError as error:
+                if whole or not isinstance(error.__cause__, AttributeError):  # of another field
+                    errors.append(error.with_traceback(None))
+    return errors
 
 
 def _copying_what_it_sets(hook: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -281,6 +325,7 @@ def _with_conversion(
         if _WRITTEN in attribute.metadata
         else attribute.evolve(
             converter=_conversion(cls, attribute, inner),
+            validator=_own_validator(attribute),
             default=_unshared_default(attribute),
             alias=attribute.name,
             metadata={
@@ -290,6 +335,12 @@ def _with_conversion(
         )
         for attribute in attributes
     ]
+
+
+def _own_validator(attribute: attrs.Attribute[Any]) -> OwnValidator | None:
+    if attribute.validator is None:
+        return None
+    return OwnValidator(attribute.validator, f"data.{camel_case(attribute.name)}")
 
 
 def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any:
@@ -315,7 +366,8 @@ def _copying(own: Any, ours: Any) -> Any:
 
     def convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
         kept = _payloads_within(value)
-        made = _apart(first(value, instance, attribute), kept)
+        path = f"data.{camel_case(attribute.name)}"
+        made = _apart(own_code(path, first, value, instance, attribute), kept)
         return second(made, instance, attribute)
 
     return attrs.Converter(kinds.taking_anything(convert), takes_self=True, takes_field=True)

@@ -6,10 +6,11 @@ A kind is a small value made from an annotation: `list[Amount] | None` is
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import attrs
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.aliases import Amount
+from thrivecalc_models.payloads.faults import each
 from thrivecalc_models.payloads.marks import (
     derives_from_one,
     is_payload,
@@ -113,14 +115,13 @@ class ListOf(Value):
         """A list of its own, whatever was given, with its members converted."""
         if not isinstance(value, list | tuple):
             raise wrong_type(path, "a list", value)
-        convert = self.element.convert
-        return [convert(member, f"{path}[{index}]") for index, member in enumerate(value)]
+        return each(self.element.convert, _numbered(value, path))
 
     def convert_members(self, value: Any, path: str) -> list[Any]:
         if type(value) is not list:
             return self.convert(value, path)
-        for index, member in enumerate(value):
-            value[index] = converted_within(self.element, member, f"{path}[{index}]")
+        convert = functools.partial(converted_within, self.element)
+        value[:] = each(convert, _numbered(value, path))
         return value
 
 
@@ -149,18 +150,23 @@ class DictOf(Value):
         """A dict of its own, whatever was given, with its members converted."""
         if not isinstance(value, dict):
             raise wrong_type(path, "a dict", value)
-        convert = self.element.convert
-        return {
-            name: convert(member, f"{path}.{name}")
-            for name, member in plain_names(value, path).items()
-        }
+        named = plain_names(value, path)
+        return dict(zip(named, each(self.element.convert, _named(named, path)), strict=True))
 
     def convert_members(self, value: Any, path: str) -> dict[str, Any]:
         if type(value) is not dict or not all(type(name) is str for name in value):
             return self.convert(value, path)
-        for name, member in value.items():
-            value[name] = converted_within(self.element, member, f"{path}.{name}")
+        convert = functools.partial(converted_within, self.element)
+        value.update(zip(value, each(convert, _named(value, path)), strict=True))
         return value
+
+
+def _numbered(members: Iterable[Any], path: str) -> Iterable[tuple[Any, str]]:
+    return ((member, f"{path}[{index}]") for index, member in enumerate(members))
+
+
+def _named(members: dict[str, Any], path: str) -> Iterable[tuple[Any, str]]:
+    return ((member, f"{path}.{name}") for name, member in members.items())
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -162,7 +162,8 @@ def _alone(errors: dict[str, Exception]) -> Exception:
     """The one error of a unit, which knows the key that it is about."""
     (error,) = errors.values()
     if isinstance(error, InvalidRecordError):
-        error.errors = errors
+        several = dict(error.errors) if len(error.errors) > 1 else {}
+        error.errors = errors | several
     return error.with_traceback(None)
 
 
