@@ -65,14 +65,20 @@ def respond(operation: str, body: bytes) -> bytes:
         case "BatchGetItem":
             return _some(body)
         case "BatchWriteItem":
-            return _reply(_json({"UnprocessedItems": {}}))
+            return _reply(_json({"UnprocessedItems": {}, "ConsumedCapacity": [_CAPACITY]}))
+        case "TransactWriteItems":
+            return _reply(_json({"ConsumedCapacity": [_CAPACITY]}))
         case _:
-            return _reply(b"{}")
+            return _reply(_json({"ConsumedCapacity": _CAPACITY}))
+
+
+_CAPACITY = {"TableName": goal.TABLE, "CapacityUnits": 1.0}
+"""What proves that a reply is one: every request asks for it."""
 
 
 @cache
 def _one(user: str) -> bytes:
-    return _reply(_json({"Item": goal.item(user, 0)}))
+    return _reply(_json({"Item": goal.item(user, 0), "ConsumedCapacity": _CAPACITY}))
 
 
 def _page(body: bytes) -> bytes:
@@ -109,7 +115,12 @@ def _segment(body: bytes) -> bytes:
 def _items_from(user: str, start: int) -> bytes:
     end = min(goal.records_of(user), start + PAGE)
     items = [goal.item(user, number) for number in range(start, end)]
-    content: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    content: dict[str, Any] = {
+        "Items": items,
+        "Count": len(items),
+        "ScannedCount": len(items),
+        "ConsumedCapacity": _CAPACITY,
+    }
     if end < goal.records_of(user):
         last = items[-1]
         content["LastEvaluatedKey"] = {
@@ -123,7 +134,14 @@ def _some(body: bytes) -> bytes:
     assert user is not None
     items = b",".join(_item(user[1], key) for key in _KEY.findall(body))
     table = json.dumps(goal.TABLE).encode()
-    return _reply(b'{"Responses":{' + table + b":[" + items + b']},"UnprocessedKeys":{}}')
+    capacity = _json([_CAPACITY])
+    return _reply(
+        b'{"Responses":{'
+        + (table + b":[" + items)
+        + b']},"UnprocessedKeys":{},"ConsumedCapacity":'
+        + capacity
+        + b"}"
+    )
 
 
 @cache
