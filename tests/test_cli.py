@@ -141,7 +141,7 @@ def test_settings_that_cannot_work_end_with_2():
 def test_no_credentials_end_with_3():
     """Without credentials for the real service, one line says what to set, and it ends with 3."""
     (line,) = run_alone("table", "check", exit_code=3).stderr.splitlines()
-    assert line.startswith("Error: DescribeTable was not accepted (NoCredentialsError)")
+    assert line.startswith("Error: DescribeTable was not sent (NoCredentialsError)")
     assert "set AWS_ACCESS_KEY_ID" in line
 
 

@@ -12,7 +12,7 @@ import sys
 import termios
 
 import pytest
-from cli import Place
+from cli import Place, run
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import goal_item
@@ -144,3 +144,23 @@ def test_json_steers_no_terminal(capsys):
     """Control characters in JSON are escapes, C1 controls and changes of direction too."""
     Session(table=None, region=None, endpoint=None, json=True).emit({"a": "\x9b1m\u202e\x7f é"})
     assert capsys.readouterr().out == '{\n  "a": "\\u009b1m\\u202e\\u007f é"\n}\n'
+
+
+@on_moto
+def test_stored_text_cannot_look_like_another_row(made: Place):
+    """A line feed in a key, an id or a text is shown as an escape: a row stays one row."""
+    item = goal_item("a\nsavings-goal#b")
+    item["userId"] = {"S": "one\ntwo"}
+    item["data"]["M"]["name"] = {"S": "first\nsecond"}
+    made.fill([item])
+    assert "one\\ntwo" in made.run("users").stdout
+    shown = made.run("show", "one\ntwo", "--reveal").stdout
+    assert "savings-goal#a\\nsavings-goal#b" in shown
+    assert "name: first\\nsecond" in shown
+
+
+def test_columns_do_not_change_the_help_of_a_pipe(monkeypatch):
+    """The help is as wide in a pipe as it is, whatever COLUMNS says."""
+    before = run("import", "--help").stdout
+    monkeypatch.setenv("COLUMNS", "50")
+    assert run("import", "--help").stdout == before

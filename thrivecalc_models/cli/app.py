@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -26,6 +27,7 @@ from thrivecalc_models.cli.common import (
 from thrivecalc_models.errors import ServiceError, ThriveCalcError
 from thrivecalc_models.interrupts import INTERRUPTED
 
+HELP_WIDTH = 78
 _PACKAGE = "thrivecalc-models"
 
 
@@ -87,6 +89,8 @@ class App(Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
+        if not sys.stdout.isatty():
+            extra.setdefault("terminal_width", HELP_WIDTH)  # COLUMNS is for terminals
         with _ending(None):
             return super().make_context(info_name, args, parent, **extra)
 

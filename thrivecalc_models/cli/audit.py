@@ -146,7 +146,7 @@ def _print(session: Session, tally: Tally, *, examples: bool, repair: bool, appl
 
 def _print_examples(session: Session, tally: Tally, found: list[Kind]) -> None:
     rows = [
-        (kind.value, each.user, one_line(each.record_key), each.what)
+        (kind.value, each.user, each.record_key, each.what)
         for kind in found
         for each in tally.examples[kind]
     ]

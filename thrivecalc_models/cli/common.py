@@ -149,7 +149,7 @@ class Session:
         *,
         keep: Collection[str] = (),
     ) -> None:
-        """Rows under columns; numbers stand on the right.
+        """Rows under columns; numbers stand on the right, and a list is the lines of a cell.
 
         What stands in the columns of `keep` is copied into other commands, and never broken.
         """
@@ -221,7 +221,11 @@ def one_line(text: str) -> str:
 def _shown(cell: object) -> str:
     if cell is None:
         return ""
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+    if isinstance(cell, list):
+        return "\n".join(map(one_line, cell))
+    return (
+        f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell))
+    )
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:

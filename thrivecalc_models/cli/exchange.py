@@ -11,6 +11,7 @@ import click
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, members, table_options
+from thrivecalc_models.cli.streams import printable
 from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.exchange import (
     FileProblem,
@@ -226,9 +227,12 @@ def _usage() -> Iterator[None]:
 def _bar(session: Session, title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar, and the function that moves it."""
     with session.progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
     ) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(printable(title), total=None)
 
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=max(done, total) or None)

@@ -12,7 +12,7 @@ import click
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.catalogue import catalogue
-from thrivecalc_models.cli.common import Findings, Session, one_line, table_options
+from thrivecalc_models.cli.common import Findings, Session, table_options
 from thrivecalc_models.cli.reading import plural
 from thrivecalc_models.errors import UnknownTypeWarning
 from thrivecalc_models.payloads import fields_of
@@ -70,11 +70,11 @@ def show(session: Session, user: str, data_type: str | None, reveal: bool) -> No
 def _row(record: UserRecord, now: datetime, *, reveal: bool) -> tuple[object, ...]:
     item = _item(record)
     return (
-        one_line(record.record_key),
+        record.record_key,
         f"{record.updated_at:%Y-%m-%d %H:%M}" if record.updated_at else "",
         item_size(item),
-        "\n".join(_notes(record, now)),
-        "\n".join(_revealed(record, item)) if reveal else _masked(record, item),
+        _notes(record, now),
+        _revealed(record, item) if reveal else _masked(record, item),
     )
 
 
@@ -160,9 +160,9 @@ def _plain(form: AttributeValue) -> str:
     try:
         value = codec.decode_plain(form, table.DATA)
     except codec.Unfit:  # a number that is none: as it is stored
-        return one_line(json.dumps(form, ensure_ascii=False))
+        return json.dumps(form, ensure_ascii=False)
     if isinstance(value, str | Decimal):
-        return one_line(str(value))
+        return str(value)
     return json.dumps(value, default=_text, ensure_ascii=False)
 
 
