@@ -36,6 +36,11 @@ def plain_value(value: Any) -> Any:
     return operator.index(value) if isinstance(value, Integral) else value
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value is of a built-in type that the table holds, and of no subclass of it."""
+    return type(value) in _BUILT_IN
+
+
 def _plain_moment(value: datetime) -> Any:
     try:
         return datetime(

@@ -371,7 +371,9 @@ class UserData:
         `order_by` is `created_at` or `updated_at`, with `-` for the latest first; records without
         that time come last. A consistent list reads the table, since no index can be read so.
         """
-        return self._listed(data_type, order_by, consistent, include_expired)
+        return self._listed(
+            self._access.data_type(data_type), order_by, consistent, include_expired
+        )
 
     def list_all(
         self,

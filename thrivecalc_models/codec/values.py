@@ -20,6 +20,7 @@ from thrivecalc_models.wire import (
     AttributeValue,
     Item,
     format_timestamp,
+    is_plain,
     name_fault,
     number_text,
     parse_date,
@@ -91,6 +92,8 @@ def encode_plain(
     """Plain Python as a stored value; what equals its counterpart in `base` keeps that form."""
     value = plain_value(value)
     match value:
+        case _ if not is_plain(value):  # a proxy may say that it is text
+            pass
         case str():
             kinds.check_encodable(value, path)
             return {"S": value}

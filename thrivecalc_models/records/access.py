@@ -37,7 +37,7 @@ from thrivecalc_models.wire import (
     describe,
     later,
     masked_user,
-    plain_text,
+    plain_value,
     record_key,
     split_key,
 )
@@ -105,8 +105,9 @@ class Access:
         Raises InvalidKeyError.
         """
         pair: Any = given if isinstance(given, tuple | list) else None
-        if isinstance(given, str):
-            pair = split_key(plain_text(given))
+        text = plain_value(given)
+        if type(text) is str:
+            pair = split_key(text)
         if pair is None or len(pair) != 2:
             raise InvalidKeyError(
                 "a key is a pair of type and record id, such as (SavingsGoal, record_id), or the"

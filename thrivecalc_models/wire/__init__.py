@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thrivecalc_models.plain import plain_text, plain_value
+from thrivecalc_models.plain import is_plain, plain_text, plain_value
 from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
 from thrivecalc_models.wire.item import AttributeValue, Item
@@ -60,6 +60,7 @@ __all__ = [
     "fresh_id",
     "given_item",
     "is_lifetime",
+    "is_plain",
     "item_size",
     "later",
     "masked_user",

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from thrivecalc_models.errors import InvalidRecordError, UnsafeNumberError
-from thrivecalc_models.plain import plain_value
+from thrivecalc_models.plain import is_plain, plain_value
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 MAX_DIGITS: Final = 38
@@ -78,6 +78,8 @@ def to_decimal(value: object, *, path: str) -> Decimal:
     plain, number = plain_value(value), None
     match plain:
         case bool():  # which is an int, too
+            pass
+        case _ if not is_plain(plain):  # a proxy may say that it is a number
             pass
         case Decimal():
             number = plain if plain.is_finite() else None

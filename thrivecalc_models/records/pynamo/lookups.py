@@ -40,7 +40,7 @@ def checked_key(user_id: Any, record_key: Any) -> Key:
             " SavingsGoal.get(user_id, SavingsGoal.key(record_id))",
             path=table.RECORD_KEY,
         )
-    parts = split_key(record_key) if isinstance(record_key, str) else None
+    parts = split_key(record_key) if type(record_key) is str else None
     if parts is not None and all(parts):
         check_record_id(parts[1], parts[0])
     else:
