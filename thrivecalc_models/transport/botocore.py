@@ -5,22 +5,23 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - Python imports it late, for the first name of a host
 import functools
 import json
+import math
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, NoReturn
 
+import attrs
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
-from thrivecalc_models.operations.reading import CONSUMED
 from thrivecalc_models.operations.replies import Failure, Reply, Result
 from thrivecalc_models.table import Settings, check_endpoint
-from thrivecalc_models.transport.advice import reply_advice
+from thrivecalc_models.transport.bodies import needed, object_of, refusal_of, reply_of
 from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
-from thrivecalc_models.transport.checks import Answered, check_promised, check_refusal, check_sum
+from thrivecalc_models.transport.checks import Answered, check_sum
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, raised_by
@@ -34,7 +35,7 @@ STAND_IN: Final = "thrivecalc"
 
 SPARE_CONNECTIONS: Final = 32
 _METADATA = "ResponseMetadata"
-_READ_BY_US = "thrivecalc_models: read"
+_OURS = "thrivecalc_models: read"  # what we made of a body, beside what botocore makes of it
 
 
 class BotocoreTransport:
@@ -57,7 +58,7 @@ class BotocoreTransport:
         self._timeout = timeout
         self._max_concurrency = max_concurrency
         self._clock = Clock()
-        self._client: PerProcess[Any] = PerProcess(self._make_client)
+        self._client: PerProcess[_Client] = PerProcess(self._make_client)
         self._stage = _Stage()
 
     def send(self, operation: str, request: dict[str, Any]) -> Result:
@@ -68,21 +69,26 @@ class BotocoreTransport:
             return not_sent(error)
         skew = self._clock.skew
         result, date = self._call(client, operation, request, parameters)
-        if isinstance(result, Failure) and self._clock.signs_anew(result, date, skew):
-            result, _ = self._call(client, operation, request, parameters)
+        if isinstance(result, Failure):
+            if result.code == GarbledReplyError.__name__:
+                client.trust.end()
+            if self._clock.signs_anew(result, date, skew):
+                result, _ = self._call(client, operation, request, parameters)
         return result
 
     def _call(
-        self, client: Any, operation: str, request: dict[str, Any], parameters: dict[str, Any]
+        self, client: _Client, operation: str, request: dict[str, Any], parameters: dict[str, Any]
     ) -> tuple[Result, str | None]:
         """What a call came to, and the Date header of an error reply."""
         stage = self._stage
         stage.begin()
         try:
-            return _reply(operation, request, client._make_api_call(operation, parameters)), None
+            response = client.client._make_api_call(operation, parameters)
+            return _reply(operation, request, response), None
         except ClientError as error:
             metadata = error.response.get(_METADATA, {})
-            return classify_exception(error), metadata.get("HTTPHeaders", {}).get("date")
+            failure = error.response.get(_OURS) or classify_exception(error)
+            return failure, metadata.get("HTTPHeaders", {}).get("date")
         except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
             early = stage.nothing_sent(error)
             return not_sent(error) if early else classify_exception(error), None
@@ -90,9 +96,9 @@ class BotocoreTransport:
     def close(self) -> None:
         client = self._client.take()
         if client is not None:
-            client.close()
+            client.client.close()
 
-    def _make_client(self) -> Any:
+    def _make_client(self) -> _Client:
         _, identity, client = make_client(
             self._settings,
             timeout=self._timeout,
@@ -107,10 +113,15 @@ class BotocoreTransport:
         events.register_first("before-sign.dynamodb", frozen)
         events.register_first("before-send.dynamodb", self._stage.send)
         events.register("before-send.dynamodb", partial(_sign_by, self._clock, identity))
+        events.register("before-parse.dynamodb", partial(_read_body, Answered()))
         trust = Trust()
-        events.register("before-parse.dynamodb", partial(_read_body, trust, Answered()))
         limit_connections(client, trust)
-        return client
+        return _Client(client, trust)
+
+
+class _Client(NamedTuple):
+    client: Any
+    trust: Trust
 
 
 class _Stage(threading.local):
@@ -229,7 +240,6 @@ def _sign_by(clock: Clock, identity: Identity, request: Any, **_: Any) -> None:
 
 
 def _read_body(
-    trust: Trust,
     answered: Answered,
     response_dict: dict[str, Any],
     customized_response_dict: dict[str, Any],
@@ -238,50 +248,45 @@ def _read_body(
     """Check the raw body, and read it here, once: botocore's parser would walk all of it again.
 
     Called by botocore before it parses; what goes into `customized_response_dict` is returned to
-    the caller, and botocore finds an empty object where a good reply was.
+    the caller, and botocore finds an empty object where a good reply was, and no more than code and
+    text of an error.
     """
-    try:
-        _check_body(answered, response_dict, customized_response_dict)
-    except GarbledReplyError:
-        trust.end()
-        raise
-
-
-def _check_body(
-    answered: Answered, response_dict: dict[str, Any], customized_response_dict: dict[str, Any]
-) -> None:
     status, body = response_dict["status_code"], response_dict["body"]
     headers = response_dict["headers"]
-    answered.check(headers.get("x-amzn-requestid"))
+    request_id = headers.get("x-amzn-requestid")
+    answered.check(request_id)
     check_sum(headers.get("x-amz-crc32"), body, encoding=lambda: headers.get("content-encoding"))
-    content = _json_object(body)
-    if status >= 500 and content is None:
-        response_dict["body"] = b""  # an HTML page: botocore then reports the bare status
-    elif content is None:
-        raise GarbledReplyError(
-            f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
-        )
-    elif status >= 300:
-        check_refusal(status, content)
-    else:
-        customized_response_dict.update(content)
-        customized_response_dict[_READ_BY_US] = True
+    response, content = customized_response_dict, object_of(body, _parse)
+    if status < 300:
+        response[_OURS] = content = needed(content, status)
+        # Whoever hooks botocore sees what came, but for what botocore itself puts there.
+        response.update({name: each for name, each in content.items() if name != _METADATA})
         response_dict["body"] = b"{}"
+    else:
+        response[_OURS] = failure = refusal_of(content, status, request_id)
+        error = {"__type": failure.code, "message": failure.message}
+        response_dict["body"] = json.dumps(error).encode()
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
+def _parse(body: bytes) -> Any:
+    """JSON as orjson reads it: UTF-8 alone, and no number that is none."""
+    return json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any]) -> Reply:
-    body = {name: value for name, value in response.items() if value is not None}
-    metadata = body.pop(_METADATA, {})
-    proven = CONSUMED in response
-    if not body.pop(_READ_BY_US, False):  # somebody answered in place of the network
-        body, proven = with_text(body), True
-    check_promised(operation, request, body)
-    return Reply(body=body, request_id=metadata.get("RequestId"), proven=proven)
+    request_id = response.get(_METADATA, {}).get("RequestId")
+    if _OURS in response:
+        return reply_of(operation, request, response[_OURS], request_id)
+    # Somebody answered in place of the network: what they say is believed.
+    body = {name: each for name, each in response.items() if name != _METADATA}
+    reply = reply_of(operation, request, with_text(body), request_id)
+    return attrs.evolve(reply, proven=True)

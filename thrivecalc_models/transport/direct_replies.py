@@ -8,25 +8,22 @@ from typing import Any, Final
 import orjson
 import pycurl
 
-from thrivecalc_models.operations.reading import CONSUMED
-from thrivecalc_models.operations.replies import Failure, Reply, Result
+from thrivecalc_models.operations.replies import Failure, Result
 from thrivecalc_models.transport.advice import (
     NO_NAME,
     NO_TLS,
     NOBODY_LISTENS,
     OTHER_HOST,
     proxy_says,
-    reply_advice,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
-from thrivecalc_models.transport.checks import Answered, check_promised, check_refusal, check_sum
+from thrivecalc_models.transport.bodies import needed, object_of, refusal_of, reply_of
+from thrivecalc_models.transport.checks import Answered, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
     NEVER_SENT,
     NOT_TRUSTED,
-    GarbledReplyError,
     classify_exception,
-    classify_response,
     failure_of,
 )
 
@@ -94,23 +91,12 @@ def result_of(
         answered.check(request_id)
         expected = field_of(head, b"\nx-amz-crc32:")
         check_sum(expected, body, encoding=lambda: field_of(head, b"\ncontent-encoding:"))
-        try:
-            content = orjson.loads(body)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            content = None
+        content = object_of(body, orjson.loads)
         if status >= 300:
-            return _refusal(content, status, request_id)
-        if content is None:
-            raise _no_object(status)
-        proven = CONSUMED in content
-        if None in content.values():
-            content = {name: value for name, value in content.items() if value is not None}
-        check_promised(operation, request, content)
+            return refusal_of(content, status, request_id)
+        return reply_of(operation, request, needed(content, status), request_id)
     except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
         return classify_exception(error)
-    return Reply(body=content, request_id=request_id, proven=proven)
 
 
 def transfer_failure(
@@ -140,28 +126,3 @@ def transfer_failure(
         return failure_of(NEVER_SENT, "ProxyConnectionError", message, advice=advice)
     name = _BEFORE.get(code, "EndpointConnectionError")
     return failure_of(NEVER_SENT, name, message, advice=_ADVICE.get(code, NOBODY_LISTENS))
-
-
-def _no_object(status: int) -> GarbledReplyError:
-    return GarbledReplyError(
-        f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
-    )
-
-
-def _refusal(content: dict[str, Any] | None, status: int, request_id: str | None) -> Failure:
-    if content is None and status < 500:
-        raise _no_object(status)
-    content = content or {}
-    check_refusal(status, content)
-    code = str(content.get("__type") or status).partition(":")[0].rpartition("#")[2]
-    return classify_response(
-        {
-            "Error": {
-                "Code": code,
-                "Message": content.get("message") or content.get("Message"),
-            },
-            "ResponseMetadata": {"RequestId": request_id, "HTTPStatusCode": status},
-            "Item": content.get("Item"),
-            "CancellationReasons": content.get("CancellationReasons"),
-        }
-    )
