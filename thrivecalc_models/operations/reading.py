@@ -95,8 +95,8 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
         owner, key = item[USER_ID]["S"], item[RECORD_KEY]["S"]
     except (KeyError, TypeError):
         raise _NotUnderstood("it has an item without its key") from None
-    if owner.__class__ is not str or key.__class__ is not str:
-        raise _NotUnderstood("it has an item whose key is no text")
+    if owner.__class__ is not str or key.__class__ is not str or not key:
+        raise _NotUnderstood("it has an item whose key is none")
     if user_id is not None and owner != user_id:
         raise _OfAnother(USER_ID)
     if record_key is not None and key != record_key:
@@ -104,35 +104,49 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
     return key
 
 
-def _check_item(item: Any, key: Key) -> None:
-    """An item of this key, well formed to its last value."""
-    _check_key(item, key.user_id, key.record_key)
-    if not is_item(item):
+def _check_item(item: Any, user_id: str, record_key: str | None = None) -> str:
+    """The record key of an item that is well formed to its last value."""
+    key = _check_key(item, user_id, record_key)
+    if not are_values(item.values()):
         raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+    return key
 
 
 def is_item(item: Any) -> bool:
     """Whether this is an item in DynamoDB's JSON, to its last value."""
-    return item.__class__ is dict and all(map(_is_value, item.values()))
+    return item.__class__ is dict and are_values(item.values())
 
 
-def _is_value(form: Any, level: int = 1) -> bool:
-    """Whether this is a value in DynamoDB's JSON, no deeper than the service stores one."""
-    if form.__class__ is not dict or len(form) != 1 or level > MAX_LEVELS:
-        return False
-    ((kind, content),) = form.items()
-    if kind == "M":
-        return content.__class__ is dict and all(
-            _is_value(member, level + 1) for member in content.values()
-        )
-    if kind == "L":
-        return content.__class__ is list and all(_is_value(member, level + 1) for member in content)
-    if kind in _SETS:
-        return content.__class__ is list and all(member.__class__ is str for member in content)
-    return content.__class__ is _SCALARS.get(kind)
+def are_values(forms: Iterable[Any], level: int = 1) -> bool:
+    """Whether these are values in DynamoDB's JSON, no deeper than the service stores them."""
+    for form in forms:
+        if form.__class__ is not dict or len(form) != 1:
+            return False
+        (kind,) = form
+        content = form[kind]
+        if content.__class__ is str:  # first of all, as most are
+            if kind not in _TEXTS:
+                return False
+        elif kind == "M":
+            if content.__class__ is not dict or level == MAX_LEVELS:
+                return False
+            if not are_values(content.values(), level + 1):
+                return False
+        elif kind == "L":
+            if content.__class__ is not list or level == MAX_LEVELS:
+                return False
+            if not are_values(content, level + 1):
+                return False
+        elif kind in _SETS:
+            if content.__class__ is not list or any(each.__class__ is not str for each in content):
+                return False
+        elif content.__class__ is not bool or kind not in _FLAGS:
+            return False
+    return True
 
 
-_SCALARS: Final = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool}
+_TEXTS: Final = frozenset({"S", "N", "B"})
+_FLAGS: Final = frozenset({"BOOL", "NULL"})
 _SETS: Final = frozenset({"SS", "NS", "BS"})
 
 
@@ -173,13 +187,13 @@ def _check_nothing(operation: Any, body: Json) -> None:
 def _check_get(get: GetItem, body: Json) -> None:
     item = body.get("Item")
     if item is not None:
-        _check_key(item, get.key.user_id, get.key.record_key)
+        _check_item(item, get.key.user_id, get.key.record_key)
 
 
 def _check_update(update: UpdateItem, body: Json) -> None:
     """The item as it is after this update: of its key, and saying what it set."""
     item = _member(body, "Attributes", dict)
-    _check_item(item, update.key)
+    _check_item(item, update.key.user_id, update.key.record_key)
     if not shows(item, update):
         raise _NotUnderstood("its item does not have what was written")
 
@@ -203,16 +217,16 @@ def _check_query(query: Query, body: Json) -> None:
     items = _listed(body)
     if data_type is None:
         for item in items:
-            _check_key(item, user_id)
+            _check_item(item, user_id)
     elif query.by_index and not query.keys_only:
         for item in items:
-            _check_key(item, user_id)
+            _check_item(item, user_id)
             if item.get(DATA_TYPE) != {"S": data_type}:
                 raise _OfAnother(DATA_TYPE)
     else:
         prefix = f"{data_type}#"
         for item in items:
-            if not _check_key(item, user_id).startswith(prefix):
+            if not _check_item(item, user_id).startswith(prefix):
                 raise _OfAnother(RECORD_KEY)
     last = _last_key(body)
     if last is not None and _check_key(last, user_id) == query.after:
@@ -222,6 +236,8 @@ def _check_query(query: Query, body: Json) -> None:
 def _check_scan(scan: Scan, body: Json) -> None:
     for item in _listed(body):
         _check_key(item, None)
+        if not are_values(item.values()):
+            raise _NotUnderstood("it has an item that is not in DynamoDB's form")
     if (last := _last_key(body)) is not None and last == scan.after:
         raise _NotUnderstood("its LastEvaluatedKey is where the page began")
 
@@ -245,6 +261,8 @@ def _last_key(body: Json) -> Json | None:
 def _check_batch_get(batch: BatchGet, body: Json) -> None:
     asked = set(batch.keys)
     found = [_asked(item, asked) for items in _of_tables(body, "Responses") for item in items]
+    if not all(are_values(item.values()) for items in body["Responses"].values() for item in items):
+        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
     left = [_asked(item, asked) for item in _unprocessed_keys(body)]
     if len({*found, *left}) != len(found) + len(left):
         raise _NotUnderstood("it has one key twice")
@@ -301,7 +319,8 @@ def _check_call(call: Call, body: Json) -> None:
         case "GetItem":
             _check_in_part(body.get("Item"), parameters["Key"])
         case "UpdateItem" if parameters.get("ReturnValues") == "ALL_NEW":
-            _check_item(_member(body, "Attributes", dict), Key.of(parameters["Key"]))
+            key = Key.of(parameters["Key"])
+            _check_item(_member(body, "Attributes", dict), key.user_id, key.record_key)
         case "Query" | "Scan" if parameters.get("Select") == "COUNT":
             _member(body, "Count", int)
             _last_key(body)
@@ -338,8 +357,8 @@ def _check_in_part(item: Any, key: Item) -> None:
     """An item of which perhaps only a part was asked for: what it has of its key must agree."""
     if item is None:
         return
-    if item.__class__ is not dict:
-        raise _NotUnderstood("it has an item that is no map")
+    if not is_item(item):
+        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
     for name in (USER_ID, RECORD_KEY):
         if name in item and name in key and item[name] != key[name]:
             raise _OfAnother(name)
@@ -383,7 +402,7 @@ def _check_refusal(operation: Operation, failure: Failure) -> None:
         if entry is None or not entry.conditional:
             raise _NotUnderstood("it says that a condition failed, and none was sent")
         if failure.item is not None:
-            _check_item(failure.item, entry.key)
+            _check_item(failure.item, entry.key.user_id, entry.key.record_key)
         return
     entries = _entries(operation)
     if entries is None:
@@ -396,7 +415,7 @@ def _check_refusal(operation: Operation, failure: Failure) -> None:
         if reason.code == "ConditionalCheckFailed" and not entry.conditional:
             raise _NotUnderstood("it says that a condition failed, and none was sent")
         if reason.item is not None:
-            _check_item(reason.item, entry.key)
+            _check_item(reason.item, entry.key.user_id, entry.key.record_key)
 
 
 def _single_entry(operation: Operation) -> _Entry | None:
