@@ -1,5 +1,6 @@
 # make demo     see the library at work
 # make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
+# make fuzz     answer nonsense to the library, for as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types and layers
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
 # make bench    measure against other clients, and write the tables of docs/performance.md
@@ -11,9 +12,13 @@ BENCH := .venv-bench
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 ENGINES := .engines
+# For make fuzz: simulation, moto, dynamodb-local or dynoxide; how long; and the first seed.
+ENGINE ?= simulation
+DURATION ?= 60
+SEED ?= 0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint engines bench golden clean
+.PHONY: demo test fuzz lint engines bench golden clean
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -24,6 +29,9 @@ test: $(VENV)/.test engines
 	$(PYTEST) --part library --transport botocore $(ARGS) || failed=yes; \
 	echo "And beside that the tests of the command thrivecalc:"; \
 	wait $$command || failed=yes; cat $(VENV)/command.txt; test -z "$$failed"
+
+fuzz: $(VENV)/.test engines
+	$(BIN)/python tests/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,12 +50,15 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import Failure, Reply
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import Partial
-from thrivecalc_models.transport.direct_replies import result_of
+from thrivecalc_models.testing.refusals import LOST_REPLY
+from thrivecalc_models.transport.failures import classify_response
 
 ATTEMPTS = 4
 QUICK = RetryPolicy(
     attempts=ATTEMPTS, deadline=30, base=0.0001, throttled_base=0.0001, ceiling=0.0001
 )
+HOUR = timedelta(hours=1)
+"""By which the clock of whoever was there before is behind, so that no two stamps are the same."""
 ANOTHER = "google-oauth2|another"
 COUNTER = itertools.count()
 
@@ -208,8 +212,24 @@ def wire_of(result: Any) -> Wire | None:
     return result.status, json.dumps(body).encode()
 
 
+def result_of(wire: Wire) -> Any:
+    """What a simple transport makes of a reply: all that it can parse is passed on."""
+    status, raw = wire
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return LOST_REPLY
+    if status < 300:
+        return Reply(body=body)
+    if not isinstance(body, dict) or not isinstance(body.get("__type"), str):
+        return LOST_REPLY
+    return classify_response(
+        body | {"Error": {"Code": body["__type"].rpartition("#")[2]}, "Message": None}
+    )
+
+
 class SpoiltTable(SimulatedTable):
-    """A simulated table whose replies go through the direct transport's reading of bytes."""
+    """A simulated table whose replies are spoilt on their way."""
 
     spoiler: Spoiler
 
@@ -218,9 +238,7 @@ class SpoiltTable(SimulatedTable):
         wire = wire_of(result)
         if wire is None:
             return result
-        status, body = self.spoiler.spoil(operation, wire)
-        head = f"HTTP/1.1 {status} X\r\n\r\n".encode()
-        return result_of(operation, request, head, body)
+        return result_of(self.spoiler.spoil(operation, wire))
 
 
 class Spoiling(ThreadingHTTPServer):
@@ -288,7 +306,8 @@ def simulated(rng: random.Random) -> World:
     table.spoiler = Spoiler(rng)
     ids = itertools.count(1)
     store = simulated_store(table, retry=QUICK, new_id=lambda: f"fresh-{next(ids)}")
-    return World(store, simulated_store(table), table.spoiler, table)
+    earlier = simulated_store(table, clock=lambda: table.clock() - HOUR)
+    return World(store, earlier, table.spoiler, table)
 
 
 @contextmanager
@@ -304,7 +323,12 @@ def served(upstream: SimulatedTable | str, rng: random.Random, transport: str) -
             DataStore(
                 endpoint=server.endpoint, table_name="fuzzed", retry=QUICK, timeout=10, **options
             ) as store,
-            DataStore(endpoint=server.endpoint, table_name="fuzzed", **options) as straight,
+            DataStore(
+                endpoint=server.endpoint,
+                table_name="fuzzed",
+                clock=lambda: datetime.now(UTC) - HOUR,
+                **options,
+            ) as straight,
         ):
             if isinstance(upstream, str):
                 straight.create_table()
