@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import click
 
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, one_line, table_options
-from thrivecalc_models.cli.reading import SEGMENTS, counted, plural
+from thrivecalc_models.cli.reading import SEGMENTS, counted
 from thrivecalc_models.upkeep.audit import Examined, Tally
 from thrivecalc_models.upkeep.audit import audit as examine
 from thrivecalc_models.upkeep.findings import MEANING, Finding, Kind
 from thrivecalc_models.upkeep.repairs import Repair
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.words import plural
 
 _DRY = "not tried"
 

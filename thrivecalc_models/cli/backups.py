@@ -27,6 +27,7 @@ from thrivecalc_models.upkeep.table_check import (
     wait_until_active,
 )
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.words import plural
 
 backup = Group("backup", help="Make backups, list them, restore into a new table.")
 
@@ -112,7 +113,7 @@ def restore(session: Session, arn: str | None, at: str | None, latest: bool, int
         show(session, into, aspects)
         if mended:
             session.say(f"Not restored by DynamoDB, and set now: {', '.join(mended)}")
-        session.say(f"{items:,} items")
+        session.say(plural(items, "item"))
     if differences(aspects):
         raise Findings
 

@@ -26,6 +26,7 @@ from thrivecalc_models.infra import (
     read_prices,
 )
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.words import plural
 
 USERS = (1, 1_000, 10_000)
 READS, WRITES, BYTES = 3_000, 300, 10_240  # the guide's example
@@ -204,14 +205,14 @@ def _show(
         f" {prices.recovery_gb_month} more to recover it.\n"
         "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
     )
-    many = [f"{users:,} user{'s' * (users > 1)}" for users in USERS]
+    many = [plural(users, "user") for users in USERS]
     _table(
         session,
         "USD a month",
         ["", *many],
         [
-            _row(f"{usage.reads:,} reads, consistent", found.reads),
-            _row(f"{usage.writes:,} writes", found.writes),
+            _row(f"{plural(usage.reads, 'read')}, consistent", found.reads),
+            _row(plural(usage.writes, "write"), found.writes),
             _row(f"{usage.bytes:,.0f} bytes stored", found.storage),
             _row("the guide's estimate", found.simple),
             _row("+ writes of the index", found.index_writes),
@@ -256,8 +257,8 @@ def _show_measured(session: Session, measured: Measured) -> None:
     part = "the whole table" if measured.complete else "a part of the table"
     all = measured.sample.all
     session.say(
-        f"Measured on {part}: {all.items:,} items of {all.users:,} users, read for"
-        f" {measured.read_units:,} read units."
+        f"Measured on {part}: {plural(all.items, 'item')} of {plural(all.users, 'user')}, read"
+        f" for {plural(measured.read_units, 'read unit')}."
     )
     _table(
         session,

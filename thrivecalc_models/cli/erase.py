@@ -13,10 +13,10 @@ from thrivecalc_models.cli.common import (
     UsageProblem,
     table_options,
 )
-from thrivecalc_models.cli.reading import plural
 from thrivecalc_models.errors import CommitError
 from thrivecalc_models.upkeep.users import Survey, Usage, total
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.words import plural
 
 
 @click.command(

@@ -22,6 +22,7 @@ from thrivecalc_models.exchange import (
     import_file,
 )
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.words import plural
 
 _FILE = click.Path(path_type=Path)
 
@@ -67,10 +68,11 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
         )
     else:
         went_on = " (went on where an earlier run stopped)" if done.resumed else ""
-        session.say(f"{done.path}: {_records(done.records)}{went_on}")
+        session.say(f"{done.path}: {plural(done.records, 'record')}{went_on}")
     if done.refused:
         raise Findings(
-            f"{_records(done.refused)} could not be written down; {refused_file} says which and why"
+            f"{plural(done.refused, 'record')} could not be written down; {refused_file} says"
+            " which and why"
         )
 
 
@@ -157,7 +159,7 @@ def import_command(
     if done.counts.refused:
         where = f"; {done.refused_path} has all of them" if done.refused_path else ""
         would = "would be" if check else "was" if done.counts.refused == 1 else "were"
-        raise Findings(f"{_rows(done.counts.refused)} {would} refused{where}")
+        raise Findings(f"{plural(done.counts.refused, 'row')} {would} refused{where}")
 
 
 def _as_json(done: Imported, *, check: bool) -> dict[str, Any]:
@@ -192,14 +194,6 @@ def _show(session: Session, done: Imported, *, check: bool) -> None:
             ],
             keep={"record"},
         )
-
-
-def _records(count: int) -> str:
-    return f"{count:,} record" if count == 1 else f"{count:,} records"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _names(mapped: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from thrivecalc_models.cli.common import Session
+from thrivecalc_models.words import plural
 
 
 class HasItems(Protocol):
@@ -35,9 +36,4 @@ def counted(session: Session, pages: Iterable[P]) -> Iterator[P]:
         for page in pages:
             yield page
             count += page.items if isinstance(page.items, int) else len(page.items)
-            progress.update(task, description=f"{count:,} items read")
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 user`, `2 users`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+            progress.update(task, description=f"{plural(count, 'item')} read")

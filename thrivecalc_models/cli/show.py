@@ -13,11 +13,11 @@ import click
 from thrivecalc_models import codec, table
 from thrivecalc_models.catalogue import catalogue
 from thrivecalc_models.cli.common import Findings, Session, table_options
-from thrivecalc_models.cli.reading import plural
 from thrivecalc_models.errors import UnknownTypeWarning
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, Item, format_timestamp, item_size
+from thrivecalc_models.words import plural
 
 
 def _types(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from thrivecalc_models.cli.common import Session, table_options
-from thrivecalc_models.cli.reading import SEGMENTS, counted, plural
+from thrivecalc_models.cli.reading import SEGMENTS, counted
 from thrivecalc_models.upkeep.users import Survey, Usage, total
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import masked_user
+from thrivecalc_models.words import plural
 
 
 @click.command(

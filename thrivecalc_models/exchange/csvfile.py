@@ -29,6 +29,7 @@ from thrivecalc_models.exchange.rows import Row, RowProblem
 from thrivecalc_models.exchange.sniff import HEAD, MARK, check_beginning
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.wire import AttributeValue, Item
+from thrivecalc_models.words import plural
 
 DELIMITERS = (",", ";", "\t")
 """Those that are recognised, by the header; others must be named."""
@@ -198,8 +199,9 @@ class CsvReader:
     def _row(self, line: int, cells: list[str]) -> Row:
         if len(cells) != len(self._header):
             reason = (
-                f"the row has {len(cells)} cells, and there are {len(self._header)} columns; a cell"
-                " with the delimiter in it needs quotes"
+                f"the row has {plural(len(cells), 'cell')} for"
+                f" {plural(len(self._header), 'column')}; a cell with the delimiter in it needs"
+                " quotes"
             )
             return Row(line, problem=reason)
         row: dict[str, Any] = {}

@@ -31,6 +31,7 @@ from thrivecalc_models.operations.requests import (
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, same_value
+from thrivecalc_models.words import plural
 
 Json = dict[str, Any]
 
@@ -408,7 +409,9 @@ def _check_refusal(operation: Operation, failure: Failure) -> None:
     if entries is None:
         raise _NotUnderstood("it says that a transaction was cancelled, and none was sent")
     if len(entries) != len(failure.reasons):
-        raise _NotUnderstood(f"it has {len(failure.reasons)} reasons for {len(entries)} writes")
+        raise _NotUnderstood(
+            f"it has {plural(len(failure.reasons), 'reason')} for {plural(len(entries), 'write')}"
+        )
     if all(reason.code == "None" for reason in failure.reasons):
         raise _NotUnderstood("it says of no write why the transaction was cancelled")
     for entry, reason in zip(entries, failure.reasons, strict=True):

@@ -21,6 +21,7 @@ from thrivecalc_models.records.access import Access
 from thrivecalc_models.signals import CommitEvent, log, notify
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, masked_user
+from thrivecalc_models.words import plural
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -56,7 +57,7 @@ def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> Commit
     not_applied, unknown = account.keys(State.NOT_APPLIED), account.keys(State.UNKNOWN)
     first = next(iter(causes.values()), None)
     return CommitError(
-        f"the commit is not complete: {len(account.outcomes)} writes,"
+        f"the commit is not complete: {plural(len(account.outcomes), 'write')},"
         f" {len(not_applied)} not applied, {len(unknown)} unknown"
         + (f"; the first: {first}" if first is not None else "")
         + ". .causes has them all; commit again to finish, or refresh, expunge or roll back",
@@ -155,9 +156,9 @@ def tell(access: Access, account: Account, duration: float) -> None:
     if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
         log(
             logging.WARNING,
-            "a commit of user %s ended with %d writes not applied and %d unknown",
+            "a commit of user %s ended with %s not applied and %d unknown",
             masked_user(access.user_id),
-            counts[State.NOT_APPLIED],
+            plural(counts[State.NOT_APPLIED], "write"),
             counts[State.UNKNOWN],
         )
     if access.binding.observer is None or not account.outcomes:

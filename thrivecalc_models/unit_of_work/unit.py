@@ -56,6 +56,7 @@ from thrivecalc_models.unit_of_work.outcomes import (
     write_error,
 )
 from thrivecalc_models.wire import Item, describe
+from thrivecalc_models.words import plural
 
 R = TypeVar("R", bound=UserRecord)
 M = TypeVar("M", bound=Callable[..., Any])
@@ -118,7 +119,7 @@ class UnitOfWork:
         return self._access.user_id
 
     def __repr__(self) -> str:
-        return f"<UnitOfWork {self._state}, {len(self._entries)} records>"
+        return f"<UnitOfWork {self._state}, {plural(len(self._entries), 'record')}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a unit of work cannot be pickled or copied; make another one")

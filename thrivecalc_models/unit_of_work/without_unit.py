@@ -23,6 +23,7 @@ from thrivecalc_models.unit_of_work.outcomes import (
     write_error,
 )
 from thrivecalc_models.wire import Item, describe
+from thrivecalc_models.words import plural
 
 
 def perform_edit(access: Access, edit: Edit) -> UserRecord:
@@ -81,8 +82,8 @@ def delete_everything(access: Access) -> CommitResult:
     failed = commit_error(account, causes)
     if failed is None and (problem is not None or shield.interrupt is not None):
         failed = CommitError(
-            f"{len(account.outcomes)} records were deleted, then it ended before nothing was left"
-            + (f": {problem}" if problem is not None else ""),
+            f"{plural(len(account.outcomes), 'record')} deleted, then it ended before nothing"
+            " was left" + (f": {problem}" if problem is not None else ""),
             applied=account.keys(State.APPLIED),
         )
     if problem is not None and not account.outcomes and shield.interrupt is None:

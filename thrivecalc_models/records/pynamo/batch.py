@@ -35,6 +35,7 @@ from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe
+from thrivecalc_models.words import plural
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -243,8 +244,8 @@ def _error(
         )
     shown = ", ".join(describe(key) for key in (not_applied + unknown)[:3])
     return BatchWriteError(
-        f"{len(not_applied)} of {len(entries)} writes of the batch were not applied, {len(unknown)}"
-        f" are unknown ({shown}{', …' if len(remaining) > 3 else ''}): {cause}",
+        f"of {plural(len(entries), 'write')} of the batch {len(not_applied)} not applied,"
+        f" {len(unknown)} unknown ({shown}{', …' if len(remaining) > 3 else ''}): {cause}",
         cause=table_of(binding).connection.exception(
             BatchWriteItem.name, failure, {"TableName": binding.settings.table_name}
         ),
