@@ -14,6 +14,7 @@ import pytest
 
 from thrivecalc_models import (
     BudgetData,
+    DataStore,
     InvalidKeyError,
     InvalidRecordError,
     ProfileData,
@@ -365,3 +366,25 @@ def test_a_lifetime_that_no_date_can_hold_is_refused() -> None:
     for keep_for in (timedelta.max, timedelta(days=365 * 6000), timedelta(0), 5):
         with pytest.raises(TypeError, match="keep_for"):
             type(UserRecord)("Forever", (UserRecord,), {"keep_for": keep_for})
+
+
+def test_conditions_and_settings_take_plain_text(user: Any, table: SimulatedTable) -> None:
+    """Names and values of conditions and actions, and settings, are the plain text of an enum."""
+    for given, plain in [
+        (SavingsGoal.data[Word.NAME] == Word.MONTHLY, SavingsGoal.data["name"] == "monthly"),
+        (UserRecord.data_type == Word.TYPE, UserRecord.data_type == "note"),
+        (UserRecord.data[Word.TEXT].startswith(Text("a")), UserRecord.data["text"].startswith("a")),
+        (
+            SavingsGoal.data[Word.NAME].set(Day(2025, 1, 7)),
+            SavingsGoal.data["name"].set("2025-01-07"),
+        ),
+    ]:
+        assert str(given) == str(plain)
+    with DataStore(table_name=Word.TYPE, region=Text("eu-west-1")) as store:
+        assert (type(store.table_name), store.table_name) == (str, "note")
+        assert (type(store.region), store.region) == (str, "eu-west-1")
+    goal = user.add(SavingsGoalData(name="a", target_amount=1), record_id="g")
+    assert user.page(SavingsGoal, cursor=None).records[0].data == goal.data
+    user.add("note", {"x": 1})
+    cursor = user.page(limit=1).cursor
+    assert len(user.page(limit=1, cursor=Text(cursor)).records) == 1

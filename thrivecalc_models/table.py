@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.plain import plain_value
 from thrivecalc_models.value import Value
 
 USER_ID: Final = "userId"
@@ -127,10 +128,11 @@ def _found(argument: str, given: str | None, variable: str) -> tuple[str | None,
     source, value = (argument, given) if given else (variable, os.environ.get(variable))
     if not value:
         return None, ""
-    if not isinstance(value, str):
+    text = plain_value(value)
+    if type(text) is not str:
         raise ConfigurationError(f"{source} takes text")
-    check_text(source, value)
-    return value, source
+    check_text(source, text)
+    return text, source
 
 
 def check_text(source: str, value: str) -> None:

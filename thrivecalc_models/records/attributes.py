@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
@@ -285,6 +285,8 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
         return parse_ttl(form["N"]) if form and "N" in form else None
 
     def serialize(self, value: Any) -> Any:
+        if isinstance(value, timedelta):
+            value = later(datetime.now(UTC), value, path=self.attr_name)
         return format_ttl(value) if isinstance(value, datetime) else str(value)
 
     def deserialize(self, value: Any) -> Any:
@@ -302,6 +304,7 @@ class StoredPath(Path):
         self._kind = kind
 
     def __getitem__(self, item: int | str) -> StoredPath:
+        item = plain_value(item)
         kind = kind_below(self._kind, item, ".".join(self.path))
         return StoredPath(super().__getitem__(item).path, kind)
 
@@ -315,7 +318,7 @@ class MapAttribute(Attribute[T]):
     attr_type = MAP
 
     def __getitem__(self, item: int | str) -> StoredPath:
-        return StoredPath([self.attr_name, str(item)])
+        return StoredPath([self.attr_name, str(plain_value(item))])
 
     def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
         return cast("Comparison", StoredPath([self.attr_name]) == other)
@@ -353,7 +356,7 @@ class PayloadAttribute(MapAttribute[T]):
         self.payload_class = payload_class
 
     def __getitem__(self, item: int | str) -> StoredPath:
-        name = str(item)
+        name = str(plain_value(item))
         return StoredPath(
             [self.attr_name, name], kind_below(Nested(self.payload_class), name, DATA)
         )
@@ -373,6 +376,7 @@ def encode_value(value: Any, path: str) -> AttributeValue:
 
     Any number that DynamoDB holds will do in a condition; updates check theirs when they are sent.
     """
+    value = plain_value(value)
     if isinstance(value, datetime):
         return {"S": format_timestamp(value)}
     if hasattr(value, "isoformat"):

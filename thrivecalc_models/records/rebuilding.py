@@ -9,22 +9,24 @@ from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.state import AttributeValues, key_values
 from thrivecalc_models.wire import Item
 
-Parts = tuple[Item | None, Item | None]
+Parts = tuple[Item | None, Item | None, bool]
 
 
 def parts(record: UserRecord) -> Parts:
-    """The stored item, None if there is none, and the item that the record says now.
+    """The stored item, None if there is none, the item that the record says now, and whether it
+    was read in part.
 
     The second is None where that is the stored one, or cannot be stored.
     """
     if record.item is None:
-        return None, _edited(record) or _bare(record)
-    if record.malformed or record._state.projected or writing.is_unchanged(record):
-        return record.item, None
-    return record.item, _edited(record)
+        return None, _edited(record) or _bare(record), False
+    projected = record._state.projected
+    if record.malformed or projected or writing.is_unchanged(record):
+        return record.item, None, projected
+    return record.item, _edited(record), False
 
 
-def rebuild(stored: Item | None, now: Item | None) -> UserRecord:
+def rebuild(stored: Item | None, now: Item | None, projected: bool) -> UserRecord:
     """The record of these parts."""
     if stored is None:
         record = UserRecord.from_item(now or {})
@@ -33,7 +35,7 @@ def rebuild(stored: Item | None, now: Item | None) -> UserRecord:
         state.values = AttributeValues(keys | {table.CREATED_AT: record.created_at})
         state.stored = None
         return record
-    record = UserRecord.from_item(stored)
+    record = UserRecord.from_item(stored, projected=projected)
     if now is not None:
         edited = UserRecord.from_item(now)
         record.data = edited.data
