@@ -328,7 +328,7 @@ def test_a_closed_store_is_refused_before_the_first_request(table):
         with pytest.raises(ConfigurationError, match="closed"):
             call()
     assert table.sent() == 0
-    work.close()
+    work.rollback()
 
 
 # --- silence --------------------------------------------------------------------------------------

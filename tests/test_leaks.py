@@ -212,7 +212,6 @@ def swapped(user: Any, table: EchoingTable) -> object:
 
 def closed(user: Any, table: EchoingTable) -> object:
     work = user.unit_of_work()
-    work.add(goal())
     work.close()
     return work.get(SavingsGoal, "taken")
 

@@ -502,11 +502,11 @@ def test_a_closed_unit_never_forgets_silently(table, user, ending, pending):
     else:
         work = user.unit_of_work()
         goal = work.get(SavingsGoal, "g")
+        work.close()
     if pending == "bad":
         goal.extra_data["colour"] = object()
     else:
         goal.data.current_amount = 7
-    work.close()
     with pytest.raises(UnitOfWorkStateError):
         work.commit()
     assert stored(table) == goal_item()

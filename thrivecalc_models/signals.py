@@ -71,12 +71,12 @@ Event = RequestEvent | RetryEvent | CommitEvent
 Observer = Callable[[Event], object]
 
 
-def warn(message: str, category: type[Warning]) -> None:
+def warn(message: str, category: type[Warning], *, source: object = None) -> None:
     """Warn at the line that called the library, whatever is called in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level, source=source)
 
 
 def _is_inside(module: str) -> bool:

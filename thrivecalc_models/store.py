@@ -36,7 +36,7 @@ from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
 from thrivecalc_models.value import Value
 
 if TYPE_CHECKING:
@@ -304,7 +304,9 @@ class UserData:
         item = self._access.fetch(self._access.key(data_type, record_id), consistent=consistent)
         if item is None:
             return None
-        return self._access.seen(item, include_expired=include_expired)
+        record = self._access.seen(item, include_expired=include_expired)
+        beside.give(self._access, record)
+        return record
 
     @overload
     def get_many(
@@ -338,6 +340,7 @@ class UserData:
         found = self._access.fetch_many(
             distinct(wanted), consistent=consistent, include_expired=include_expired
         )
+        beside.give_all(self._access, found.values())
         return [found.get(key.record_key) for key in wanted]
 
     @overload
@@ -394,7 +397,9 @@ class UserData:
     ) -> Records:
         _check_order(order_by)
         query = self._query(data_type, consistent)
-        return _ordered(self._access.records(query, include_expired=include_expired), order_by)
+        records = self._access.records(query, include_expired=include_expired)
+        beside.give_all(self._access, records)
+        return _ordered(records, order_by)
 
     @overload
     def iterate(
@@ -428,6 +433,7 @@ class UserData:
             for item in page.items:
                 record = self._access.seen(item, include_expired=include_expired)
                 if record is not None:
+                    beside.give(self._access, record)
                     yield record
 
     @overload
@@ -471,6 +477,7 @@ class UserData:
         page = self._access.page(query)
         seen = (self._access.seen(item, include_expired=include_expired) for item in page.items)
         records = [record for record in seen if record is not None]
+        beside.give_all(self._access, records)
         return Page(records, None if page.after is None else make_cursor(query, page.after))
 
     def _query(self, data_type: DataTypeLike | None, consistent: bool) -> Query:
@@ -501,6 +508,7 @@ class UserData:
         work = self._unit()
         record = work.add(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
+        beside.give(self._access, record)
         return record
 
     @makes_record
@@ -517,6 +525,7 @@ class UserData:
         work = self._unit()
         record = work.put(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
+        beside.give(self._access, record)
         return record
 
     def update(self, record: R) -> R:
@@ -663,7 +672,7 @@ def _check_done(result: object) -> None:
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
     """Commit a unit of one write; raises its cause instead of the CommitError."""
     try:
-        work.commit()
+        work.__exit__(None, None, None)  # as at the end of a block: commit, and that is its end
     except CommitError as failed:
         _is_of(failed, record)
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)

@@ -120,6 +120,16 @@ def is_unchanged(record: UserRecord) -> bool:
     return not _ttl_differs(record)
 
 
+def is_edited(record: UserRecord, *, js_safe: bool) -> bool:
+    """Whether a stored record differs from its snapshot; what cannot be written does, too."""
+    if not is_stored(record) or is_unchanged(record):
+        return False
+    try:
+        return bool(changes(record, js_safe=js_safe))
+    except InvalidRecordError:
+        return True
+
+
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
     """What would be written of a loaded record. Raises InvalidRecordError for bad values."""
     stored = snapshot_of(record)

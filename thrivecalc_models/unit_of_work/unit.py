@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
+from weakref import WeakSet
 
 import attrs
 
@@ -20,6 +22,7 @@ from thrivecalc_models.errors import (
     IsolationError,
     RecordExistsError,
     RecordNotFoundError,
+    UnattachedRecordWarning,
     UnitOfWorkStateError,
 )
 from thrivecalc_models.operations import Key, Query
@@ -39,7 +42,9 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
 from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.signals import warn
 from thrivecalc_models.transport import Shield
+from thrivecalc_models.unit_of_work import beside
 from thrivecalc_models.unit_of_work.entries import (
     Action,
     Entry,
@@ -113,6 +118,7 @@ class UnitOfWork:
         self._known_existing: list[str] = []
         self._under_way: dict[str, PendingWrite] = {}
         self._busy = threading.Lock()
+        self._beside: WeakSet[UserRecord] | None = None
 
     @property
     def user_id(self) -> str:
@@ -128,6 +134,7 @@ class UnitOfWork:
 
     def __enter__(self) -> UnitOfWork:
         self._check_open()
+        beside.enter(self)
         return self
 
     def __exit__(
@@ -136,6 +143,7 @@ class UnitOfWork:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        beside.leave(self)
         self._ended = True
         if error is not None:
             if self._state != "failed":
@@ -146,9 +154,46 @@ class UnitOfWork:
 
     @_exclusive
     def close(self) -> None:
-        """End the unit; what is pending is not sent."""
+        """End the unit; what is pending is not sent, with a ResourceWarning."""
+        self._warn_if_pending("closed")
         self._ended = True
         self._state = "closed"
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._warn_if_pending("dropped")
+
+    def _warn_if_pending(self, how: str) -> None:
+        """Say that changes are lost; after a failed commit its error has said that."""
+        if getattr(self, "_state", "closed") == "open" and self._entries and self._has_pending():
+            warn(
+                f"a unit of work was {how} with pending changes, which were not sent; commit it, or"
+                " roll it back",
+                ResourceWarning,
+                source=self,
+            )
+
+    def note_beside(self, access: Access, record: UserRecord) -> None:
+        """Hear of a record that a scope gave inside the block of this unit."""
+        if access.user_id == self.user_id and access.binding is self._access.binding:
+            self._beside = self._beside or WeakSet()
+            self._beside.add(record)
+
+    def _warn_of_unattached(self) -> None:
+        """Warn of records that were edited in the block as if they were the unit's."""
+        js_safe = self._access.binding.js_safe_numbers
+        while self._beside:
+            record = self._beside.pop()
+            entry = self._entries.get(record.record_key)
+            if (entry is None or entry.record is not record) and writing.is_edited(
+                record, js_safe=js_safe
+            ):
+                warn(
+                    f"{describe(record.record_key)} was edited in the block of a unit of work that"
+                    " has not got it, so the edit is not written; read it with the unit's own get,"
+                    " or write it with update",
+                    UnattachedRecordWarning,
+                )
 
     def _check_open(self) -> None:
         if self._state == "closed":
@@ -465,6 +510,7 @@ class UnitOfWork:
             began = driver.monotonic()
             with driver.shield() as shield:
                 pending = self._pending()
+                self._warn_of_unattached()
                 shield.guard(self._send, pending, account, shield)
                 self._settle_rest(pending, account)
                 shield.guard(tell, self._access, account, driver.monotonic() - began)

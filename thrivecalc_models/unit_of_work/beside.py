@@ -1,0 +1,45 @@
+"""Records that a user's scope gives inside the block of a unit of work, without being the unit's.
+
+The unit is told of them, so that it can warn where one was edited as if it were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
+
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.access import Access
+
+if TYPE_CHECKING:
+    from thrivecalc_models.unit_of_work.unit import UnitOfWork
+
+_BLOCKS: ContextVar[tuple[ReferenceType[UnitOfWork], ...]] = ContextVar("blocks", default=())
+
+
+def enter(work: UnitOfWork) -> None:
+    _BLOCKS.set((*_BLOCKS.get(), ref(work)))
+
+
+def leave(work: UnitOfWork) -> None:
+    """End a block, which may be in another context than it began in: there it is not known."""
+    if _BLOCKS.get():
+        _BLOCKS.set(tuple(each for each in _BLOCKS.get() if each() not in (None, work)))
+
+
+def give(access: Access, record: UserRecord | None) -> None:
+    """Note a record that a scope gives, if a block of a unit of the same user is open around it."""
+    if not _BLOCKS.get() or record is None:
+        return
+    for each in _BLOCKS.get():
+        work = each()
+        if work is not None:
+            work.note_beside(access, record)
+
+
+def give_all(access: Access, records: Iterable[UserRecord | None]) -> None:
+    if _BLOCKS.get():
+        for record in records:
+            give(access, record)
