@@ -139,6 +139,13 @@ def test_a_proxy_that_is_dead(monkeypatch, transport):
     assert error.outcome == "not applied"
 
 
+@pytest.mark.parametrize("proxy", ["http://not there:3128", "http://[::1", "gopher://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be(monkeypatch, transport, proxy):
+    """A proxy that is no proxy at all means that nothing was applied."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert failing(transport, AWAY).outcome == "not applied"
+
+
 def test_a_proxy_that_wants_a_password_of_plain_http(monkeypatch, transport):
     """So is one that wants a password before it passes plain http on."""
     monkeypatch.setenv("THRIVECALC_ALLOW_HTTP", "1")

@@ -52,7 +52,7 @@ _STATUS = re.compile(r"\b([1-5][0-9]{2})\b")
 
 def proxy_says(status: int | None, proxy: str | None = None) -> str:
     """What a proxy did instead of connecting: an HTTP status, or None where it gave no answer."""
-    shown = f" {_without_user(proxy)}" if proxy else ""
+    shown = f" {_without_user(proxy)}".rstrip() if proxy else ""
     if status is None:
         return (
             f"the proxy{shown} does not answer; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and"
@@ -119,6 +119,10 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _without_user(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = f":{parts.port}" if parts.port else ""
+    """A proxy's URL for a message; "" for what is no URL."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.hostname}{port}"

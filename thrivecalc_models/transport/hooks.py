@@ -129,7 +129,8 @@ def before_connected(error: Exception) -> bool:
             function = step.tb_frame.f_code.co_name
             if module == "urllib3.connection" and function == "connect":
                 return True
-            begun = begun or module == "urllib3.response" or function == "_make_request"
+            begun = begun or module == "urllib3.response"
+            begun = begun or (module == "urllib3.connectionpool" and function == "_make_request")
             step = step.tb_next
     return not begun and isinstance(error, HTTPClientError)
 
