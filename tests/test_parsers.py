@@ -237,3 +237,35 @@ def test_a_cursor_of_another_is_refused(user: Any) -> None:
         wrong = "A" if cursor[place] != "A" else "B"
         with pytest.raises(InvalidKeyError):
             user.page("transaction", cursor=cursor[:place] + wrong + cursor[place + 1 :])
+
+
+# --- items of callers -----------------------------------------------------------------------------
+
+ODD_FORMS: list[Any] = [
+    *(None, 5, "x", [], {}, {"X": 1}, {"S": "a", "N": "1"}),
+    *({tag: content} for tag in ("S", "N", "B", "BOOL", "NULL") for content in (5, None, ["a"])),
+    *(
+        {tag: content}
+        for tag in ("SS", "NS", "BS", "M", "L")
+        for content in (5, "x", [5], {"a": 5})
+    ),
+    *({"B": "%%%"}, {"BS": ["%"]}, {"M": {5: {"S": "a"}}}, {"L": [{"S": "a", "N": "1"}]}),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_FORMS, ids=repr)
+def test_what_is_not_in_dynamodbs_json_is_refused_at_the_door(odd: Any) -> None:
+    """A value that is none is an InvalidRecordError with its path, wherever it is in an item."""
+    goal = item_of("savings-goal", **GOAL)
+    places = [
+        (lambda: goal | {"extra": odd}, "extra"),
+        (lambda: goal | {"ttl": odd}, "ttl"),
+        (lambda: item_of("savings-goal", **GOAL, note=odd), "data.note"),
+        (lambda: item_of("note", x={"L": [{"S": "a"}, {"M": {"y": odd}}]}), "data.x[1].y"),
+    ]
+    record = SavingsGoal("u")
+    for place, path in places:
+        for read in (read_item, SavingsGoal.from_raw_data, record.from_dynamodb_dict):
+            with pytest.raises(InvalidRecordError) as caught:
+                read(place())
+            assert str(caught.value.path).startswith(path)

@@ -351,7 +351,7 @@ def test_an_item_that_is_too_deep_is_refused(deep: int, tag: str) -> None:
     for read in (read_item, SavingsGoal.from_raw_data, record.from_dynamodb_dict):
         with pytest.raises(InvalidRecordError, match="deeper") as caught:
             read(item)
-        assert caught.value.path == "data"
+        assert str(caught.value.path).startswith("data")
 
 
 @pytest.mark.parametrize("given", [None, "x", [], {}, {"userId": None}, {"userId": {"S": "u"}}])

@@ -16,6 +16,7 @@ from thrivecalc_models.errors import (
     CommitError,
     ConfigurationError,
     ConflictError,
+    InvalidKeyError,
     InvalidRecordError,
     RecordExistsError,
     ThriveCalcError,
@@ -33,7 +34,7 @@ from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, Reco
 from thrivecalc_models.records.binding import local_closed, local_opened
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.signals import Observer
-from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
@@ -374,9 +375,11 @@ class UserData:
         `order_by` is `created_at` or `updated_at`, with `-` for the latest first; records without
         that time come last. A consistent list reads the table, since no index can be read so.
         """
-        return self._listed(
-            self._access.data_type(data_type), order_by, consistent, include_expired
-        )
+        if data_type is None:
+            raise InvalidKeyError(
+                "list takes a type, such as SavingsGoal; list_all lists every type", path=DATA_TYPE
+            )
+        return self._listed(data_type, order_by, consistent, include_expired)
 
     def list_all(
         self,

@@ -76,13 +76,13 @@ def decode_plain(value: AttributeValue, path: str = "") -> Any:
         case "L":
             return [decode_plain(inner, f"{path}[{index}]") for index, inner in enumerate(content)]
         case "B":
-            return _decode_binary(content)
+            return _binary(content, path)
         case "SS":
             return set(content)
         case "NS":
             return {_number(text, path) for text in content}
         case "BS":
-            return {_decode_binary(text) for text in content}
+            return {_binary(text, path) for text in content}
     raise Unfit(path, f"has the unknown type {tag}")
 
 
@@ -255,7 +255,7 @@ def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCod
         case kinds.SetOfText():
             return set(_content(value, "SS", "a set of text", path))
         case kinds.Binary():
-            return _decode_binary(_content(value, "B", "binary", path))
+            return _binary(_content(value, "B", "binary", path), path)
         case kinds.Nested(payload_class):
             return nested.decode(payload_class, _content(value, "M", "a map", path), path)
         case kinds.Anything():
@@ -440,5 +440,11 @@ def _parsed(parse: Callable[[str], Any], value: AttributeValue, wanted: str, pat
     return parsed
 
 
-def _decode_binary(content: str | bytes) -> bytes:
-    return content if isinstance(content, bytes) else b64decode(content)
+def _binary(content: str | bytes, path: str) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        return b64decode(content)
+    except ValueError:
+        pass
+    raise Unfit(path, "is no base64 text")

@@ -7,6 +7,7 @@ is, not as a copy.
 
 from __future__ import annotations
 
+import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.plain import plain_value
 from thrivecalc_models.wire.item import Item
-from thrivecalc_models.wire.sizes import MAX_NESTING
+from thrivecalc_models.wire.sizes import MAX_NESTING, check_item
 
 Convert = Callable[[Any], Any]
 
@@ -32,32 +33,61 @@ def with_text(reply: Any) -> Any:
 def given_item(item: dict[Any, Any]) -> Item:
     """A copy of an item as callers give it: every text plain, binary values as base64 text.
 
-    What is not in DynamoDB's JSON stays as it is, for others to refuse. Raises InvalidRecordError
-    for maps and lists more than 31 deep in an attribute, which no stored item can have.
+    Raises InvalidRecordError, with the path, for what is not in DynamoDB's JSON, and for maps and
+    lists more than 31 deep in an attribute, which no stored item can have.
     """
-    return {plain_value(name): _given(value, name, 0) for name, value in item.items()}
+    try:
+        return {_plain(name, str): _given(value, 0) for name, value in item.items()}
+    except _NoValueError:
+        pass
+    check_item(item, describe="the item")  # which knows where
+    raise InvalidRecordError("the item is not in DynamoDB's JSON, such as {'name': {'S': 'text'}}")
 
 
-def _given(value: Any, at: object, depth: int) -> Any:
+class _NoValueError(Exception):
+    """A part of an item that is no value in DynamoDB's JSON."""
+
+
+def _given(value: Any, depth: int) -> Any:
     if not isinstance(value, dict) or len(value) != 1:
-        return value
+        raise _NoValueError
     ((tag, content),) = value.items()
-    if isinstance(content, dict | list) and depth == MAX_NESTING:
-        raise InvalidRecordError(
-            f"{at} is nested deeper than {MAX_NESTING} maps and lists; flatten it", path=f"{at}"
-        )
-    match tag, content:
+    match tag, plain_value(content):
+        case "M" | "L", dict() | list() if depth == MAX_NESTING:
+            raise _NoValueError
         case "M", dict():
             return {
-                "M": {plain_value(name): _given(v, at, depth + 1) for name, v in content.items()}
+                "M": {_plain(name, str): _given(form, depth + 1) for name, form in content.items()}
             }
         case "L", list():
-            return {"L": [_given(member, at, depth + 1) for member in content]}
-        case "B" | "BS", _:
-            return with_text(value)
-        case _, list():
-            return {tag: [plain_value(member) for member in content]}
-    return {tag: plain_value(content)}
+            return {"L": [_given(member, depth + 1) for member in content]}
+        case "SS" | "NS", list():
+            return {tag: [_plain(member, str) for member in content]}
+        case "BS", list() | tuple() | set() | frozenset():
+            return {"BS": [_binary(member) for member in content]}
+        case "B", _:
+            return {"B": _binary(content)}
+        case "S" | "N", text:
+            return {tag: _plain(text, str)}
+        case "BOOL" | "NULL", truth:
+            return {tag: _plain(truth, bool)}
+    raise _NoValueError
+
+
+def _plain(value: Any, kind: type) -> Any:
+    plain = plain_value(value)
+    if type(plain) is not kind:
+        raise _NoValueError
+    return plain
+
+
+def _binary(value: Any) -> str:
+    text = _plain(_to_text(value), str)
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise _NoValueError from None
+    return str(text)
 
 
 def _to_bytes(value: Any) -> Any:
