@@ -155,6 +155,16 @@ def free_endpoint():
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>too large</html>", b"{}", b'{"message": "x"}'])
+def test_a_request_that_is_too_long(body):
+    """HTTP 413, whatever its body: nothing was applied, and the same would be refused again."""
+    with answering(http(413, body)) as (_, transport):
+        failure = transport.send("GetItem", GET)
+    assert failure.status == 413
+    assert not failure.applied_maybe
+    assert not failure.again
+
+
 def test_sessions_share_what_was_read_of_botocores_files(monkeypatch, tmp_path):
     """A second session reads no data file again, unless AWS_DATA_PATH names other files."""
     loaders = [new_session().get_component("data_loader") for _ in range(2)]

@@ -17,6 +17,7 @@ from thrivecalc_models.operations.replies import (
     FATAL,
     ITEMS_LEFT,
     READS,
+    TOO_LARGE,
     Failure,
     Kind,
     Reason,
@@ -24,6 +25,7 @@ from thrivecalc_models.operations.replies import (
     Result,
     consumed_units,
     is_answer,
+    is_too_large,
 )
 from thrivecalc_models.operations.requests import (
     BatchGet,
@@ -47,6 +49,7 @@ __all__ = [
     "FATAL",
     "ITEMS_LEFT",
     "READS",
+    "TOO_LARGE",
     "Absent",
     "AllOf",
     "AnyOf",
@@ -82,6 +85,7 @@ __all__ = [
     "consumed_units",
     "fixes",
     "is_answer",
+    "is_too_large",
     "shows",
     "understood",
     "unprocessed_writes",

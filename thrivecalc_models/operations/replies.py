@@ -88,6 +88,15 @@ class Failure(Value):
 Result = Reply | Failure
 
 
+TOO_LARGE = 413
+"""The HTTP status of a request that is longer than the service, or something before it, takes."""
+
+
+def is_too_large(result: Result) -> bool:
+    """Whether the request was refused for its length: nothing of it was applied."""
+    return isinstance(result, Failure) and result.status == TOO_LARGE
+
+
 def is_answer(result: Result) -> bool:
     """Whether the service said anything at all, be it that it failed."""
     if isinstance(result, Reply) or result.status is not None:

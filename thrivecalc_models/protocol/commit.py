@@ -29,14 +29,15 @@ from thrivecalc_models.operations import (
     Wait,
     consumed_units,
     fixes,
+    is_too_large,
     shows,
     unprocessed_writes,
 )
-from thrivecalc_models.protocol.plan import Intent, PendingWrite, groups_of
+from thrivecalc_models.protocol.plan import BATCH_WRITES, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import Item, same_item
+from thrivecalc_models.wire import Item, item_size, same_item
 
 TOKEN_SECONDS = 590.0
 """How long a transaction's token surely protects from applying twice: ten minutes, less a margin.
@@ -59,7 +60,8 @@ class Outcome(Value):
     `item` is the stored item where it was seen: after an update, or with a failed condition.
     `failure` is what it failed with last, None where it was not its fault; `operation` what was
     sent then, which is not the write itself where that went in a batch or in a transaction, and
-    `parts` the names of what that transaction consisted of.
+    `parts` the names of what that transaction consisted of. `size` is that of the item, in
+    DynamoDB's bytes, where the request was too large.
     """
 
     state: State
@@ -67,6 +69,7 @@ class Outcome(Value):
     failure: Failure | None = None
     operation: str = ""
     parts: tuple[str, ...] = ()
+    size: int = 0
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -140,8 +143,9 @@ def commit(
     silence = Silence(policy.deadline)
     at: float | None = None
     attempt = 1
+    most = BATCH_WRITES
     while jobs and not account.halted:
-        groups = groups_of([job.pending() for job in jobs.values()])
+        groups = groups_of([job.pending() for job in jobs.values()], most=most)
         operations = [group.operation() for group in groups]
         received = yield silence.send(operations, attempt)
         silence.heard(received)
@@ -155,6 +159,11 @@ def commit(
         for group, operation, result in zip(groups, operations, received.results, strict=True):
             account.count(result)
             members = [jobs[write.key] for write in group.writes]
+            if is_too_large(result) and len(members) > 1:  # in smaller parts, and at once
+                most = min(most, len(members) // 2)
+                waits.append(Wait(0.0, operation.name, attempt, _code_of(result)))
+                remaining += members
+                continue
             left = _settle(account, members, operation.name, result)
             if left:
                 begun = functools.partial(Backoff, policy, rng, since=since)
@@ -170,6 +179,10 @@ def commit(
     for job in jobs.values():
         _end(account, job)
     return _in_order(account, writes)
+
+
+def _code_of(result: Result) -> str:
+    return result.code if isinstance(result, Failure) else ""
 
 
 def _was_not_started(result: Result) -> bool:
@@ -210,10 +223,8 @@ def _settle(account: Account, members: list[_Job], operation: str, result: Resul
 
 
 def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
-    left = {key.record_key for key in unprocessed_writes(reply.body)}
-    if not left:
-        return []
-    return [job for job in members if job.write.key in left]
+    left = unprocessed_writes(reply.body)
+    return [job for job in members if job.write.write.key in left] if left else []
 
 
 def _wait_for(
@@ -241,7 +252,18 @@ def _wait_for(
 def _end(account: Account, job: _Job) -> None:
     """Nothing more is sent for this write: say what is known."""
     state = State.UNKNOWN if job.maybe else State.NOT_APPLIED
-    account.outcomes[job.write.key] = Outcome(state=state, failure=job.last, operation=job.sent_as)
+    account.outcomes[job.write.key] = Outcome(
+        state=state, failure=job.last, operation=job.sent_as, size=_size(job.write, job.last)
+    )
+
+
+def _size(write: PendingWrite, failure: Failure | None) -> int:
+    """The bytes of what was refused for its length; 0 where it was not."""
+    if failure is None or not is_too_large(failure):
+        return 0
+    if write.after is None and isinstance(write.write, UpdateItem):
+        return item_size({path[-1]: form for path, form in write.write.sets})
+    return 0 if write.after is None else item_size(write.after)
 
 
 def _judge(job: _Job, stored: Item | None) -> Outcome:
@@ -354,6 +376,7 @@ def transact(
             failure=last or _TOKEN_OLD,
             operation=operation.name,
             parts=operation.parts,
+            size=_size(write, last),
         )
     return account
 

@@ -17,12 +17,16 @@ from thrivecalc_models.operations import (
     Write,
 )
 from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import describe
+from thrivecalc_models.wire import describe, encoded_size, surely_encodes_to
 
 BATCH_WRITES = 25
-"""Entries of a BatchWriteItem; 25 items of 400 KB stay below its 16 MB.
+"""Source: BatchWriteItem, Amazon DynamoDB API Reference."""
 
-Source: BatchWriteItem, Amazon DynamoDB API Reference.
+BATCH_BYTES = 16 * 1024 * 1024 - 1024
+"""Bytes of JSON that the entries of a BatchWriteItem may take: 16 MB, less what is around them.
+
+They count as they travel: 25 items of 400 KB are below it, but not where their text is full of
+quotation marks or control characters.
 """
 
 
@@ -85,13 +89,18 @@ def _batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
     return pending.write
 
 
-def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
-    """Batches first, then single puts, updates and deletes, each as first queued."""
+def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> list[Group]:
+    """Batches first, then single puts, updates and deletes, each as first queued.
+
+    A batch has `most` entries at most, and no more bytes than a request may have.
+    """
     if len(writes) == 1:
         return [Group(tuple(writes))] if writes[0].intent is not Intent.CHECK else []
     batchable = [write for write in writes if write.batchable]
     chunks = [
-        batchable[start : start + BATCH_WRITES] for start in range(0, len(batchable), BATCH_WRITES)
+        chunk
+        for start in range(0, len(batchable), most)
+        for chunk in _that_travel(batchable[start : start + most])
     ]
     batched = {write.key for chunk in chunks if len(chunk) > 1 for write in chunk}
     singles = [write for write in writes if write.key not in batched]
@@ -99,6 +108,24 @@ def groups_of(writes: Sequence[PendingWrite]) -> list[Group]:
     for kind in (PutItem, UpdateItem, DeleteItem):
         groups += [Group((write,)) for write in singles if isinstance(write.write, kind)]
     return groups
+
+
+def _that_travel(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
+    """A chunk, cut where its JSON would be longer than a request may be."""
+    entries = [_batch_entry(write) for write in chunk]
+    items = [entry.item for entry in entries if isinstance(entry, PutItem)]
+    if surely_encodes_to(items, BATCH_BYTES // 2):  # the rest is for deletes, of keys alone
+        return [chunk]
+    chunks: list[list[PendingWrite]] = []
+    left = 0
+    for write, entry in zip(chunk, entries, strict=True):
+        size = encoded_size(entry.write_request()) + len(", ")
+        if size > left:
+            chunks.append([])
+            left = BATCH_BYTES
+        chunks[-1].append(write)
+        left -= size
+    return chunks
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -31,8 +31,10 @@ class Refusal(Exception):
 class Invalid(Refusal):
     """A request that breaks a rule: nothing of it was applied, and it never will be."""
 
-    def __init__(self, message: str, *, code: str = "ValidationException") -> None:
-        super().__init__(classify_error(code, 400, message))
+    def __init__(
+        self, message: str, *, code: str = "ValidationException", status: int = 400
+    ) -> None:
+        super().__init__(classify_error(code, status, message))
 
 
 class ConditionFailed(Refusal):

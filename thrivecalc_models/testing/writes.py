@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from thrivecalc_models import table
-from thrivecalc_models.operations import Reason
+from thrivecalc_models.operations import TOO_LARGE, Reason
 from thrivecalc_models.testing.capacity import Consumed, cost_of_write, reported
 from thrivecalc_models.testing.conditions import Condition, ValueOperand
 from thrivecalc_models.testing.expressions import bound_condition
@@ -375,4 +375,5 @@ def _transaction_body(storage: Storage, request: Json, consumed: Consumed, units
 def _check_request_size(request: Json, payload: int) -> None:
     # JSON is at most a few times as long as what DynamoDB counts: only large ones are measured.
     if payload > MAX_REQUEST_BYTES // 8 and len(json.dumps(request)) > MAX_REQUEST_BYTES:
-        raise Invalid("The request exceeds the 16 MB limit", code="RequestEntityTooLarge")
+        message = "The request exceeds the 16 MB limit"
+        raise Invalid(message, code="RequestEntityTooLarge", status=TOO_LARGE)

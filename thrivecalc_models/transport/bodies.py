@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thrivecalc_models.operations.reading import CONSUMED
-from thrivecalc_models.operations.replies import Failure, Reason, Reply
+from thrivecalc_models.operations.replies import TOO_LARGE, Failure, Reason, Reply
 from thrivecalc_models.transport.advice import reply_advice
 from thrivecalc_models.transport.checks import check_promised, check_refusal
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_error
@@ -45,7 +45,9 @@ def reply_of(
 
 def refusal_of(content: Json | None, status: int, request_id: str | None) -> Failure:
     """The failure that an error reply stands for. Raises GarbledReplyError."""
-    content = {} if content is None and status >= 500 else needed(content, status)
+    if content is None and (status >= 500 or status == TOO_LARGE):
+        content = {}
+    content = needed(content, status)
     check_refusal(status, content)
     message = content.get("message") or content.get("Message")
     return classify_error(

@@ -10,11 +10,12 @@ import attrs
 from thrivecalc_models.errors import (
     CommitError,
     ConflictError,
+    ItemTooLargeError,
     OutcomeUnknownError,
     RecordExistsError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import Failure, Kind
+from thrivecalc_models.operations import TOO_LARGE, Failure, Kind, is_too_large
 from thrivecalc_models.protocol import Account, Outcome, State, service_error
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.access import Access
@@ -129,6 +130,13 @@ def _why_unknown(failure: Failure | None) -> str:
 
 def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
     assert outcome.failure is not None
+    if is_too_large(outcome.failure):
+        return ItemTooLargeError(
+            f"{outcome.operation} of {describe(key)} was refused for its length (HTTP"
+            f" {TOO_LARGE}), nothing of it was applied; shorten it, split it into several records,"
+            " or commit in smaller units",
+            size=outcome.size,
+        )
     if outcome.failure.kind is not Kind.CONDITION_FAILED:
         return service_error(
             outcome.operation, outcome.failure, access.binding.settings, parts=outcome.parts
