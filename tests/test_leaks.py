@@ -220,6 +220,11 @@ def alone(call: Callable[[Any], object]) -> Callable[..., object]:
     return lambda user, table: call(user)
 
 
+def item_with(data: dict[str, Any]) -> dict[str, Any]:
+    key = {"userId": {"S": USER}, "recordKey": {"S": "profile#main"}}
+    return key | {"data": {"M": data}}
+
+
 LOST = faults.LoseReply(applied=True)
 INVALID, UNSAFE = errors.InvalidRecordError, errors.UnsafeNumberError
 CALLS: list[tuple[type[BaseException], Callable[..., object]]] = [
@@ -234,6 +239,13 @@ CALLS: list[tuple[type[BaseException], Callable[..., object]]] = [
     (INVALID, alone(lambda user: user.add("savings-goal", {"name": NAME, "targetAmount": EMAIL}))),
     (INVALID, alone(lambda user: user.add(EMAIL))),
     (INVALID, alone(lambda user: user.add("x-note", {"a": {EMAIL, 5}}))),
+    (INVALID, alone(lambda user: goal(name=5, target_amount=NAME, target_date=EMAIL))),
+    (INVALID, alone(lambda user: user.add("profile", {"email": 5, "displayName": {EMAIL: NAME}}))),
+    (INVALID, alone(lambda user: user.add("x-note", {"a": {1: NAME}, "b": [EMAIL, object()]}))),
+    (INVALID, alone(lambda user: goal().__setattr__("name", NAME.encode()))),
+    (INVALID, alone(lambda user: read_item(item_with({"email": {"S": EMAIL, "N": "1"}})))),
+    (INVALID, alone(lambda user: read_item(item_with({"email": {"N": EMAIL}})))),
+    (INVALID, alone(lambda user: UserRecord.from_raw_data(item_with({"b": {"B": NAME + "%"}})))),
     (INVALID, alone(lambda user: user.list(SavingsGoal, order_by="name"))),
     (INVALID, alone(lambda user: user.page(SavingsGoal, limit=AMOUNT))),
     (INVALID, alone(lambda user: user.add(goal(), ttl=EMAIL))),
@@ -249,6 +261,10 @@ CALLS: list[tuple[type[BaseException], Callable[..., object]]] = [
     (errors.InvalidKeyError, lambda user, table: simulated_store(table).user(USER * 200)),
     (errors.InvalidKeyError, lambda user, table: simulated_store(table).user(USER + "\ud83d")),
     (errors.InvalidKeyError, alone(lambda user: user.page(SavingsGoal, cursor=NAME))),
+    (errors.InvalidKeyError, alone(lambda user: user.page(SavingsGoal, cursor=[EMAIL]))),
+    (errors.InvalidKeyError, alone(lambda user: user.get_many([EMAIL, NAME]))),
+    (errors.InvalidKeyError, alone(lambda user: user.get_many([(SavingsGoal, NAME, EMAIL)]))),
+    (errors.InvalidKeyError, alone(lambda user: read_item(EMAIL))),
     (errors.InvalidKeyError, alone(lambda user: SavingsGoal(USER * 200, data=goal()))),
     (errors.RecordExistsError, alone(lambda user: user.add(goal(), record_id="taken"))),
     (

@@ -397,7 +397,7 @@ def plain_name(name: Any, path: str) -> str:
     text = plain_value(name)
     if type(text) is not str:
         raise InvalidRecordError(
-            f"{path} has a key that is no text but {type(name).__name__}", path=path
+            f"{path} has a key that is no text but {type(name).__name__}; use its text", path=path
         )
     return text
 

@@ -146,7 +146,10 @@ class DataTypeAttribute(DiscriminatorAttribute):
         return self if instance is None else instance._data_type()
 
     def __set__(self, instance: Any, value: Any) -> None:
-        raise InvalidKeyError("dataType follows from the record's class", path="dataType")
+        raise InvalidKeyError(
+            "dataType follows from the record's class; make a record of another class",
+            path="dataType",
+        )
 
     def serialize(self, value: Any) -> str:
         """The text of a record class, or of a text itself."""

@@ -367,7 +367,8 @@ def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
     for name, value in extras.items():
         if name in table.DECLARED:
             raise InvalidRecordError(
-                f"{name} is a declared attribute and cannot be among the extra attributes",
+                f"{name} is a declared attribute and cannot be among the extra attributes; set it"
+                " on the record",
                 path=name,
             )
         if name not in base:

@@ -328,7 +328,8 @@ class UnitOfWork:
         self._check_open()
         if exist_ok and self._atomic:
             raise UnitOfWorkStateError(
-                "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction"
+                "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction;"
+                " leave it out, or use a unit that is not atomic"
             )
         record = self._access.make(given, data, record_id=record_id, ttl=ttl)
         key = record._key
@@ -691,7 +692,9 @@ class UnitOfWork:
         self._access.check_owner(record)
         entry = self._entries.get(record.record_key)
         if entry is None or entry.record is not record:
-            raise UnitOfWorkStateError(f"{describe(record.record_key)} is not in this unit")
+            raise UnitOfWorkStateError(
+                f"{describe(record.record_key)} is not in this unit; read it here first"
+            )
         return entry
 
     def _forget(self, entry: Entry) -> None:

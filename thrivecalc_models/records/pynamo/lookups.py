@@ -150,7 +150,9 @@ def check_index(cls: type[Model], index_name: str | None, consistent: bool | Non
 
 def check_start(user_id: str, start: Any) -> None:
     if isinstance(start, Mapping) and start.get(table.USER_ID, {}).get("S", user_id) != user_id:
-        raise IsolationError("last_evaluated_key comes from a query of another user")
+        raise IsolationError(
+            "last_evaluated_key comes from a query of another user; start without one"
+        )
 
 
 # --- parts of items -------------------------------------------------------------------------------
