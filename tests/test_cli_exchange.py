@@ -359,6 +359,7 @@ NOWHERE = ("--endpoint", "http://127.0.0.1:9")
         (("backup", "restore", "--backup", "no-arn", "--into", "other"), "ARN"),
         (("backup", "restore", "--latest", "--into", "no name"), "table"),
         (("backup", "restore", "--at", "2999-01-01T00:00:00Z", "--into", "other"), "future"),
+        (("backup", "restore", "--latest", "--into", "one", "--table", "one"), "a new one"),
         (("cost", "--measure", "--prices", "nope.json"), "nope.json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -848,3 +848,35 @@ def test_a_folder_that_cannot_be_written():
             assert done.counts.written == 1
         finally:
             os.seteuid(0)
+
+
+def test_nanoseconds_in_a_struct_are_read_as_in_a_flat_column(tmp_path):
+    """A moment with nanoseconds is the same record, whether `data` is a struct or flat columns."""
+    import own_types  # noqa: F401  (its types have columns then)
+
+    moments = pa.array([1577836800123456789], pa.timestamp("ns", "UTC"))
+    keys = {
+        "userId": "u",
+        "recordKey": "x-everything#1",
+        "dataType": "x-everything",
+        "recordId": "1",
+    }
+    flat = pa.Table.from_pylist([keys]).append_column("data.moment", moments)
+    inside = pa.StructArray.from_arrays([moments], ["moment"])
+    struct_ = pa.Table.from_pylist([keys]).append_column("data", inside)
+    found = []
+    for table in (flat, struct_):
+        pq.write_table(table, tmp_path / "a.parquet")
+        there = SimulatedTable()
+        fill(there, tmp_path / "a.parquet")
+        found += there.items.values()
+    assert found[0] == found[1]
+    assert found[0]["data"] == {"M": {"moment": {"S": "2020-01-01T00:00:00.123Z"}}}
+
+
+def test_two_spellings_of_bytes_are_the_same_record(tmp_path):
+    """A row whose binary value is spelt otherwise than the stored one is there already."""
+    table = table_of([{**ITEM, "mark": {"B": "QQ=="}, "marks": {"BS": ["QQ==", "Qg=="]}}])
+    row = {**ITEM, "mark": {"B": "QR=="}, "marks": {"BS": ["Qh==", "QR=="]}}
+    done = fill(table, written(tmp_path / "a.jsonl", lines_of([row])))
+    assert (done.counts.same, done.counts.refused) == (1, 0)

@@ -97,6 +97,8 @@ def list_command(session: Session) -> None:
 def restore(session: Session, arn: str | None, at: str | None, latest: bool, into: str) -> None:
     source = _source(arn, at, latest)
     whole, target = WholeTable(session.store()), WholeTable(session.store(into))
+    if into == whole.store.table_name:
+        raise UsageProblem(f"--into {into} is the table itself; name a new one")
     session.leaves("a restore that was begun goes on by itself; the same command finishes it.")
     begun = backups.begin_restore(whole, source, target)
     state = "is being restored" if begun else "was begun before, and this goes on with it"
