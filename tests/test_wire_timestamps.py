@@ -1,5 +1,6 @@
 """Timestamps: written as JavaScript writes them, read as others left them."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -102,15 +103,69 @@ def test_timestamps_come_back(moment):
         "2025-01-01 00:00:00.123Z",
         "2025-01-01 00:00:00.123 +00",
         "2024-12-31T19:00:00.123-05:00",
-        "2025-01-01t00:00:00,123z",
+        "2025-01-01t00:00:00.123z",
         "2025-01-01T00:00:00.1230000009Z",
     ],
 )
 def test_timestamps_of_other_programs_are_read(text):
-    """Offsets, spaces, commas and other precisions name the same moment."""
+    """Offsets, spaces and other precisions name the same moment."""
     back = parse_timestamp(text)
     assert back == datetime(2025, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC)
     assert back.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-01-01T00:00:00+01",
+        "2025-01-01T00:00:00 Z",
+        "2025-01-01T00:00:00 +01:00",
+        "2025-01-01T00:00:00,123Z",
+        "2025-01-01 00:00:00,123Z",
+        "0099-01-01 00:00:00Z",
+        "2025-01-01T00:00:00.0012222222Z",
+    ],
+)
+def test_what_javascript_does_not_read(text):
+    """A text that is no date, or another one, in JavaScript names no moment here either."""
+    assert parse_timestamp(text) is None
+
+
+def test_every_moment_is_that_of_javascript():
+    """What is a moment here is the same in JavaScript, of every spelling of date, time and zone."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    years = ("0001", "0050", "0099", "0100", "1969", "2025", "9999")
+    times = ("12:30", "23:59:59", "23:59:59.1", "00:00:00.123456", "00:00:00,5")
+    times += ("00:00:00.001222222", "00:00:00.0012222222", "00:00:00.123456789012345")
+    zones = ("", "Z", "z", "+01:00", "-0130", "+01", " Z", " +01:00", " -0130", " +01", "+23:59")
+    texts = [
+        f"{year}-{day}{mark}{time}{zone}"
+        for year, day, mark, time, zone in itertools.product(
+            years, ("02-28", "12-31", "02-29", "04-31"), "Tt ", times, zones
+        )
+    ]
+    done = subprocess.run(
+        [
+            node,
+            "-e",
+            "const texts = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
+            "console.log(JSON.stringify(texts.map(text => Date.parse(text))))",
+        ],
+        input=json.dumps(texts),
+        env={"TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    ours = {text: moment for text in texts if (moment := parse_timestamp(text)) is not None}
+    theirs = dict(zip(texts, json.loads(done.stdout), strict=True))
+    assert len(ours) > 1000
+    assert {text: milliseconds(moment) for text, moment in ours.items()} == {
+        text: theirs[text] for text in ours
+    }
 
 
 def test_timestamps_need_no_seconds():

@@ -44,7 +44,8 @@ def parse_timestamp(text: object) -> datetime | None:
     """The moment, in UTC, of an ISO date-time with an offset or `Z`; None for all else.
 
     Seconds, fractions and the colon of the offset may be absent, and a space may stand for the
-    `T`. What is finer than a microsecond is cut off. A naive date-time names no moment: None.
+    `T`. What is finer than a microsecond is cut off. A naive date-time names no moment: None. So
+    does a text that JavaScript's `Date.parse` does not read, or reads as another moment.
     """
     if not isinstance(text, str):
         return None
@@ -53,7 +54,7 @@ def parse_timestamp(text: object) -> datetime | None:
         if canonical is not None:
             return canonical
     match = re.fullmatch(_DATE_TIME, text)
-    if match is None:
+    if match is None or not _is_javascripts(text, match):
         return None
     moment = _moment(match)
     return None if moment is None or moment.tzinfo is None else _shifted_to_utc(moment)
@@ -216,6 +217,16 @@ def _parse_canonical(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _is_javascripts(text: str, match: re.Match[str]) -> bool:
+    """Whether `Date.parse` (V8's, as of Node 20) reads what stands in the text."""
+    year, fraction, sign, minutes = match[1], match[7] or "", match[9], match[11]
+    if "," in text or (fraction.startswith("0") and len(fraction) > 9):
+        return False
+    if text[10] == " ":  # a form that V8 reads by older rules, with years of two digits
+        return int(year) > 99
+    return " " not in text and not (sign and minutes is None)
 
 
 def _moment(match: re.Match[str]) -> datetime | None:
