@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
 from test_docs import program_of
+
+from thrivecalc_models import DataStore
 
 ROOT = Path(__file__).parent.parent
 MYPY = ["--strict", "--follow-imports=silent"]
@@ -55,3 +59,10 @@ def accept(checker: str, arguments: list[str]) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_local_store_has_the_options_of_a_store():
+    """What type checkers let `DataStore.local` take is what `DataStore` takes, but the endpoint."""
+    options = set(inspect.signature(DataStore).parameters) - {"endpoint"}
+    (taken,) = typing.get_args(typing.get_type_hints(DataStore.local)["options"])
+    assert set(taken.__annotations__) == options

@@ -7,6 +7,7 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from uuid import UUID
 
 from pynamodb.models import MetaModel, Model
 
@@ -184,7 +185,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         return cls._own_data_type
 
     @classmethod
-    def key(cls, record_id: str) -> str:
+    def key(cls, record_id: str | UUID) -> str:
         """The record key of a record id of this type. Raises InvalidKeyError."""
         data_type = cls.own_data_type()
         if data_type is None:
