@@ -304,6 +304,18 @@ def test_json_has_one_spelling(filled, tmp_path):
     assert {"wayOut"} <= set(names_in(found["table check"])) & set(names_in(found["doctor"]))
 
 
+def test_nothing_of_a_file_steers_the_terminal(tmp_path):
+    """Control characters in the name of a file, in its header and in arguments are escapes."""
+    path = tmp_path / "a\x1b[31m.csv"
+    path.write_text("userId,recordKey,\x1b]0;title\x07\n")
+    result = run("import", str(path), exit_code=2)
+    assert "a\\x1b[31m.csv" in result.stderr
+    assert "\\x1b]0;title\\x07" in result.stderr
+    for words in (("us\x1bers",), ("users", "\x1b"), ("users", "--segments", "\x1b")):
+        result = run(*words, exit_code=2)
+        assert "\x1b" not in result.stderr
+
+
 OWN_TYPES = """
 from thrivecalc_models import PayloadAttribute, UserRecord, payload
 

@@ -19,6 +19,7 @@ from thrivecalc_models.cli.common import (
     TYPES,
     Findings,
     Group,
+    ServiceProblem,
     UsageProblem,
     exit_code,
     left,
@@ -111,6 +112,9 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
     except ThriveCalcError as error:
         streams.tell(f"Error: {_one_line(error)}")
         code = exit_code(error)
+    except (UsageProblem, ServiceProblem) as error:
+        streams.tell(f"Error: {error.message}")
+        code = error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
