@@ -20,6 +20,7 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     UnavailableError,
+    UnitOfWorkStateError,
     data_store,
 )
 from thrivecalc_models.operations import Emit, Failure, Kind, Reply, Send, Wait
@@ -363,6 +364,16 @@ def test_a_reading_keeps_its_deadline(silent):
     assert silent.sent() == 3
 
 
+def test_a_reading_is_whole_after_a_silence(silent):
+    """What a silence kept from being asked for is asked for afterwards: no reading is short."""
+    user = simulated_store(silent).user(USER)
+    stored = [user.put(goal_data(), record_id=f"g{n}") for n in range(0, 1000, 99)]
+    asked = silent.sent()
+    silent.faults = {asked + n: LoseReply(applied=False) for n in (2, 3, 4)}
+    found = user.get_many([(SavingsGoal, f"g{n}") for n in range(1000)])
+    assert [each.record_id for each in found if each] == [each.record_id for each in stored]
+
+
 @pytest.mark.parametrize("attempts", [1, 2000])
 def test_silence_ends_whatever_the_number_of_tries(silent, attempts):
     """With one try as with two thousand, a commit that meets silence ends with its account."""
@@ -537,6 +548,48 @@ def test_an_observer_that_raises_an_exception_changes_nothing(table, at):
         work.add(goal_data(), record_id=f"g{n}")
     table.fail_next(Throttle())
     assert len(work.commit().applied) == 61
+
+
+def test_a_unit_is_closed_though_an_observer_raised(table):
+    """A block whose commit is complete is closed, whatever an observer of its end raises."""
+
+    def observer(event):
+        if isinstance(event, CommitEvent):
+            raise Sabotage
+
+    work = simulated_store(table, observer=observer).user(USER).unit_of_work()
+    with pytest.raises(Sabotage), work:
+        work.add(goal_data())
+    with pytest.raises(UnitOfWorkStateError, match="closed"):
+        work.list_all()
+
+
+def test_a_clock_that_raises_between_two_parts(table):
+    """What a host's clock raises in the middle of a commit leaves the account of the first part."""
+    ticks = []
+
+    def clock():
+        ticks.append(None)
+        if len(ticks) == broken:
+            raise LookupError("no time")
+        return table.clock()
+
+    broken = None
+    store = simulated_store(table, retry=RetryPolicy(attempts=1), clock=clock)
+    work = store.user(USER).unit_of_work()
+    first = work.add(goal_data(), record_id="first")
+    table.fail_next(LoseReply(applied=True))
+    with pytest.raises(CommitError):
+        work.commit()
+    first.data.current_amount = 20
+    ticks.clear()
+    broken = 2  # the second time that this commit encodes what is pending
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.not_applied == [first.record_key]
+    work.commit()
+    assert len(work.plan()) == 0
 
 
 @pytest.mark.parametrize("at", [RequestEvent, RetryEvent, CommitEvent])

@@ -193,9 +193,7 @@ class Driver:
         """Fill in the results. Raises what interrupted it, once nothing is in flight."""
         own = self._gate.new_pass()
         try:
-            if not self._gate.enter(own):
-                results[:] = [_CLOSED] * len(results)
-                return
+            self._gate.enter(own)
             flight = _Flight(self._exchange, send, results, shield, self._gate)
             try:
                 if min(len(results), self._max_concurrency) > 1:

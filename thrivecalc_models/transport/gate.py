@@ -28,10 +28,9 @@ class Gate:
     def new_pass() -> Pass:
         return threading.get_ident(), object()
 
-    def enter(self, own: Pass) -> bool:
-        """Whether requests may be sent until `leave`, which must follow in any case."""
-        self._inside.get().add(own)  # first, so that `close` either sees it or is seen
-        return not self.closed
+    def enter(self, own: Pass) -> None:
+        """Be inside until `leave`, which must follow in any case. Look at `closed` only then."""
+        self._inside.get().add(own)
 
     def leave(self, own: Pass) -> None:
         self._inside.get().discard(own)

@@ -70,6 +70,10 @@ M = TypeVar("M", bound=Callable[..., Any])
 ListOf = list
 
 
+_APPLIED = Outcome(state=State.APPLIED)
+_UNKNOWN = Outcome(state=State.UNKNOWN)
+
+
 def _exclusive(method: M) -> M:
     """One call at a time: a second thread inside is refused, not made to wait."""
 
@@ -513,7 +517,8 @@ class UnitOfWork:
                 pending = self._pending()
                 self._warn_of_unattached()
                 shield.guard(self._send, pending, account, shield)
-                self._settle_rest(pending, account)
+                if shield.interrupt is not None:
+                    self._settle_rest(account)
                 shield.guard(tell, self._access, account, driver.monotonic() - began)
             return self._conclude(account, shield.interrupt)
         except BaseException as error:
@@ -521,17 +526,24 @@ class UnitOfWork:
                 self._state = "failed"
             if isinstance(error, Exception) or error.__cause__ is not None:
                 raise
-            raise error from self._known_so_far(account)
+            self._settle_rest(account)
+            raise error from self._commit_error(account)
 
-    def _known_so_far(self, account: Account) -> CommitError | None:
-        """The account of a commit that an interrupt ended between two of its steps."""
-        self._settle_rest((), account)
+    def _settle_rest(self, account: Account) -> None:
+        """Give every key an outcome where something was raised between two steps of a commit.
+
+        What was under way then, and did not get into the map, is unknown to it: the next commit
+        asks for that first. What is still pending by the map is not applied.
+        """
+        for write in list(self._under_way.values()):
+            account.outcomes.setdefault(write.key, _UNKNOWN)
+            self._apply(write, _UNKNOWN)
         in_doubt = self._transaction.writes if self._transaction is not None else ()
-        for write in in_doubt:
-            account.outcomes.setdefault(write.key, Outcome(state=State.UNKNOWN))
+        for write in (*self._attempts(), *in_doubt):
+            account.outcomes.setdefault(write.key, _UNKNOWN)
         for key in self._pending_keys():
-            account.outcomes[key] = Outcome(state=State.NOT_APPLIED)
-        return self._commit_error(account)
+            if account.outcomes.get(key, _APPLIED).state is State.APPLIED:
+                account.outcomes[key] = Outcome(state=State.NOT_APPLIED)
 
     def _pending_keys(self) -> ListOf[str]:
         """The keys of what is pending, or of what was queued where that cannot be encoded."""
@@ -581,20 +593,6 @@ class UnitOfWork:
             shield.guard(self._apply, write, found.outcomes[write.key])
         if not self._under_way and not found.keys(State.UNKNOWN):
             self._transaction = None
-
-    def _settle_rest(self, pending: Sequence[PendingWrite], account: Account) -> None:
-        """Give every key an outcome, also where something raised between two steps.
-
-        What was under way then, and did not get into the map, is unknown to it: the next commit
-        asks for that first.
-        """
-        unknown = Outcome(state=State.UNKNOWN)
-        for write in list(self._under_way.values()):
-            account.outcomes.setdefault(write.key, unknown)
-            self._apply(write, unknown)
-        for write in (*self._attempts(), *pending):
-            state = State.UNKNOWN if write.maybe else State.NOT_APPLIED
-            account.outcomes.setdefault(write.key, Outcome(state=state))
 
     def _apply(self, write: PendingWrite, outcome: Outcome) -> None:
         """Take what became of a write into the map, where it is not under way any more."""
