@@ -101,7 +101,19 @@ def is_answer(result: Result) -> bool:
     """Whether the service said anything at all, be it that it failed."""
     if isinstance(result, Reply) or result.status is not None:
         return True
-    return result.kind not in (Kind.UNAVAILABLE, Kind.INTERRUPTED, Kind.NOT_STARTED, Kind.CLOSED)
+    return result.kind not in _SILENT
+
+
+_SILENT = frozenset(
+    {
+        Kind.UNAVAILABLE,
+        Kind.NOT_UNDERSTOOD,
+        Kind.ITEM_OF_ANOTHER,
+        Kind.INTERRUPTED,
+        Kind.NOT_STARTED,
+        Kind.CLOSED,
+    }
+)
 
 
 ITEMS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)

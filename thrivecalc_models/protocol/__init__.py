@@ -12,6 +12,7 @@ from thrivecalc_models.protocol.plan import (
     PendingWrite,
     Plan,
     PlannedRequest,
+    batch_entry,
     plan_requests,
     plan_transaction,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "ServiceFailure",
     "State",
     "Transaction",
+    "batch_entry",
     "commit",
     "full_jitter",
     "get_item",

@@ -77,13 +77,13 @@ class Group(Value):
 
     def operation(self) -> Operation:
         if len(self.writes) > 1:
-            return BatchWrite(writes=tuple(_batch_entry(write) for write in self.writes))
+            return BatchWrite(writes=tuple(batch_entry(write) for write in self.writes))
         write = self.writes[0].write
         assert isinstance(write, PutItem | UpdateItem | DeleteItem)
         return write
 
 
-def _batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
+def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
     """The write, whose condition a batch leaves out."""
     assert isinstance(pending.write, PutItem | DeleteItem)
     return pending.write
@@ -112,7 +112,7 @@ def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> li
 
 def _that_travel(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
-    entries = [_batch_entry(write) for write in chunk]
+    entries = [batch_entry(write) for write in chunk]
     items = [entry.item for entry in entries if isinstance(entry, PutItem)]
     if surely_encodes_to(items, BATCH_BYTES // 2):  # the rest is for deletes, of keys alone
         return [chunk]

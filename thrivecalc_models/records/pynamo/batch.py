@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import attrs
 from pynamodb.exceptions import PutError
 from pynamodb.models import BatchWrite, Model
 
@@ -15,25 +14,21 @@ from thrivecalc_models.errors import (
     OutcomeUnknownError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import (
-    ITEMS_LEFT,
-    DeleteItem,
-    Failure,
-    Key,
-    Protocol,
-    PutItem,
-    Reply,
-    Send,
-    Wait,
-    unprocessed_writes,
-)
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.protocol import Backoff, RetryPolicy, service_error
+from thrivecalc_models.operations import DeleteItem, Key
+from thrivecalc_models.protocol import (
+    Account,
+    Intent,
+    PendingWrite,
+    State,
+    batch_entry,
+    commit,
+    service_error,
+)
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
 from thrivecalc_models.records.pynamo.connection import table_of
-from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe
 from thrivecalc_models.words import plural
 
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
 R = TypeVar("R", bound=Model)
-Entry = PutItem | DeleteItem
 
 SAVE, DELETE = "save", "delete"
 
@@ -77,15 +71,6 @@ class BatchWriteError(CommitError, PutError):
         self.cause = cause
 
 
-@attrs.frozen(eq=False, repr=False)
-class Left(Value):
-    """What a batch left undone: its entries, those of them in doubt, and the last failure."""
-
-    entries: tuple[Entry, ...] = ()
-    doubtful: frozenset[Key] = frozenset()
-    failure: Failure | None = None
-
-
 class RecordBatch(BatchWrite[R]):
     """Collects saves and deletes, and sends them 25 to a request.
 
@@ -115,24 +100,26 @@ class RecordBatch(BatchWrite[R]):
         if not self.pending_operations:
             return
         binding = default_binding()
-        queued = {_key(op["item"]): op["item"] for op in self.pending_operations}
-        entries = self._entries(binding)
-        left: Left = table_of(binding).connection.perform(
-            BatchWriteItem.name, write_batch(entries, binding.retry, binding.rng)
+        records = [operation["item"] for operation in self.pending_operations]
+        writes = self._writes(binding)
+        account = table_of(binding).connection.perform(
+            BatchWriteItem.name, commit(writes, binding.retry, binding.rng)
         )
         self.pending_operations = []
-        remaining = {entry.key for entry in left.entries}
-        for entry in entries:
-            if entry.key not in remaining:
-                record = queued[entry.key]
+        for record, write in zip(records, writes, strict=True):
+            if account.outcomes[write.key].state is State.APPLIED:
                 record._belong_to(binding)
-                if isinstance(entry, PutItem):
-                    was_stored(record, entry.item)
+                if write.after is not None:
+                    was_stored(record, write.after)
                 else:
                     was_deleted(record)
-        if left.failure is not None:
-            self.failed_operations = [entry.write_request() for entry in left.entries]
-            raise _error(entries, left, left.failure, binding)
+        if not account.complete:
+            self.failed_operations = [
+                batch_entry(write).write_request()
+                for write in writes
+                if account.outcomes[write.key].state is not State.APPLIED
+            ]
+            raise _error(writes, account, binding)
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
@@ -155,14 +142,14 @@ class RecordBatch(BatchWrite[R]):
             error.not_applied.append(record.record_key)
             raise
 
-    def _entries(self, binding: Binding) -> tuple[Entry, ...]:
+    def _writes(self, binding: Binding) -> list[PendingWrite]:
         """Every pending operation, encoded and checked. Raises InvalidRecordError."""
-        entries: list[Entry] = []
+        writes: list[PendingWrite] = []
         errors: dict[str, Exception] = {}
         for operation in self.pending_operations:
             record = operation["item"]
             try:
-                entries.append(_entry(operation["action"], record, binding))
+                writes.append(_write(str(len(writes)), operation["action"], record, binding))
             except ThriveCalcError as error:
                 errors[record.record_key] = error
         if len(errors) == 1:
@@ -173,83 +160,57 @@ class RecordBatch(BatchWrite[R]):
                 f"{len(errors)} records of the batch are bad, nothing of it was sent: {listed}",
                 errors=errors,
             )
-        return tuple(entries)
+        return writes
 
 
 def _key(record: UserRecord) -> Key:
     return writing.key_of(record)
 
 
-def _entry(action: str, record: UserRecord, binding: Binding) -> Entry:
+def _write(name: str, action: str, record: UserRecord, binding: Binding) -> PendingWrite:
+    """The write of one operation, by a name of its own: two users may have one record key."""
     if record._binding is not None and record._binding.settings != binding.settings:
         raise InvalidRecordError(
             f"{describe(record.record_key)} belongs to another store than batch_write() writes to;"
             " write it through its own, or make a record of this one with read_item(record.item)"
         )
     if action == DELETE:
-        return DeleteItem(key=_key(record))
-    return writing.put_of(record, at=binding.write_time(), js_safe=binding.js_safe_numbers)
-
-
-def write_batch(entries: tuple[Entry, ...], policy: RetryPolicy, rng: Any) -> Protocol[Left]:
-    """Send up to 25 unconditional writes of distinct keys until none is left or it is hopeless.
-
-    Each is the same when sent twice. While some are processed, the budget is whole.
-    """
-    started = yield Wait(0.0)
-    backoff = Backoff(policy, rng, since=started.at)
-    left = Left(entries)
-    attempt = 1
-    while True:
-        received = yield Send((BatchWriteItem(writes=left.entries),), attempt)
-        before, left = left, _after(left, received.results[0])
-        if not left.entries:
-            return Left()
-        if len(left.entries) < len(before.entries):
-            backoff.progress(received.at)
-        failure = left.failure
-        if failure is None or not failure.again:
-            return left
-        wait = backoff.next_wait(failure, received.at)
-        if wait is None:
-            return left
-        yield Wait(wait, BatchWriteItem.name, attempt, failure.code)
-        attempt += 1
-
-
-def _after(left: Left, result: Reply | Failure) -> Left:
-    if isinstance(result, Reply):
-        keys = frozenset(unprocessed_writes(result.body))
-        rest = tuple(entry for entry in left.entries if entry.key in keys)
-        return Left(rest, left.doubtful & keys, ITEMS_LEFT if rest else None)
-    doubtful = left.doubtful
-    if result.applied_maybe:
-        doubtful |= {entry.key for entry in left.entries}
-    return Left(left.entries, doubtful, result)
-
-
-def _error(
-    entries: tuple[Entry, ...], left: Left, failure: Failure, binding: Binding
-) -> BatchWriteError:
-    remaining = {entry.key for entry in left.entries}
-    unknown = [e.key.record_key for e in left.entries if e.key in left.doubtful]
-    not_applied = [e.key.record_key for e in left.entries if e.key not in left.doubtful]
-    cause = service_error(BatchWriteItem.name, failure, binding.settings)
-    causes = dict.fromkeys(not_applied[:1], cause)
-    for key in unknown:
-        causes[key] = OutcomeUnknownError(
-            f"{describe(key)}: the reply was lost, and nobody can say whether it was applied;"
-            " read it, or write it again",
-            record_key=key,
+        return PendingWrite(
+            key=name, intent=Intent.DELETE_ANY, write=DeleteItem(key=writing.key_of(record))
         )
-    shown = ", ".join(describe(key) for key in (not_applied + unknown)[:3])
+    put = writing.put_of(record, at=binding.write_time(), js_safe=binding.js_safe_numbers)
+    return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
+
+
+def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> BatchWriteError:
+    keys: dict[State, list[str]] = {state: [] for state in State}
+    causes: dict[str, ThriveCalcError] = {}
+    failed = None
+    for write in writes:
+        outcome, record_key = account.outcomes[write.key], write.write.key.record_key
+        keys[outcome.state].append(record_key)
+        if failed is None and outcome.failure is not None:
+            failed = outcome
+        if outcome.state is State.UNKNOWN:
+            causes[record_key] = OutcomeUnknownError(
+                f"{describe(record_key)}: the reply was lost, and nobody can say whether it was"
+                " applied; read it, or write it again",
+                record_key=record_key,
+            )
+    assert failed is not None
+    assert failed.failure is not None
+    cause = service_error(failed.operation, failed.failure, binding.settings)
+    not_applied, unknown = keys[State.NOT_APPLIED], keys[State.UNKNOWN]
+    causes = dict.fromkeys(not_applied[:1], cause) | causes
+    left = not_applied + unknown
     return BatchWriteError(
-        f"of {plural(len(entries), 'write')} of the batch {len(not_applied)} not applied,"
-        f" {len(unknown)} unknown ({shown}{', …' if len(remaining) > 3 else ''}): {cause}",
+        f"of {plural(len(writes), 'write')} of the batch {len(not_applied)} not applied,"
+        f" {len(unknown)} unknown ({', '.join(map(describe, left[:3]))}"
+        f"{', …' if len(left) > 3 else ''}): {cause}",
         cause=table_of(binding).connection.exception(
-            BatchWriteItem.name, failure, {"TableName": binding.settings.table_name}
+            failed.operation, failed.failure, {"TableName": binding.settings.table_name}
         ),
-        applied=[e.key.record_key for e in entries if e.key not in remaining],
+        applied=keys[State.APPLIED],
         not_applied=not_applied,
         unknown=unknown,
         causes=causes,
