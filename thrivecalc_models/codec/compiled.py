@@ -31,7 +31,7 @@ from thrivecalc_models import wire
 from thrivecalc_models.codec.fields import encode_field, read_field
 from thrivecalc_models.codec.plans import FieldPlan, field_plan, whole
 from thrivecalc_models.codec.values import Encoding, NestedCodec
-from thrivecalc_models.payloads import fields_of, has_plain_init
+from thrivecalc_models.payloads import converts_on_setting, fields_of, has_plain_init
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import Item, parse_date
 from thrivecalc_models.wire.numbers import is_canonical
@@ -44,7 +44,8 @@ class ClassPlan:
     """The fields of a class in order, and what is made for them.
 
     `others` are those that hold more than a simple value. `plain_init` says that instances can be
-    made without `__init__`.
+    made without `__init__`. `reads_alike` says that reading makes the same of the same each time,
+    since no function of the class's author has a part in it.
 
     `read(content, nested, path)` gives a payload and its values, or None for values that can change
     in place; it raises KeyError or ValueError for what it leaves to the plain way.
@@ -57,6 +58,7 @@ class ClassPlan:
     others: tuple[FieldPlan, ...]
     wire_names: frozenset[str]
     plain_init: bool
+    reads_alike: bool
     read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
     same: Callable[[Any, Values], bool]
     write: Callable[[Any, NestedCodec, Encoding], Item]
@@ -74,8 +76,10 @@ _PLANS: dict[type, ClassPlan] = {}
 
 
 def _plan(cls: type) -> ClassPlan:
-    steps = tuple(field_plan(cls, field) for field in fields_of(cls))
+    fields = fields_of(cls)
     plain_init = has_plain_init(cls)
+    converts = frozenset(converts_on_setting(cls) if plain_init else ())
+    steps = tuple(field_plan(cls, field, converted=field.name in converts) for field in fields)
     reading = _reading(steps) if plain_init else _NO_READING
     source = "\n".join([*reading, *_comparing(steps), *_writing(steps), *_bounding(steps)])
     names: dict[str, Any] = {
@@ -102,6 +106,8 @@ def _plan(cls: type) -> ClassPlan:
         others=tuple(step for step in steps if step.scalar is None),
         wire_names=frozenset(step.wire_name for step in steps),
         plain_init=plain_init,
+        reads_alike=plain_init
+        and all(field.fixed_default or not field.has_default for field in fields),
         read=names["read"],
         same=names["same"],
         write=names["write"],
@@ -159,8 +165,8 @@ def _writing(steps: Sequence[FieldPlan]) -> list[str]:
     ]
     for n, step in enumerate(steps):
         value = f"payload.{step.field.name}"
-        if step.scalar is None:
-            value = f"encode_field(step{n}, {value}, None, nested, encoding, {DATA!r}, 1)"
+        if step.scalar is None or not step.converted:
+            value = f"encode_field(step{n}, payload, None, nested, encoding, {DATA!r}, 1)"
             form = "value"
         else:
             content = step.scalar.writing.replace("path=path", f"path={step.path!r}")

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Set
 from contextlib import suppress
 from typing import Any, Protocol
 
+import attrs
+
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
 from thrivecalc_models.codec.plans import FieldPlan
@@ -29,7 +31,38 @@ from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
 from thrivecalc_models.payloads.faults import together
 from thrivecalc_models.table import DATA
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import AttributeValue, Item
+
+
+@attrs.frozen(eq=False, repr=False)
+class Origin(Value):
+    """The stored map that a payload was read from, and what reading made of its fields.
+
+    `made` is None for a class whose fields read alike each time. Else it has, by wire name, the
+    form in which a field would have been written right after it was read (what is wrong with it,
+    if it would not have been): what a factory, a converter, a validator or a hook of the class gave
+    is no edit.
+    """
+
+    payload: Any
+    content: Item
+    made: dict[str, AttributeValue | str | None] | None = None
+
+    def keeps(self, step: FieldPlan, base: Item, nested: NestedCodec) -> bool:
+        """Whether a field still is what reading made of what `base` has stored for it."""
+        name = step.wire_name
+        if self.made is None or name not in self.made or base.get(name) != self.content.get(name):
+            return False
+        return _own_form(step, self.payload, nested) == self.made[name]
+
+
+def _own_form(step: FieldPlan, payload: Any, nested: NestedCodec) -> AttributeValue | str | None:
+    """The form of a field without a look at what is stored; or what is wrong with its value."""
+    try:
+        return encode_field(step, payload, None, nested, EXACT, DATA, 1)
+    except InvalidRecordError as error:
+        return str(error)
 
 
 class Origins(NestedCodec):
@@ -39,11 +72,11 @@ class Origins(NestedCodec):
     neighbour, so they are found by the object and not by its place.
     """
 
-    _stored: dict[int, tuple[Any, Item]] | None = None  # most records have no nested payloads
+    _stored: dict[int, Origin] | None = None  # most records have no nested payloads
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
-        self._note(payload, content)
+        self.note(payload, content)
         return payload
 
     def misfits(
@@ -104,16 +137,19 @@ class Origins(NestedCodec):
         In the `edited` fields, by wire name, places may have changed: there objects keep the
         origins they have.
         """
-        for step in plan_of(type(payload)).others:
+        plan = plan_of(type(payload))
+        for step in plan.others:
             if step.wire_name not in edited:
                 self._learn_value(step.get(payload), content.get(step.wire_name))
+        if not plan.reads_alike:
+            self.note(payload, content, edited)
 
     def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
         if form is None:
             return
         if is_payload_class(type(value)) and "M" in form:
             if not edited_fields(value, form["M"], self):
-                self._note(value, form["M"])
+                self.note(value, form["M"])
             self.learn(value, form["M"])
         elif isinstance(value, list) and "L" in form:
             for inner, inner_form in zip(value, form["L"], strict=False):
@@ -122,14 +158,24 @@ class Origins(NestedCodec):
             for name, inner in value.items():
                 self._learn_value(inner, form["M"].get(name))
 
-    def _note(self, payload: Any, content: Item) -> None:
+    def note(self, payload: Any, content: Item, edited: frozenset[str] = frozenset()) -> None:
+        """Take a stored map as that of a payload which, but for `edited` fields, was made of it."""
         if self._stored is None:
             self._stored = {}
-        self._stored[id(payload)] = (payload, content)
+        plan = plan_of(type(payload))
+        made = None
+        if not plan.reads_alike:
+            steps = [step for step in plan.steps if step.wire_name not in edited]
+            made = {step.wire_name: _own_form(step, payload, self) for step in steps}
+        self._stored[id(payload)] = Origin(payload, content, made)
+
+    def of(self, payload: Any) -> Origin | None:
+        known = None if self._stored is None else self._stored.get(id(payload))
+        return known if known is not None and known.payload is payload else None
 
     def _origin(self, value: Any) -> Item | None:
-        known = None if self._stored is None else self._stored.get(id(value))
-        return known[1] if known is not None and known[0] is value else None
+        known = self.of(value)
+        return None if known is None else known.content
 
 
 def _misfits_of(
@@ -180,10 +226,13 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     plan = plan_of(cls)
     nested = holder.origins if plan.others else _NO_ORIGINS
     try:
-        return plan.read(content, nested, DATA)
+        made = plan.read(content, nested, DATA)
     except (KeyError, ValueError):  # something is missing, NULL, or of another type
-        pass
-    return decode_plainly(cls, content, nested)
+        made = None
+    payload, values = made or decode_plainly(cls, content, nested)
+    if not plan.reads_alike:
+        holder.origins.note(payload, content)
+    return payload, values
 
 
 _NO_ORIGINS = Origins()  # for payloads that hold no others
@@ -232,9 +281,22 @@ def has_values(payload: Any, values: Values) -> bool:
     return plan_of(type(payload)).same(payload, values)
 
 
-def nests(cls: type) -> bool:
-    """Whether a field of the class can hold more than a simple value."""
-    return bool(plan_of(cls).others)
+def has_origins(cls: type) -> bool:
+    """Whether there is anything to remember of what a payload of the class was read from."""
+    plan = plan_of(cls)
+    return bool(plan.others) or not plan.reads_alike
+
+
+def kept_as_read(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
+    """The fields, by wire name, that still are what reading made of what the map has for them.
+
+    Only of a class whose fields do not read alike each time.
+    """
+    origin = nested.of(payload)
+    if origin is None:
+        return frozenset()
+    steps = plan_of(type(payload)).steps
+    return frozenset(step.wire_name for step in steps if origin.keeps(step, content, nested))
 
 
 def size_at_most(payload: Any) -> int | None:
@@ -305,9 +367,12 @@ def encode_plain_map(
 def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
     """The fields, by wire name, whose value is not what the map says; unfit values are edits."""
     edited = set()
+    origin = nested.of(payload)
     for step in plan_of(type(payload)).steps:
+        if origin is not None and origin.keeps(step, content, nested):
+            continue
         try:
-            form = encode_field(step, step.get(payload), content, nested, EXACT, DATA, 1)
+            form = encode_field(step, payload, content, nested, EXACT, DATA, 1)
         except InvalidRecordError:
             edited.add(step.wire_name)
         else:
@@ -338,9 +403,14 @@ def encode_fields(
     """The declared fields as they are stored. Raises one error of all that cannot be."""
     encoded: Item = {}
     errors: list[InvalidRecordError] = []
+    origin = nested.of(payload)
     for step in plan_of(type(payload)).steps:
+        if base is not None and origin is not None and origin.keeps(step, base, nested):
+            if step.wire_name in base:
+                encoded[step.wire_name] = base[step.wire_name]
+            continue
         try:
-            form = encode_field(step, step.get(payload), base, nested, encoding, path, depth)
+            form = encode_field(step, payload, base, nested, encoding, path, depth)
         except InvalidRecordError as error:
             errors.append(error.with_traceback(None))
         else:

@@ -14,9 +14,9 @@ from thrivecalc_models.codec.values import (
     encode,
     keep_form,
 )
-from thrivecalc_models.payloads import Field, kinds
+from thrivecalc_models.payloads import Field
 from thrivecalc_models.payloads.kinds import Optional as OptionalKind
-from thrivecalc_models.payloads.kinds import SetOfText
+from thrivecalc_models.payloads.kinds import SetOfText, converted_within
 from thrivecalc_models.wire import AttributeValue, Item
 
 
@@ -37,20 +37,26 @@ def read_field(step: FieldPlan, form: AttributeValue | None, nested: NestedCodec
 
 def encode_field(
     step: FieldPlan,
-    value: Any,
+    payload: Any,
     base: Item | None,
     nested: NestedCodec,
     encoding: Encoding,
     path: str,
     depth: int,
 ) -> AttributeValue | None:
-    """The form of one field, or None where it is to be absent."""
+    """The form of one field of a payload, or None where it is to be absent."""
+    value = step.get(payload)
     stored = None if base is None else base.get(step.wire_name)
     scalar = step.scalar
+    if not step.converted:
+        converted = converted_within(step.field.kind, value, f"{path}.{step.wire_name}")
+        if converted is not value:
+            step.put(payload, converted)
+            value = converted
     if scalar is not None and stored is not None and scalar.tag in stored:
         if value is None:
             return None
-        # Assignment has made the value one of the field's type, so that == is exact.
+        # The value was converted to the field's type, so that == is exact.
         if scalar.read(stored[scalar.tag]) == value:
             return stored
         return scalar.form(value, f"{path}.{step.wire_name}", encoding)
@@ -71,7 +77,7 @@ def _encode_any_field(
     at = f"{path}.{field.wire_name}"
     stored = None if base is None else base.get(field.wire_name)
     if value is not None:
-        value = kinds.converted_within(field.kind, value, at)
+        value = converted_within(field.kind, value, at)
 
     def own_form(given: Any, how: Encoding, form: AttributeValue | None) -> AttributeValue | None:
         if given is None or _is_default_empty_set(field, given):

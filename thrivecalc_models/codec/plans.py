@@ -46,17 +46,21 @@ class Scalar:
 
 @attrs.frozen(eq=False, repr=False)
 class FieldPlan:
-    """How one field of a class is read and written; `path` is where it is at the top of `data`."""
+    """How one field of a class is read and written; `path` is where it is at the top of `data`.
+
+    `converted` says that whatever value it has was converted when it was set.
+    """
 
     field: Field
     wire_name: str
     path: str
     scalar: Scalar | None
+    converted: bool
     get: Callable[[Any], Any]
     put: Callable[[Any, Any], None]
 
 
-def field_plan(cls: type, field: Field) -> FieldPlan:
+def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
     kind = field.kind.kind if isinstance(field.kind, kinds.Optional) else field.kind
     get, put = _access(cls, field.name)
     return FieldPlan(
@@ -64,6 +68,7 @@ def field_plan(cls: type, field: Field) -> FieldPlan:
         wire_name=field.wire_name,
         path=f"{DATA}.{field.wire_name}",
         scalar=_SCALARS.get(type(kind)),
+        converted=converted,
         get=get,
         put=put,
     )

@@ -349,6 +349,10 @@ def misfits(
 class NestedCodec:
     """What the codec of single values needs of the codec of payloads; `data.Origins` is one."""
 
+    def of(self, payload: Any) -> Any:
+        """The Origin of a payload, or None."""
+        raise NotImplementedError
+
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         raise NotImplementedError
 

@@ -18,6 +18,7 @@ from thrivecalc_models.payloads.classes import (
 )
 from thrivecalc_models.payloads.define import (
     Field,
+    converts_on_setting,
     fields_of,
     has_plain_init,
     payload,
@@ -40,6 +41,7 @@ __all__ = [
     "RetirementPlanData",
     "SavingsGoalData",
     "TransactionData",
+    "converts_on_setting",
     "fields_of",
     "has_plain_init",
     "is_payload",

@@ -388,6 +388,14 @@ def has_plain_init(cls: type) -> bool:
     )
 
 
+def converts_on_setting(cls: type) -> list[str]:
+    """The fields whose values are converted whenever they are set, in `__init__` or later."""
+    if not vars(cls).get("__attrs_own_setattr__"):
+        return []  # a `__setattr__` of the class's author
+    fields = attrs.fields(cls)
+    return [attribute.name for attribute in fields if attribute.on_setattr is None]
+
+
 _IMMUTABLE = (type(None), str, int, float, Decimal, date, bytes, enum.Enum)
 
 

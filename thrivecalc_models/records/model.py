@@ -478,7 +478,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             if table.TTL in values and values[table.TTL] is None:
                 del values[table.TTL]  # the type's keep_for may have given one
         payload_class = type(self)._payload_class
-        if payload_class is not None and state.payload is not UNREAD and codec.nests(payload_class):
+        if payload_class is None or state.payload is UNREAD:
+            return
+        if codec.has_origins(payload_class):
             state.origins.learn(state.payload, item[table.DATA]["M"])
 
     def _remember(self, state: State) -> None:

@@ -427,7 +427,7 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
             state.origins = keep.origins
         fresh = record.data
         state.payload = keep.payload
-        _overwrite(record, fresh, edited)
+        _overwrite(record, fresh, edited, keep.origins)
     if keep.extra_data is not None and not record.malformed:
         _merge(keep.extra_data, record.extra_data, edited.extra_data)
         state.extra_data = keep.extra_data
@@ -464,7 +464,7 @@ def restore(record: UserRecord, item: Item) -> None:
     if keep.payload is not UNREAD:
         fresh = record.data
         state.payload = keep.payload
-        _overwrite(record, fresh, _Edits())
+        _overwrite(record, fresh, _Edits(), keep.origins)
     if keep.extra_data is not None:
         _merge(keep.extra_data, record.extra_data, frozenset())
         state.extra_data = keep.extra_data
@@ -514,17 +514,21 @@ def _undeclared_forms(payload_class: type | None, content: Item) -> Item:
     return {name: content[name] for name in codec.undeclared_names(payload_class, content)}
 
 
-def _overwrite(record: UserRecord, fresh: Any, edits: _Edits) -> None:
-    """Give the caller's payload the fresh values, but for the edited fields."""
-    payload = record._state.payload
+def _overwrite(record: UserRecord, fresh: Any, edits: _Edits, before: codec.Origins) -> None:
+    """Give the caller's payload the fresh values, but for the edited fields.
+
+    What reading made of a field, as `before` has it, stays while the same is stored.
+    """
+    payload, content = record._state.payload, record._state.data_map() or {}
     if isinstance(payload, dict):
         _merge(payload, fresh, edits.data)
         return
+    keep = edits.data | codec.kept_as_read(payload, content, before)
     for field in fields_of(type(payload)):
         value = getattr(fresh, field.name)
-        if field.wire_name not in edits.data and not _alike(getattr(payload, field.name), value):
-            setattr(payload, field.name, value)
-    record._state.origins.learn(payload, record._state.data_map() or {}, edits.data)
+        if field.wire_name not in keep and not _alike(getattr(payload, field.name), value):
+            object.__setattr__(payload, field.name, value)  # as read: converted once
+    record._state.origins.learn(payload, content, edits.data)
 
 
 def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) -> None:
