@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from own_types import Everything, Household
 
 from thrivecalc_models import SavingsGoal, TransactionData
-from thrivecalc_models.exchange import jsontext
+from thrivecalc_models.exchange import Mapped, jsontext
 from thrivecalc_models.exchange.formats import format_of
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.testing import SimulatedTable
@@ -68,6 +68,32 @@ def test_any_table_goes_through(ending, items):
     """Any table, of all types, unknown and malformed items included, comes back item by item."""
     table = table_of(items, page_bytes=400)
     assert through_a_file(table, ending) == table.items
+
+
+@given(
+    delimiter=st.sampled_from(",;\t|"),
+    items=TABLES,
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+    sep=st.booleans(),
+)
+@QUICK
+def test_any_table_goes_through_other_dialects_of_csv(delimiter, items, ends, sep):
+    """Any table comes back from CSV that another program wrote again with its own delimiter."""
+    other = SimulatedTable()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "a.csv"
+        export(table_of(items), path)
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        with path.open("w", newline="", encoding="utf-8") as file:
+            said = sep and ends != "\r"
+            file.write(f"sep={delimiter}{ends}" if said else "")
+            own = csv.writer(file, delimiter=delimiter, lineterminator=ends, quoting=csv.QUOTE_ALL)
+            own.writerows(rows)
+        named = Mapped(delimiter="|" if delimiter == "|" and not said else None)
+        counts = fill(other, path, mapped=named).counts
+    assert (counts.written, counts.refused) == (len(items), 0)
+    assert other.items == table_of(items).items
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
