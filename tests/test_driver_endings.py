@@ -19,6 +19,7 @@ from thrivecalc_models import (
     RetryPolicy,
     SavingsGoal,
     SavingsGoalData,
+    ThrottledError,
     UnavailableError,
     UnitOfWorkStateError,
     data_store,
@@ -533,6 +534,14 @@ def test_logging_that_raises_changes_nothing(table, bad_filter):
         work.commit()
     assert len(caught.value.not_applied) == 1
     work.rollback()
+
+
+def test_a_reading_that_is_given_up_is_told_as_such(table, bad_filter):
+    """A logging filter that raises does not take the place of the error of a reading."""
+    user = simulated_store(table, retry=RetryPolicy(attempts=2)).user(USER)
+    table.fail_always(Throttle())
+    with pytest.raises(ThrottledError):
+        user.list_all()
 
 
 @pytest.mark.parametrize("at", [RequestEvent, RetryEvent, CommitEvent])

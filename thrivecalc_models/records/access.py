@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
-from thrivecalc_models.signals import LOGGER
+from thrivecalc_models.signals import log
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
@@ -198,7 +199,8 @@ class Access:
         raise error
 
     def _public(self, failure: ServiceFailure) -> Exception:
-        LOGGER.warning(
+        log(
+            logging.WARNING,
             "gave up %s%s for user %s (%s)",
             failure.operation,
             failure.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.records.state import UNREAD, State
-from thrivecalc_models.signals import LOGGER
+from thrivecalc_models.signals import log
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
@@ -447,7 +448,8 @@ def absorb_or_forget(record: UserRecord, item: Item, written: Item) -> None:
         absorb(record, item, written)
     except Exception as error:  # noqa: BLE001 - a validator, converter or setter of the caller's
         record._remember(type(record._state)(item))
-        LOGGER.warning(
+        log(
+            logging.WARNING,
             "%s was written, and its class refuses what is stored (%s)",
             describe(record.record_key),
             type(error).__name__,
