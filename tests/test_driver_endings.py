@@ -427,6 +427,7 @@ def save(store, goal):
 def batch_write(store, goal):
     with SavingsGoal.batch_write() as batch:
         batch.save(goal)
+        batch.save(SavingsGoal(USER, data=goal_data()))
 
 
 def transact_write(store, goal):
