@@ -9,8 +9,9 @@ import pytest
 from leaks import AMOUNT, NAME, USER
 
 import thrivecalc_models
-from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData
+from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, data_store
 from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing.faults import Interrupt
 
 ROOMS = tuple(
     str(Path(thrivecalc_models.__file__).parent / room)
@@ -127,3 +128,27 @@ def test_an_interrupt_between_two_lines_leaves_a_true_account(queue, atomic):
             assert (USER, key) not in before or before[USER, key] != table.items.get((USER, key))
         n += STEP
     assert with_cause * STEP > n / 2
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_an_interrupted_batch_of_pynamodb_has_its_account(applied):
+    """Ctrl-C within PynamoDB's batch passes through, with every record in its cause."""
+    table = SimulatedTable()
+    data_store.configure(simulated_store(table))
+    records = [SavingsGoal(USER, data=goal_data()) for _ in range(3)]
+    table.fail_next(Interrupt(applied=applied))
+
+    def write():
+        with SavingsGoal.batch_write() as batch:
+            for record in records:
+                batch.save(record)
+
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            write()
+    finally:
+        data_store.configure(None)
+    account = caught.value.__cause__
+    assert isinstance(account, CommitError)
+    assert account.unknown == [record.record_key for record in records]
+    assert set(account.causes) == set(account.unknown)

@@ -52,6 +52,18 @@ class Shield:
             signal.signal(signal.SIGINT, self._note)
             self._holds = True
 
+    def conclude(self, error: Exception | None) -> None:
+        """Raise what the work under this shield ends with, if anything; `error` is its account.
+
+        An interrupt that is no Exception, such as KeyboardInterrupt, passes through with the
+        account as its cause; any other was only the reason why the work is not complete.
+        """
+        interrupt = self.interrupt
+        if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
+            raise interrupt from error
+        if error is not None:
+            raise error from interrupt
+
     def __enter__(self) -> Shield:
         return self
 

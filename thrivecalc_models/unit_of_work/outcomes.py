@@ -70,18 +70,6 @@ def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> Commit
     )
 
 
-def end_with(error: CommitError | None, interrupt: BaseException | None) -> None:
-    """Raise what a commit ends with, if anything; the account comes before what raised on the way.
-
-    What is no Exception, such as KeyboardInterrupt, passes through, with the account as its cause;
-    any other was only the reason why the commit is not complete.
-    """
-    if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
-        raise interrupt from error
-    if error is not None:
-        raise error from interrupt
-
-
 def write_error(
     access: Access,
     key: str,

@@ -55,7 +55,6 @@ from thrivecalc_models.unit_of_work.entries import (
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
-    end_with,
     result,
     tell,
     write_error,
@@ -520,7 +519,7 @@ class UnitOfWork:
                 if shield.interrupt is not None:
                     self._settle_rest(account)
                 shield.guard(tell, self._access, account, driver.monotonic() - began)
-            return self._conclude(account, shield.interrupt)
+            return self._conclude(account, shield)
         except BaseException as error:
             if self._ended and self._state == "open":
                 self._state = "failed"
@@ -624,11 +623,11 @@ class UnitOfWork:
             writing.absorb_or_forget(entry.record, item, write.after)
             entry.record._belong_to(self._access.binding)
 
-    def _conclude(self, account: Account, interrupt: BaseException | None) -> CommitResult:
+    def _conclude(self, account: Account, shield: Shield) -> CommitResult:
         error = self._commit_error(account)
         self._has_applied = self._has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
-        end_with(error, interrupt)
+        shield.conclude(error)
         known = [key for key in self._known_existing if key not in account.outcomes]
         self._known_existing = []
         return result(account, known)

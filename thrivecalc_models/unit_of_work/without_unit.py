@@ -17,7 +17,6 @@ from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
-    end_with,
     result,
     tell,
     write_error,
@@ -88,7 +87,9 @@ def delete_everything(access: Access) -> CommitResult:
         )
     if problem is not None and not account.outcomes and shield.interrupt is None:
         raise problem  # it did not even begin
-    end_with(failed, shield.interrupt or problem)
+    if problem is not None:
+        shield.keep(problem)
+    shield.conclude(failed)
     return result(account)
 
 

@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.operations import DeleteItem, Key
+from thrivecalc_models.operations import DeleteItem, Failure, Key, Kind
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -102,9 +102,11 @@ class RecordBatch(BatchWrite[R]):
         binding = default_binding()
         records = [operation["item"] for operation in self.pending_operations]
         writes = self._writes(binding)
-        account = table_of(binding).connection.perform(
-            BatchWriteItem.name, commit(writes, binding.retry, binding.rng)
-        )
+        connection = table_of(binding).connection
+        with binding.driver.shield() as shield:
+            account = connection.perform(
+                BatchWriteItem.name, commit(writes, binding.retry, binding.rng), shield=shield
+            )
         self.pending_operations = []
         for record, write in zip(records, writes, strict=True):
             if account.outcomes[write.key].state is State.APPLIED:
@@ -119,7 +121,7 @@ class RecordBatch(BatchWrite[R]):
                 for write in writes
                 if account.outcomes[write.key].state is not State.APPLIED
             ]
-            raise _error(writes, account, binding)
+        shield.conclude(None if account.complete else _error(writes, account, binding))
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
@@ -182,6 +184,9 @@ def _write(name: str, action: str, record: UserRecord, binding: Binding) -> Pend
     return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
 
 
+_NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
+
+
 def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> BatchWriteError:
     keys: dict[State, list[str]] = {state: [] for state in State}
     causes: dict[str, ThriveCalcError] = {}
@@ -197,9 +202,9 @@ def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> Ba
                 " applied; read it, or write it again",
                 record_key=record_key,
             )
-    assert failed is not None
-    assert failed.failure is not None
-    cause = service_error(failed.operation, failed.failure, binding.settings)
+    failure = _NOT_STARTED if failed is None or failed.failure is None else failed.failure
+    operation = BatchWriteItem.name if failed is None else failed.operation
+    cause = service_error(operation, failure, binding.settings)
     not_applied, unknown = keys[State.NOT_APPLIED], keys[State.UNKNOWN]
     causes = dict.fromkeys(not_applied[:1], cause) | causes
     left = not_applied + unknown
@@ -208,7 +213,7 @@ def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> Ba
         f" {len(unknown)} unknown ({', '.join(map(describe, left[:3]))}"
         f"{', …' if len(left) > 3 else ''}): {cause}",
         cause=table_of(binding).connection.exception(
-            failed.operation, failed.failure, {"TableName": binding.settings.table_name}
+            operation, failure, {"TableName": binding.settings.table_name}
         ),
         applied=keys[State.APPLIED],
         not_applied=not_applied,

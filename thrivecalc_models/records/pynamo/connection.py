@@ -37,6 +37,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.table import Settings
+from thrivecalc_models.transport import Shield
 from thrivecalc_models.wire import Item, with_bytes, with_text
 
 R = TypeVar("R")
@@ -142,9 +143,9 @@ class StoreConnection(Connection):
         cause = self.exception(failed.operation, failed.failure, kwargs)
         raise GetError(f"Failed to batch get items: {cause}", cause) from cause
 
-    def perform(self, operation: str, protocol: Protocol[R]) -> R:
+    def perform(self, operation: str, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
         """What a protocol returns, with PynamoDB's signals around it."""
-        return self._signalling(operation, lambda: self._driver.run(protocol))
+        return self._signalling(operation, lambda: self._driver.run(protocol, shield=shield))
 
     def wait(self, seconds: float) -> None:
         """Let time pass as the driver does."""
