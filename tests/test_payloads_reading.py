@@ -321,21 +321,18 @@ def test_what_was_assigned_without_conversion_is_converted_at_the_write():
     assert table.sent() == sent + 3
 
 
-class Ticketed(UserRecord, discriminator="x-ticketed"):
-    data = PayloadAttribute[Ticket](Ticket)
-
-
 def test_what_others_changed_is_taken_on_without_a_further_change():
     """An update beside one of somebody else leaves nothing to send, and each field as stored."""
+    record_class = record_class_of(Ticket)
     table = SimulatedTable()
     user = simulated_store(table).user("u")
     added = user.add(Ticket(number="1", words=["a", "b"], note="n"), record_id="1")
     table.put({**table.get("u", added.record_key), "data": {"M": {"words": {"L": [{"S": "a"}]}}}})
     work = user.unit_of_work(lock=False)
-    record = work.get(Ticketed, "1")
+    record = work.get(record_class, "1")
     number = record.data.number
     record.data.note = "mine"
-    other = user.get(Ticketed, "1")
+    other = user.get(record_class, "1")
     other.data.words = ["c", "d"]
     user.update(other)
     work.commit()

@@ -14,6 +14,7 @@ from thrivecalc_models.codec.values import (
     encode,
     keep_form,
 )
+from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field
 from thrivecalc_models.payloads.kinds import Optional as OptionalKind
 from thrivecalc_models.payloads.kinds import SetOfText, converted_within
@@ -45,7 +46,15 @@ def encode_field(
     depth: int,
 ) -> AttributeValue | None:
     """The form of one field of a payload, or None where it is to be absent."""
-    value = step.get(payload)
+    try:
+        value = step.get(payload)
+    except AttributeError:  # of an old pickle, for one
+        missing = True
+    else:
+        missing = False
+    if missing:
+        at = f"{path}.{step.wire_name}"
+        raise InvalidRecordError(f"{at} is missing, but required; give it a value", path=at)
     stored = None if base is None else base.get(step.wire_name)
     scalar = step.scalar
     if not step.converted:

@@ -62,25 +62,24 @@ class FieldPlan:
 
 def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
     kind = field.kind.kind if isinstance(field.kind, kinds.Optional) else field.kind
-    get, put = _access(cls, field.name)
     return FieldPlan(
         field=field,
         wire_name=field.wire_name,
         path=f"{DATA}.{field.wire_name}",
         scalar=_SCALARS.get(type(kind)),
         converted=converted,
-        get=get,
-        put=put,
+        get=attrgetter(field.name),
+        put=_setter(cls, field.name),
     )
 
 
-def _access(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
-    """How a field is got and set, past attrs: through its slot."""
+def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
+    """How a field is set past attrs: through its slot."""
     slot = getattr(cls, name, None)
     if isinstance(slot, MemberDescriptorType):
-        return slot.__get__, slot.__set__
+        return slot.__set__
     # A class that came from another process by value (cloudpickle) has no slots.
-    return attrgetter(name), lambda payload, value: object.__setattr__(payload, name, value)
+    return lambda payload, value: object.__setattr__(payload, name, value)
 
 
 def _same(value: Any) -> Any:

@@ -70,6 +70,8 @@ def payload(cls: type[T]) -> type[T]:
         field_transformer=functools.partial(_with_conversion, inner),
     )
     made.__init__ = _telling_all(made.__init__)  # type: ignore[method-assign]  # as attrs wrote it
+    made.__setstate__ = _filling_in(made.__setstate__)  # type: ignore[attr-defined]
+    made.__getattr__ = _naming_missing(getattr(made, "__getattr__", None))  # type: ignore[attr-defined]
     mark(made)
     hook = getattr(made, "__attrs_post_init__", None)
     if hook is not None:
@@ -134,6 +136,47 @@ def _faults(instance: Any, given: dict[str, Any]) -> list[InvalidRecordError]:
                 if whole or not isinstance(error.__cause__, AttributeError):  # of another field
                     errors.append(error.with_traceback(None))
     return errors
+
+
+def _filling_in(setstate: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """A `__setstate__` that gives fields their default which were not there when it was pickled."""
+
+    @functools.wraps(setstate)
+    def __setstate__(self: Any, state: Any) -> None:
+        setstate(self, state)
+        for field in fields_of(type(self)):
+            if not field.required and not _is_set(self, field.name):
+                object.__setattr__(self, field.name, field.default())
+
+    return __setstate__
+
+
+def _is_set(instance: Any, name: str) -> bool:
+    try:
+        object.__getattribute__(instance, name)
+    except AttributeError:
+        return False
+    return True
+
+
+class _MissingFieldError(InvalidRecordError, AttributeError):
+    """A field has no value: the payload is of a pickle, or of an `__init__`, that gave it none."""
+
+
+def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
+    """A `__getattr__`, which is only asked for what is not there, for fields without a value."""
+
+    def __getattr__(self: Any, name: str) -> Any:
+        if any(each.name == name and each.init for each in attrs.fields(type(self))):
+            path = f"data.{camel_case(name)}"
+            raise _MissingFieldError(f"{path} is missing, but required; give it a value", path=path)
+        if getattr_of_class is not None:
+            return getattr_of_class(self, name)
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+        )
+
+    return __getattr__
 
 
 def _copying_what_it_sets(hook: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -50,9 +50,9 @@ def own_code(path: str, call: Callable[..., Any], *args: Any) -> Any:
     """
     try:
         return call(*args)
-    except ThriveCalcError:
-        raise
     except Exception as error:
+        if isinstance(error, ThriveCalcError) and not isinstance(error, AttributeError):
+            raise
         words = next((each for each in error.args if isinstance(each, str)), "")
         raise InvalidRecordError(
             f"{path} is refused: {words or type(error).__name__}", path=path
