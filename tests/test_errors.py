@@ -16,6 +16,7 @@ import pytest
 import thrivecalc_models
 from thrivecalc_models import (
     Budget,
+    BudgetData,
     CommitError,
     ConflictError,
     InvalidRecordError,
@@ -227,7 +228,20 @@ def test_a_process_pool_survives_errors() -> None:
 
 def test_a_message_can_always_be_printed(user: Any) -> None:
     """Half of a surrogate pair in a name is escaped in the message and in the path."""
-    with pytest.raises(InvalidRecordError) as caught:
-        user.add("note", {"a\ud800": {"b": object()}})
-    for text in (str(caught.value), str(caught.value.path), *caught.value.errors):
-        assert text.encode()
+    odd = "a\ud800"
+    calls: list[Callable[[], object]] = [
+        lambda: BudgetData(name="a", period="b", limits={odd: "x"}),
+        lambda: user.add("note", {odd: {"b": object()}}),
+        lambda: user.get("note", odd),
+        lambda: user.add(odd, {"b": 1}),
+        lambda: setattr(SavingsGoal("u"), odd, 1),
+        lambda: user.list(SavingsGoal, order_by=odd),
+        lambda: SavingsGoal.key(odd),
+    ]
+    for call in calls:
+        with pytest.raises((ThriveCalcError, AttributeError)) as caught:
+            call()
+        texts = [str(caught.value), str(getattr(caught.value, "path", "")), *caught.value.args[:1]]
+        assert all(text.encode() for text in texts if text)
+    assert str(ThriveCalcError(odd)) == "a\\ud800"
+    assert InvalidRecordError("", path=odd).path == "a\\ud800"
