@@ -46,12 +46,14 @@ from thrivecalc_models import (
     ServiceError,
     ThriveCalcError,
     UserRecord,
+    data_store,
 )
-from thrivecalc_models.operations import Failure, Reply
+from thrivecalc_models.operations import Failure, Key, Reply
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import Partial
 from thrivecalc_models.testing.refusals import LOST_REPLY
 from thrivecalc_models.transport.failures import classify_response
+from thrivecalc_models.whole_table import WholeTable
 
 ATTEMPTS = 4
 QUICK = RetryPolicy(
@@ -545,6 +547,91 @@ class Round:
             call()
             self.check(part, "applied")
 
+    def pynamo_batch(self) -> None:
+        """PynamoDB's batch of records."""
+        self.seed(1)
+        records = [
+            SavingsGoal(self.user_id, data=goal(5), record_id=f"id-{number}") for number in range(3)
+        ]
+        parts = {
+            record.record_key: Part(record.record_key, 0 if number == 0 else None, 5)
+            for number, record in enumerate(records)
+        }
+        self.spoil()
+        try:
+            with SavingsGoal.batch_write() as batch:
+                for record in records:
+                    batch.save(record)
+        except CommitError as error:
+            self._told(error, parts)
+        else:
+            for part in parts.values():
+                self.check(part, "applied")
+
+    def pynamo_reading(self) -> None:
+        """PynamoDB's methods that read."""
+        self.seed(2)
+        keys = [(self.user_id, SavingsGoal.key(f"id-{number}")) for number in range(2)]
+        calls: list[Callable[[], Any]] = [
+            lambda: [SavingsGoal.get(*keys[0])],
+            lambda: SavingsGoal.batch_get(keys),
+            lambda: SavingsGoal.query(self.user_id),
+            lambda: UserRecord.by_type.query(self.user_id, UserRecord.data_type == SavingsGoal),
+            lambda: SavingsGoal.scan(),
+            lambda: [SavingsGoal.count(self.user_id)][:0],
+            lambda: SavingsGoal.query(self.user_id, attributes_to_get=["ttl"]),
+        ]
+        self.spoil(4)
+        try:
+            for record in self.rng.choice(calls)():
+                with_data(record)
+        except (PynamoDBException, ServiceError, CorruptItemError) as error:
+            self.outcomes[type(error).__name__] += 1
+
+    def transfer(self) -> None:
+        """`run`: once or not at all."""
+        self.seed(1)
+
+        def move(work: Any) -> None:
+            self.peace()
+            work.get(SavingsGoal, "id-0").data.current_amount += 7
+            work.add(goal(7), record_id="id-1")
+            self.spoil()
+
+        try:
+            self.user.run(move)
+        except CommitError as error:
+            outcome = "unknown" if error.unknown else "not applied"
+        else:
+            outcome = "applied"
+        self.check(Part("savings-goal#id-0", 0, 7), outcome)
+        self.check(Part("savings-goal#id-1", None, 7), outcome)
+
+    # The whole table
+
+    def whole_table(self) -> None:
+        whole = WholeTable(self.world.store)
+        self.seed(2)
+        items = list(next(WholeTable(self.world.straight).user_items(self.user_id)))
+        moved = [
+            item | {"recordKey": {"S": f"savings-goal#m{n}"}, "recordId": {"S": f"m{n}"}}
+            for n, item in enumerate(items)
+        ]
+        keys = [Key.of(item) for item in items]
+        calls: list[Callable[[], Any]] = [
+            lambda: [page for page in whole.scan(segments=2)],
+            lambda: list(whole.user_items(self.user_id)),
+            lambda: whole.get(keys),
+            lambda: whole.put(moved),
+            lambda: whole.put_each(moved, only_free=True),
+            self.world.store.create_table if self.world.table is None else list,
+        ]
+        self.spoil(4)
+        try:
+            self.rng.choice(calls)()
+        except (ServiceError, CorruptItemError) as error:
+            self.outcomes[type(error).__name__] += 1
+
     # Everything of a user
 
     def delete_all(self) -> None:
@@ -603,6 +690,10 @@ class Round:
             self.single,
             self.single,
             self.pynamo,
+            self.pynamo_batch,
+            self.pynamo_reading,
+            self.transfer,
+            self.whole_table,
             self.delete_all,
             self.reading,
             self.reading,
@@ -642,6 +733,7 @@ def play(world: World, seed: int, tally: Counter[str]) -> None:
     if world.table is not None:
         world.table.heal()
     turn = Round(world, rng)
+    data_store.configure(world.store)  # where PynamoDB's class methods go
     try:
         turn.play()
     except BaseException as error:
@@ -649,6 +741,7 @@ def play(world: World, seed: int, tally: Counter[str]) -> None:
         raise
     finally:
         world.spoiler.left = 0
+        data_store.configure(None)
     tally.update(turn.outcomes)
     tally["rounds"] += 1
     tally["replies spoilt"] += len(world.spoiler.done)

@@ -12,7 +12,7 @@ from thrivecalc_models.operations.conditions import (
     fixes,
 )
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
-from thrivecalc_models.operations.reading import shows, understood
+from thrivecalc_models.operations.reading import CONSUMED, shows, understood
 from thrivecalc_models.operations.replies import (
     FATAL,
     ITEMS_LEFT,
@@ -46,6 +46,7 @@ from thrivecalc_models.operations.requests import (
 )
 
 __all__ = [
+    "CONSUMED",
     "FATAL",
     "ITEMS_LEFT",
     "READS",

@@ -7,6 +7,7 @@ request is concerned. The texts say what was wrong, and show nothing of what cam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -159,6 +160,11 @@ def _member(body: Json, name: str, kind: type) -> Any:
     return content
 
 
+def _of_kind(body: Json, name: str, kind: type) -> Any:
+    """The same, of a member that may be absent."""
+    return None if body.get(name) is None else _member(body, name, kind)
+
+
 # --- replies --------------------------------------------------------------------------------------
 
 
@@ -251,10 +257,8 @@ def _listed(body: Json) -> list[Any]:
 
 
 def _last_key(body: Json) -> Json | None:
-    if body.get("LastEvaluatedKey") is None:
-        return None
-    last: Json = _member(body, "LastEvaluatedKey", dict)
-    if not last:
+    last: Json | None = _of_kind(body, "LastEvaluatedKey", dict)
+    if last is not None and not last:
         raise _NotUnderstood("its LastEvaluatedKey is empty")
     return last
 
@@ -320,21 +324,22 @@ def _check_call(call: Call, body: Json) -> None:
         case "GetItem":
             _check_in_part(body.get("Item"), parameters["Key"])
         case "UpdateItem" if parameters.get("ReturnValues") == "ALL_NEW":
-            key = Key.of(parameters["Key"])
-            _check_item(_member(body, "Attributes", dict), key.user_id, key.record_key)
-        case "Query" | "Scan" if parameters.get("Select") == "COUNT":
-            _member(body, "Count", int)
-            _last_key(body)
+            wanted = Key.of(parameters["Key"])
+            _check_item(_member(body, "Attributes", dict), wanted.user_id, wanted.record_key)
         case "Query" | "Scan":
-            for item in _listed(body):
-                _check_in_part(item, {})
+            _member(body, "Count", int)
+            _member(body, "ScannedCount", int)
             _last_key(body)
+            key = _scope_of(parameters)
+            for item in () if parameters.get("Select") == "COUNT" else _listed(body):
+                _check_in_part(item, key)
         case "BatchGetItem":
-            for items in _of_tables(body, "Responses"):
-                for item in items:
-                    _check_in_part(item, {})
-            for key in _unprocessed_keys(body):
-                _check_key(key, None)
+            (part,) = parameters["RequestItems"].values()
+            asked = {Key.of(each) for each in part["Keys"]}
+            found = [item for items in _of_tables(body, "Responses") for item in items]
+            for item in [*found, *_unprocessed_keys(body)]:
+                _asked(item, asked)
+                _check_in_part(item, {})
         case "TransactGetItems":
             _check_responses(parameters["TransactItems"], _member(body, "Responses", list))
         case "BatchWriteItem":
@@ -342,7 +347,38 @@ def _check_call(call: Call, body: Json) -> None:
                 for entry in entries:
                     _check_key(_written(entry), None)
         case "DescribeTable":
-            _member(body, "Table", dict)
+            _check_description(_member(body, "Table", dict))
+        case "DescribeTimeToLive":
+            _of_kind(body, "TimeToLiveDescription", dict)
+        case "DescribeContinuousBackups":
+            backups = _of_kind(body, "ContinuousBackupsDescription", dict) or {}
+            _of_kind(backups, "PointInTimeRecoveryDescription", dict)
+
+
+def _scope_of(parameters: Json) -> Item:
+    """The part of the key that a query is about, which its condition begins with."""
+    values = parameters.get("ExpressionAttributeValues", {})
+    equal = _EQUAL.search(parameters.get("KeyConditionExpression", ""))
+    return {} if equal is None else {USER_ID: values[equal[1]]}
+
+
+_EQUAL: Final = re.compile(r"(?<![<>])= *(:\w+)")
+
+
+def _check_description(table: Json) -> None:
+    """What is read of a table's description: its keys, its indexes and how far they are."""
+    _member(table, "TableStatus", str)
+    for key in _member(table, "KeySchema", list):
+        if key.__class__ is not dict:
+            raise _NotUnderstood("its KeySchema is malformed")
+        _member(key, "AttributeName", str)
+        _member(key, "KeyType", str)
+    for index in _of_kind(table, "GlobalSecondaryIndexes", list) or ():
+        if index.__class__ is not dict:
+            raise _NotUnderstood("its GlobalSecondaryIndexes is malformed")
+        _member(index, "IndexName", str)
+    for name in ("BillingModeSummary", "ProvisionedThroughput"):
+        _of_kind(table, name, dict)
 
 
 def _check_responses(entries: list[Json], responses: list[Any]) -> None:

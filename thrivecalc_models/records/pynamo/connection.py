@@ -26,7 +26,17 @@ from pynamodb.exceptions import (
 )
 
 from thrivecalc_models import table
-from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Send, Wait
+from thrivecalc_models.operations import (
+    CONSUMED,
+    Call,
+    Failure,
+    Kind,
+    Protocol,
+    Reply,
+    Send,
+    Wait,
+    consumed_units,
+)
 from thrivecalc_models.protocol import (
     Backoff,
     RetryPolicy,
@@ -57,6 +67,7 @@ _READS = frozenset(
         "ListTables",
     }
 )
+_PAGED = ("Query", "Scan")
 _WITHOUT_CAPACITY = frozenset(
     {
         "CreateTable",
@@ -165,7 +176,7 @@ class StoreConnection(Connection):
     def _make_api_call(self, operation_name: str, operation_kwargs: Json) -> Json:
         result = self._driver.run(self._protocol(operation_name, operation_kwargs))
         if isinstance(result, Reply):
-            return result.body
+            return _with_units(result.body) if operation_name in _PAGED else result.body
         raise self.exception(operation_name, result, operation_kwargs)
 
     def _protocol(self, operation: str, kwargs: Json) -> Protocol[Reply | Failure]:
@@ -283,6 +294,13 @@ def send_write(
             return result if lost is None else attrs.evolve(result, applied_maybe=True)
         yield Wait(wait, call.name, attempt, result.code)
         attempt += 1
+
+
+def _with_units(body: Json) -> Json:
+    """A page whose capacity PynamoDB can read for its rate limit, whatever was reported."""
+    capacity = body.get(CONSUMED)
+    known = capacity if isinstance(capacity, dict) else {}
+    return body | {CONSUMED: known | {"CapacityUnits": consumed_units(body)}}
 
 
 def _same_twice(operation: str, request: Json) -> bool:
