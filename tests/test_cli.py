@@ -86,7 +86,7 @@ def test_help_imports_no_command():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == (
         "['thrivecalc_models.cli.app', 'thrivecalc_models.cli.common',"
-        " 'thrivecalc_models.cli.streams', 'thrivecalc_models.cli.tables'] False"
+        " 'thrivecalc_models.cli.tables'] False"
     )
 
 

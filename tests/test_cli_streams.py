@@ -203,3 +203,48 @@ def test_the_shell_completes_types(tmp_path):
     done = shell("thrivecalc", env=environment, cwd=tmp_path)
     found = {line.partition(",")[2] for line in done.stdout.splitlines()}
     assert found == {"pension", "portfolio-holding", "profile"}
+
+
+TYPES_OF_ALL = """
+from thrivecalc_models import PayloadAttribute, UserRecord, payload
+
+@payload
+class PensionData:
+    \"\"\"Zürich → 東京.\"\"\"
+    name: str
+
+class Pension(UserRecord, discriminator="pension"):
+    data: PayloadAttribute[PensionData] = PayloadAttribute(PensionData)
+"""
+
+
+@needs_full
+@pytest.mark.parametrize("module", ["typescript", "json_schema"])
+def test_what_prints_the_types_ends_as_the_command_does(tmp_path, module):
+    """Full disks, closed streams, other encodings and missing modules: as with `thrivecalc`."""
+    (tmp_path / "my_types.py").write_text(TYPES_OF_ALL, encoding="utf-8")
+
+    def printed(rest, **environment):
+        line = f"{shlex.quote(sys.executable)} -m thrivecalc_models.{module} {rest}"
+        return subprocess.run(
+            ["sh", "-c", line],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+        )
+
+    done = printed(">/dev/full")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: standard output: No space left on device\n",
+    )
+    assert printed(">&-").returncode == 2
+    done = printed("--types no_such_types")
+    assert done.returncode == 2
+    assert "--types no_such_types: No module named" in done.stderr
+    done = printed("--types my_types", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Z\\u00fcrich" in done.stdout or "Z\\xfcrich" in done.stdout
+    if module == "json_schema":
+        assert "Zürich → 東京." in json.dumps(json.loads(done.stdout), ensure_ascii=False)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
+import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
+from thrivecalc_models import streams
 from thrivecalc_models.codec import Origins
 from thrivecalc_models.codec.values import EXACT, encode
+from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads import Field, fields_of
 from thrivecalc_models.payloads.kinds import DictOf, Kind, ListOf, Nested, Optional
 from thrivecalc_models.records import UserRecord
@@ -123,6 +128,7 @@ def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
     """Read the command line, and import the modules that it names, so that their types register."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
+        "--types",
         "--import",
         dest="modules",
         action="append",
@@ -130,8 +136,55 @@ def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
         metavar="MODULE",
         help="a module that defines types of your own, such as my_service.types; may be repeated",
     )
+    if not streams.prepare():
+        parser.error("standard output is closed; redirect it")
     for module in parser.parse_args(arguments).modules:
+        try:
+            import_types(module)
+        except ConfigurationError as error:
+            parser.error(str(error))
+
+
+def import_types(module: str) -> None:
+    """Import a module as `python -m` would find it, from the working directory too.
+
+    Raises ConfigurationError, which says what the module raised and where.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = None  # the directory was removed; modules that are installed are there
+    if here is not None and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
         importlib.import_module(module)
+    except ImportError as error:
+        problem = ConfigurationError(f"--types {module}: {error}")
+    except SystemExit as error:
+        problem = ConfigurationError(f"--types {module}: it ended the process ({error.code})")
+    except Exception as error:
+        raise ConfigurationError(f"--types {module}: {_told(error)}") from error
+    else:
+        return
+    raise problem
+
+
+def _told(error: Exception) -> str:
+    """An exception of somebody's module on one line, with the place where it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({last.filename}, line {last.lineno})"
+
+
+def print_document(text: str) -> None:
+    """Print to standard output; end the process where that takes no more."""
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        code = streams.after(error)
+    else:
+        return
+    raise SystemExit(code)
 
 
 def _registered() -> list[type[UserRecord]]:

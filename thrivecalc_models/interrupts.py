@@ -15,7 +15,7 @@ INTERRUPTED = 130
 
 def is_command() -> bool:
     """Whether this process was started as `thrivecalc` or `python -m thrivecalc_models.cli`."""
-    started = sys.argv[0] if sys.argv else ""
+    started = (getattr(sys, "argv", None) or [""])[0]
     if started == "-m":  # as long as the module is looked for
         return "thrivecalc_models.cli" in sys.orig_argv
     return os.path.basename(started) in ("thrivecalc", "thrivecalc.exe", "thrivecalc-script.py")

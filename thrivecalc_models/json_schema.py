@@ -12,7 +12,6 @@ compare.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +23,10 @@ from thrivecalc_models.catalogue import (
     catalogue,
     defaults_of,
     parse_arguments,
+    print_document,
 )
 from thrivecalc_models.payloads import Field, kinds
+from thrivecalc_models.streams import json_text
 
 Schema = dict[str, Any]
 
@@ -181,7 +182,7 @@ def _literal(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parse_arguments("Print the registered types as JSON Schema 2020-12.", arguments)
-    print(json.dumps(document(), indent=2, ensure_ascii=False))
+    print_document(f"{json_text(document())}\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from thrivecalc_models.catalogue import (
     catalogue,
     defaults_of,
     parse_arguments,
+    print_document,
 )
 from thrivecalc_models.payloads import Field, kinds
 
@@ -196,7 +197,7 @@ def _join(comment: Iterable[str], text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parse_arguments("Print the registered types as a TypeScript module.", arguments)
-    print(module(), end="")
+    print_document(module())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thrivecalc_models.cli import streams
+from thrivecalc_models import streams
 
 __all__ = ["main"]
 

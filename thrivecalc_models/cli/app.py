@@ -14,7 +14,7 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from thrivecalc_models.cli import streams
+from thrivecalc_models import streams
 from thrivecalc_models.cli.common import (
     TYPES,
     Findings,
@@ -124,27 +124,17 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         streams.tell(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
         code = INTERRUPTED
     except OSError as error:
-        code = _after(error)
+        code = streams.after(error)
     else:
         return
     raise click.exceptions.Exit(code)
 
 
 def _one_line(error: ThriveCalcError) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ServiceError):
         text = text.replace("store.create_table()", "`thrivecalc table create`")
     return text
-
-
-def _after(error: OSError) -> int:
-    """Say which file failed; but whoever has stopped reading the output knows it."""
-    streams.give_up(error)
-    if streams.is_closed_pipe(error):
-        return streams.PIPE_CLOSED
-    reason = error.strerror or type(error).__name__
-    streams.tell(f"Error: {error.filename}: {reason}" if error.filename else f"Error: {reason}")
-    return 2
 
 
 def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
-import json
-import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import IO, Any, NoReturn
 
@@ -19,11 +15,12 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
-from thrivecalc_models.cli.streams import printable
+from thrivecalc_models.catalogue import import_types
 from thrivecalc_models.cli.tables import Grid
 from thrivecalc_models.errors import (
     ConfigurationError,
     CorruptItemError,
+    FileProblem,
     InvalidRecordError,
     IsolationError,
     ServiceError,
@@ -31,6 +28,7 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.payloads.define import camel_case
 from thrivecalc_models.store import DataStore
+from thrivecalc_models.streams import json_text, printable
 
 NARROWEST = 80
 _LEFT = "thrivecalc.left"
@@ -59,7 +57,7 @@ def exit_code(error: ThriveCalcError) -> int:
     """The exit code of a command that ends with this error."""
     if isinstance(error, ServiceError):
         return 3
-    if isinstance(error, ConfigurationError | InvalidRecordError):
+    if isinstance(error, ConfigurationError | FileProblem | InvalidRecordError):
         return 2
     return 1 if isinstance(error, CorruptItemError | IsolationError) else 3
 
@@ -139,7 +137,7 @@ class Session:
 
     def emit(self, value: object) -> None:
         """The result as JSON."""
-        click.echo(_json_text(value))
+        click.echo(json_text(value))
 
     def table(
         self,
@@ -203,16 +201,6 @@ def members(value: Any) -> dict[str, Any]:
     }
 
 
-def _json_text(value: object) -> str:
-    """JSON that steers no terminal and that standard output can hold."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8", "surrogatepass")
-    except UnicodeEncodeError:
-        return json.dumps(value, indent=2)
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
 def one_line(text: str) -> str:
     """Stored text as a part of one line."""
     return text.replace("\n", "\\n")
@@ -261,39 +249,10 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _import_all(ctx: click.Context, option: click.Parameter, modules: tuple[str, ...]) -> None:
     for module in modules:
         try:
-            _import(module)
-        except UsageProblem:
+            import_types(module)
+        except ConfigurationError:
             if not ctx.resilient_parsing:  # while a shell completes, nothing is said
                 raise
-
-
-def _import(module: str) -> None:
-    """Import a module as `python -m` would find it, from the working directory too."""
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:
-        here = None  # the directory was removed; modules that are installed are there
-    if here is not None and here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        problem = UsageProblem(f"--types {module}: {error}")
-    except SystemExit as error:
-        problem = UsageProblem(f"--types {module}: it ended the process ({error.code})")
-    except Exception as error:
-        raise UsageProblem(f"--types {module}: {_told(error)}") from error
-    else:
-        return
-    raise problem
-
-
-def _told(error: Exception) -> str:
-    """An exception of somebody's module on one line, with the place where it was raised."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())
-    name = type(error).__name__
-    return f"{name}: {text} ({last.filename}, line {last.lineno})"
 
 
 TYPES = click.option(

@@ -11,7 +11,6 @@ import click
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, members, table_options
-from thrivecalc_models.cli.streams import printable
 from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.exchange import (
     FileProblem,
@@ -21,6 +20,7 @@ from thrivecalc_models.exchange import (
     export_table,
     import_file,
 )
+from thrivecalc_models.streams import printable
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.words import plural
 

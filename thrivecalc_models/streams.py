@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 
@@ -60,9 +61,9 @@ def prepare() -> bool:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
         sys.stdout = Standard(sys.stdout, OUTPUT)
-    if isinstance(sys.stderr, io.TextIOWrapper):
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
         sys.stderr = Standard(sys.stderr, ERRORS)
     return open_
 
@@ -70,6 +71,16 @@ def prepare() -> bool:
 def printable(text: str) -> str:
     """Text of which nothing can steer a terminal: what is stored is somebody else's."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def json_text(value: object) -> str:
+    """JSON that steers no terminal and that standard output can hold."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8", "surrogatepass")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def tell(text: str) -> None:
@@ -80,6 +91,16 @@ def tell(text: str) -> None:
         give_up(error)
 
 
+def after(error: OSError) -> int:
+    """Say which file failed, and return the exit code; who has stopped reading knows it already."""
+    give_up(error)
+    if error.errno == errno.EPIPE:
+        return PIPE_CLOSED
+    reason = error.strerror or type(error).__name__
+    tell(f"Error: {error.filename}: {reason}" if error.filename else f"Error: {reason}")
+    return 2
+
+
 def give_up(error: OSError) -> None:
     """Drop what a standard stream that failed still holds, or Python complains about it at exit."""
     number = {OUTPUT: 1, ERRORS: 2}.get(error.filename)
@@ -87,7 +108,3 @@ def give_up(error: OSError) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)
         os.close(nowhere)
-
-
-def is_closed_pipe(error: OSError) -> bool:
-    return error.errno == errno.EPIPE
