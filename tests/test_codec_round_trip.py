@@ -22,7 +22,7 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
-from thrivecalc_models.codec import Origins, decode_payload, encode_data
+from thrivecalc_models.codec import Origins, Unfit, decode_payload, encode_data
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 from thrivecalc_models.wire import same_value
@@ -252,3 +252,13 @@ def test_conditions_take_decimals_on_stored_paths():
     """`SavingsGoal.data["currentAmount"] > 5` is a condition on the path in the table."""
     assert "data" in str(SavingsGoal.data["currentAmount"] > Decimal("5.50"))
     assert "limits" in str(Budget.data["limits"]["food"] == 5)
+
+
+@pytest.mark.parametrize("number", ["٣", "1_000", "NaN", "abc", "1e999999"])
+def test_a_number_that_is_none_in_a_nested_rest_is_found(number):
+    """A number that is none is named by its path where a nested payload does not declare it."""
+    content = encoded(HouseholdData(people=[Person(name="a")]))
+    content["people"]["L"][0]["M"]["more"] = {"L": [{"N": number}]}
+    with pytest.raises(Unfit) as caught:
+        decode_payload(HouseholdData, content, Origins())
+    assert caught.value.path == "data.people[0].more[0]"

@@ -76,6 +76,7 @@ class Origins(NestedCodec):
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
+        undeclared(payload_class, content, path)  # raises Unfit for a number that is none
         self.note(payload, content)
         return payload
 
@@ -311,10 +312,10 @@ def undeclared_names(cls: type, content: Item) -> list[str]:
     return [name for name in content if name not in declared]
 
 
-def undeclared(cls: type, content: Item) -> dict[str, Any]:
-    """What a stored map holds beyond the fields of the class, as plain Python."""
+def undeclared(cls: type, content: Item, path: str = DATA) -> dict[str, Any]:
+    """What a stored map holds beyond the fields of the class, as plain Python. Raises Unfit."""
     return {
-        name: decode_plain(content[name], f"{DATA}.{name}")
+        name: decode_plain(content[name], f"{path}.{name}")
         for name in undeclared_names(cls, content)
     }
 
