@@ -284,7 +284,6 @@ def test_blanks_in_arguments(name):
         ("AWS_CA_BUNDLE", __file__, "no certificates"),
         ("AWS_METADATA_SERVICE_TIMEOUT", "soon", "soon"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv5", "ipv5"),
-        ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "perhaps", "perhaps"),
     ],
 )
 def test_what_botocore_refuses(monkeypatch, transport, name, value, says):
