@@ -15,7 +15,7 @@ settings.register_profile("ci", max_examples=200, deadline=None, derandomize=Tru
 settings.register_profile("again", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("dev")
 
-SETTINGS = ("AWS_", "DYNAMODB_", "PYNAMODB_", "THRIVECALC_")
+SETTINGS = ("AWS_", "DYNAMODB_", "PYNAMODB_", "THRIVECALC_", "REQUESTS_CA_BUNDLE")
 
 
 def pytest_configure(config: pytest.Config) -> None:

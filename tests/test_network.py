@@ -236,4 +236,4 @@ def test_a_monkey_patch_that_came_too_late(transport):
         mock.patch("botocore.httpsession.create_urllib3_context", endless),
         pytest.raises(ConfigurationError, match="gevent patches it too late"),
     ):
-        DataStore(endpoint=AWAY, transport=transport)
+        DataStore(endpoint=f"https://{transport}.example.com", transport=transport)

@@ -276,7 +276,7 @@ def test_blanks_in_arguments(name):
         ("AWS_DEFAULT_PROFILE", "nobody", "The config profile (nobody) could not be found"),
         ("AWS_DEFAULTS_MODE", "fast", "fast"),
         ("AWS_REGION", "us_east_1", "us_east_1"),
-        ("AWS_ENDPOINT", "http://dynamodb_local:8000", "http://dynamodb_local:8000"),
+        ("AWS_ENDPOINT", "http://dynamodb_local:8000", "http://dynamodb_local"),
         ("AWS_ENDPOINT_URL", "http://localhost:99999", "Port out of range"),
         ("AWS_CA_BUNDLE", "", "is empty"),
         ("REQUESTS_CA_BUNDLE", "", "is empty"),
@@ -355,3 +355,16 @@ def test_a_region_that_does_not_count(monkeypatch, config, by_profile):
     assert f"region: {says}: set AWS_REGION to that" in result.stdout
     with DataStore(endpoint=HERE, region="eu-west-1") as store:
         assert store.settings.other_region == ""
+
+
+def test_what_was_found_holds_as_long_as_the_surroundings(monkeypatch, config):
+    """A store looks at variables and files anew where they have changed since the last one."""
+    for endpoint in (None, AWAY, "https://other.example.com"):
+        config(f"[default]\nendpoint_url = {endpoint}\n" if endpoint else "")
+        with DataStore() as store:
+            assert store.endpoint == endpoint
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "AWS_PROFILE" in refused()
+    monkeypatch.delenv("AWS_PROFILE")
+    with DataStore() as store:
+        assert store.endpoint == "https://other.example.com"

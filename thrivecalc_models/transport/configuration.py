@@ -5,18 +5,19 @@ Nothing here asks the network, and credentials are not looked for.
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Hashable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import botocore.exceptions as aws
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.table import REAL_SERVICE, Settings, check_endpoint
+from thrivecalc_models.table import DEFAULT_TABLE_NAME, REAL_SERVICE, Settings, check_endpoint
 from thrivecalc_models.transport.advice import LATE_PATCH
 from thrivecalc_models.transport.botocore import STAND_IN, create_client, new_session
 
@@ -47,6 +48,9 @@ _OTHERS = (
     "no_proxy",
 )
 
+_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_KEYS = frozenset(name for name in _OTHERS if "KEY" in name or "TOKEN" in name)
+
 # Which variables stand behind what botocore refuses.
 _BEHIND: tuple[tuple[tuple[type[Exception], ...], tuple[str, ...]], ...] = (
     ((aws.ProfileNotFound,), ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")),
@@ -67,40 +71,92 @@ def configured(settings: Settings) -> Settings:
     the name of the setting and botocore's own sentence.
     """
     _check_variables()
+    check_endpoint(settings)
+    surroundings = tuple(each for each in _variables() if each[0] not in _KEYS), _files()
+    given = settings.endpoint_source or "endpoint"
+    endpoint, source, other_region = _look(
+        _without_port(settings.endpoint), given, settings.region, surroundings
+    )
+    if settings.endpoint is not None:
+        endpoint = settings.endpoint
+    settings = attrs.evolve(
+        settings, endpoint=endpoint, endpoint_source=source, other_region=other_region
+    )
+    check_endpoint(settings)
+    return settings
+
+
+@functools.lru_cache(maxsize=64)
+def _look(
+    endpoint: str | None, source: str, region: str, surroundings: Hashable
+) -> tuple[str | None, str, str]:
+    """The endpoint, what names it, and the word about another region, once botocore agrees.
+
+    It takes some 10 ms, and is done again where the variables or the files have changed.
+    """
     try:
         session = new_session()
         _check_bundle(session)
-        found, source = settings.endpoint, settings.endpoint_source
-        if found is None:
-            found, source = _configured_endpoint(session)
-        settings = attrs.evolve(
-            settings,
-            endpoint=found,
-            endpoint_source=source or REAL_SERVICE,
-            other_region=_other_region(session, settings.region),
+        if endpoint is None:
+            endpoint, source = _configured_endpoint(session)
+        settings = Settings(
+            table_name=DEFAULT_TABLE_NAME, region=region, endpoint=endpoint, allow_http=True
         )
-        check_endpoint(settings)
+        check_endpoint(attrs.evolve(settings, endpoint_source=source))
         session.get_component("credential_provider")
-        client = create_client(
+        create_client(
             session,
             settings,
             pinned=False,
             aws_access_key_id=STAND_IN,
             aws_secret_access_key=STAND_IN,
-        )
-        with closing(client):
-            return settings
+        ).close()
+        return endpoint, source, _other_region(session, region)
     except (aws.BotoCoreError, ValueError, RecursionError) as error:
-        raise refusal(error, settings) from error
+        raise refusal(error, endpoint, source, region) from error
 
 
-def refusal(error: Exception, settings: Settings) -> ConfigurationError:
+def _without_port(endpoint: str | None) -> str | None:
+    """What botocore looks at of an endpoint: the scheme and the host."""
+    if endpoint is None:
+        return None
+    parts = urlsplit(endpoint)
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.netloc.removesuffix(port)}"
+
+
+def _files() -> tuple[tuple[str, int, int] | None, ...]:
+    """The files that botocore reads, with what changes when they do."""
+    names = (
+        os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        *(os.environ.get(name, "") for name in _BUNDLES),
+    )
+    return tuple(map(_stamp, names))
+
+
+def _stamp(name: str) -> tuple[str, int, int] | None:
+    path = os.path.expanduser(os.path.expandvars(name))
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return path, found.st_mtime_ns, found.st_size
+
+
+def refusal(error: Exception, endpoint: str | None, source: str, region: str) -> ConfigurationError:
     """What botocore refuses as an error that names the setting."""
     if isinstance(error, RecursionError):
         return ConfigurationError(f"no client can be made (RecursionError): {LATE_PATCH}")
+    if isinstance(error, aws.InvalidRegionError):
+        named = "AWS_REGION" if os.environ.get("AWS_REGION") == region else "region"
+    elif endpoint and endpoint in str(error):
+        named = source
+    else:
+        named = _named(error)
     return ConfigurationError(
-        f"{_named(error, settings)} cannot be used ({type(error).__name__}):"
-        f" {str(error).rstrip('.')}{_way_out(error)}"
+        f"{named} cannot be used ({type(error).__name__}): {str(error).rstrip('.')}"
+        f"{_way_out(error)}"
     )
 
 
@@ -113,12 +169,8 @@ def _way_out(error: Exception) -> str:
     return "; correct it, or remove it"
 
 
-def _named(error: Exception, settings: Settings) -> str:
+def _named(error: Exception) -> str:
     sentence = str(error)
-    if isinstance(error, aws.InvalidRegionError):
-        return "region" if os.environ.get("AWS_REGION") != settings.region else "AWS_REGION"
-    if settings.endpoint and settings.endpoint in sentence:
-        return settings.endpoint_source or "endpoint"
     for kinds, names in _BEHIND:
         if isinstance(error, kinds):
             there = [name for name in names if name in os.environ]
@@ -183,7 +235,7 @@ def _check_bundle(session: Any) -> None:
 def _configured_endpoint(session: Any) -> tuple[str | None, str]:
     """The endpoint of botocore's settings and what names it, in botocore's order."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
-        return None, ""
+        return None, REAL_SERVICE
     for name in _ENDPOINTS:
         if os.environ.get(name):
             return os.environ[name], name
@@ -194,7 +246,7 @@ def _configured_endpoint(session: Any) -> tuple[str | None, str]:
     if found:
         return found, f"services {scoped['services']} of profile {profile}"
     found = scoped.get("endpoint_url")
-    return (found, f"endpoint_url of profile {profile}") if found else (None, "")
+    return (found, f"endpoint_url of profile {profile}") if found else (None, REAL_SERVICE)
 
 
 def _other_region(session: Any, region: str) -> str:
