@@ -24,7 +24,12 @@ from thrivecalc_models.payloads.define import (
     payload,
 )
 from thrivecalc_models.payloads.kinds import Kind
-from thrivecalc_models.payloads.marks import is_payload, is_payload_class, why_no_payload_class
+from thrivecalc_models.payloads.marks import (
+    is_payload,
+    is_payload_class,
+    when_defined,
+    why_no_payload_class,
+)
 
 __all__ = [
     "Amount",
@@ -47,5 +52,6 @@ __all__ = [
     "is_payload",
     "is_payload_class",
     "payload",
+    "when_defined",
     "why_no_payload_class",
 ]

@@ -24,7 +24,7 @@ from thrivecalc_models.payloads.annotations import (
 )
 from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
 from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
-from thrivecalc_models.payloads.marks import is_payload_class, mark, why_no_payload_class
+from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.value import Value
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ def payload(cls: type[T]) -> type[T]:
         _FIELDS[made] = _fields(made, inner)
     except Undefined:  # a name that is defined further down, perhaps
         _INNER_NAMES[made] = inner
+    defined(made)
     return made
 
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from thrivecalc_models.errors import InvalidRecordError
 
 _MARK = "__thrivecalc_payload__"
+
+_DEFINED: list[type] = []
+_LISTENERS: list[Callable[[type], object]] = []
+
+
+def when_defined(listener: Callable[[type], object]) -> None:
+    """Call this with every payload class: those that there are, and later ones when defined."""
+    _LISTENERS.append(listener)
+    for cls in _DEFINED:
+        listener(cls)
+
+
+def defined(cls: type) -> None:
+    """Tell the listeners of a payload class that is ready."""
+    _DEFINED.append(cls)
+    for listener in _LISTENERS:
+        listener(cls)
 
 
 def mark(cls: type) -> None:

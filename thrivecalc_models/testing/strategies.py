@@ -17,7 +17,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 try:
     from hypothesis import reject
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=UserRecord)
 MAX_SAFE_INTEGER = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WIDE = Context(prec=60)
-_LEVELS = 3  # of payload classes that contain themselves
+_LEVELS = 3  # of payload classes that contain themselves, and of values in values
 
 
 # --- single values --------------------------------------------------------------------------------
@@ -75,11 +75,11 @@ def record_ids() -> SearchStrategy[str]:
 @functools.cache
 def amounts() -> SearchStrategy[Decimal]:
     """Decimals that JavaScript's Number holds exactly, up to 2^53 - 1 in magnitude."""
-    cents = st.integers(-(10**15) + 1, 10**15 - 1).flatmap(
-        lambda digits: st.integers(0, 15).map(lambda places: Decimal(digits).scaleb(-places, _WIDE))
+    cents = st.tuples(st.integers(-(10**15) + 1, 10**15 - 1), st.integers(0, 15)).map(
+        lambda drawn: Decimal(drawn[0]).scaleb(-drawn[1], _WIDE)
     )
     whole = st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(Decimal)
-    doubles = st.floats(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).filter(_is_storable)
+    doubles = st.floats(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER).map(_storable)
     edges = ["0", "-0", "0.00", "1.50", "-1E-130", "1E+3", "9007199254740991", "0.1"]
     return (
         cents
@@ -126,20 +126,28 @@ def times_to_live() -> SearchStrategy[datetime]:
     return st.integers(0, 253_402_300_799).map(lambda s: _EPOCH + timedelta(seconds=s))
 
 
-@functools.cache
 def plain_values() -> SearchStrategy[Any]:
     """What extras and `Any` hold: None, bool, text, Decimal, bytes, lists, dicts, sets."""
-    scalars = st.none() | st.booleans() | texts() | amounts() | st.binary(max_size=20)
-    sets = (
-        st.sets(texts(), min_size=1, max_size=3)
+    return _plain_values(_LEVELS)
+
+
+@functools.cache
+def _plain_values(levels: int) -> SearchStrategy[Any]:
+    # Levels of our own: those of st.recursive() are counted at every draw, and cost half of it.
+    values = (
+        st.none()
+        | st.booleans()
+        | texts()
+        | amounts()
+        | st.binary(max_size=20)
+        | st.sets(texts(), min_size=1, max_size=3)
         | st.sets(amounts(), min_size=1, max_size=3)
         | st.sets(st.binary(max_size=8), min_size=1, max_size=3)
     )
-    return st.recursive(
-        scalars | sets,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names(), inner, max_size=3),
-        max_leaves=6,
-    )
+    if not levels:
+        return values
+    inner = _plain_values(levels - 1)
+    return values | st.lists(inner, max_size=3) | st.dictionaries(names(), inner, max_size=3)
 
 
 @functools.cache
@@ -153,8 +161,8 @@ def names() -> SearchStrategy[str]:
     return st.sampled_from(odd) | written
 
 
-def _is_storable(double: float) -> bool:
-    return double == 0 or abs(double) >= 1e-130
+def _storable(double: float) -> float:
+    return double if abs(double) >= 1e-130 else 0.0
 
 
 # --- payloads and records -------------------------------------------------------------------------
@@ -170,7 +178,15 @@ def payloads(payload_class: type[T], **fields: SearchStrategy[Any]) -> SearchStr
     known = {field.name for field in _fields(payload_class)}
     if not fields.keys() <= known:
         raise TypeError(f"{payload_class.__name__} has no field {min(fields.keys() - known)!r}")
-    return _payloads(payload_class, _LEVELS, fields)
+    if fields:
+        return _payloads(payload_class, _LEVELS, fields)
+    known_class: Any = payload_class
+    return cast(SearchStrategy[T], _any_of(known_class, _LEVELS))
+
+
+@functools.cache
+def _any_of(payload_class: type[Any], levels: int) -> SearchStrategy[Any]:
+    return _payloads(payload_class, levels, {})
 
 
 def any_payload() -> SearchStrategy[Any]:
@@ -185,30 +201,42 @@ def any_payload() -> SearchStrategy[Any]:
 def records(
     record_class: type[R] | None = None, user_id: str | SearchStrategy[str] | None = None
 ) -> SearchStrategy[R]:
-    """New records, never stored, with payload, and some with extras, a ttl and a given id.
+    """New records, never stored, with payload and id, and some with extras and a ttl.
 
-    Of every registered class, unless one is given; of any user, unless one is given.
+    Of every registered class, unless one is given; of any user, unless one is given. The id is
+    drawn, not made by the library, so that a failure can be replayed.
     """
     if record_class is None:
         classes: SearchStrategy[Any] = st.deferred(lambda: st.sampled_from(_registered()))
-        return classes.flatmap(lambda each: records(each, user_id))
+        return classes.flatmap(lambda each: _records(each, user_id))
+    return _records(record_class, user_id)
+
+
+@functools.cache
+def _records(record_class: type[R], user_id: str | SearchStrategy[str] | None) -> SearchStrategy[R]:
     return st.builds(
         _record,
         st.just(record_class),
         _strategy(user_id, user_ids),
         payloads(_payload_class(record_class)),
-        st.none() | record_ids(),
+        record_ids(),
         st.none() | times_to_live(),
-        st.dictionaries(_undeclared(record_class), plain_values(), max_size=2),
-        st.dictionaries(_undeclared(None), plain_values(), max_size=2),
+        _extras(_undeclared(record_class)),
+        _extras(_undeclared(None)),
     )
+
+
+def _extras(undeclared: SearchStrategy[str]) -> SearchStrategy[dict[str, Any]]:
+    """None for every other record: they cost as much as all the rest of it."""
+    none: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({})
+    return none | st.dictionaries(undeclared, plain_values(), min_size=1, max_size=2)
 
 
 def _record(
     record_class: type[R],
     user_id: str,
     payload: Any,
-    record_id: str | None,
+    record_id: str,
     ttl: datetime | None,
     extra_data: dict[str, Any],
     extra_attributes: dict[str, Any],
@@ -255,6 +283,11 @@ def _made(payload_class: type[T], values: dict[str, Any]) -> T:
         reject()
 
 
+def values_of(field: Field) -> SearchStrategy[Any]:
+    """What can be given for a field of a payload class and comes back."""
+    return _values_of(field, _LEVELS)
+
+
 def _values_of(field: Field, levels: int) -> SearchStrategy[Any]:
     """What can be given for a field and comes back: the default, and whatever its kind takes."""
     if field.required:
@@ -293,7 +326,7 @@ def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
             inner = _values(element, levels)
             return st.dictionaries(names(), inner, max_size=3 if levels else 0)
         case kinds.Nested(payload_class):
-            return st.deferred(lambda: _payloads(payload_class, levels - 1, {}))
+            return st.deferred(lambda: _any_of(payload_class, levels - 1))
         case kinds.Optional(inner_kind):
             return st.none() | _values(inner_kind, levels) if levels else st.none()
         case kinds.Anything():
@@ -303,17 +336,19 @@ def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
 # --- stored items ---------------------------------------------------------------------------------
 
 
-@functools.cache
 def stored_values() -> SearchStrategy[AttributeValue]:
     """Any value in DynamoDB's JSON, as other programs may have left it: every type, 38 digits."""
-    return st.recursive(
-        _SCALARS,
-        lambda inner: (
-            st.lists(inner, max_size=3).map(lambda members: {"L": members})
-            | st.dictionaries(names(), inner, max_size=3).map(lambda members: {"M": members})
-        ),
-        max_leaves=6,
-    )
+    return _stored_values(_LEVELS)
+
+
+@functools.cache
+def _stored_values(levels: int) -> SearchStrategy[AttributeValue]:
+    if not levels:
+        return _SCALARS
+    inner = _stored_values(levels - 1)
+    lists = st.lists(inner, max_size=3).map(lambda members: {"L": members})
+    maps = st.dictionaries(names(), inner, max_size=3).map(lambda members: {"M": members})
+    return _SCALARS | lists | maps
 
 
 def stored_items(
@@ -333,9 +368,17 @@ def stored_items(
         classes: SearchStrategy[Any] = st.deferred(
             lambda: st.sampled_from([*_registered(), UserRecord])
         )
-        return classes.flatmap(
-            lambda each: stored_items(each, user_id, record_id=record_id, odd=odd)
-        )
+        return classes.flatmap(lambda each: _stored_items(each, user_id, record_id, odd))
+    return _stored_items(record_class, user_id, record_id, odd)
+
+
+@functools.cache
+def _stored_items(
+    record_class: type[UserRecord],
+    user_id: str | SearchStrategy[str] | None,
+    record_id: str | SearchStrategy[str] | None,
+    odd: bool,
+) -> SearchStrategy[Item]:
     own = record_class.own_data_type()
     data_types = st.sampled_from(_UNREGISTERED) if own is None else st.just(own)
     payload_class = record_class.payload_class()
