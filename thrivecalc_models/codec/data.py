@@ -7,7 +7,6 @@ of every field whose value is still the same, and everything that the class does
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from contextlib import suppress
 from typing import Any, Protocol
 
 import attrs
@@ -337,8 +336,10 @@ def encode_data(
     encoding = encoding_of(js_safe)
     encoded = None
     if base is None:
-        with suppress(InvalidRecordError):  # the plain way names every field that is wrong
+        try:
             encoded = plan_of(type(payload)).write(payload, nested, encoding)
+        except InvalidRecordError:  # the plain way names every field that is wrong
+            encoded = None
     if encoded is None:
         encoded = encode_fields(payload, base, nested, encoding, DATA, 1)
     if not extras:

@@ -10,7 +10,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -115,13 +115,13 @@ class ListOf(Value):
         """A list of its own, whatever was given, with its members converted."""
         if not isinstance(value, list | tuple):
             raise wrong_type(path, "a list", value)
-        return each(self.element.convert, _numbered(value, path))
+        return _members_of_list(self.element.convert, value, path)
 
     def convert_members(self, value: Any, path: str) -> list[Any]:
         if type(value) is not list:
             return self.convert(value, path)
         convert = functools.partial(converted_within, self.element)
-        value[:] = each(convert, _numbered(value, path))
+        value[:] = _members_of_list(convert, value, path)
         return value
 
 
@@ -150,23 +150,35 @@ class DictOf(Value):
         """A dict of its own, whatever was given, with its members converted."""
         if not isinstance(value, dict):
             raise wrong_type(path, "a dict", value)
-        named = plain_names(value, path)
-        return dict(zip(named, each(self.element.convert, _named(named, path)), strict=True))
+        return _members_of_dict(self.element.convert, plain_names(value, path), path)
 
     def convert_members(self, value: Any, path: str) -> dict[str, Any]:
         if type(value) is not dict or not all(type(name) is str for name in value):
             return self.convert(value, path)
         convert = functools.partial(converted_within, self.element)
-        value.update(zip(value, each(convert, _named(value, path)), strict=True))
+        value.update(_members_of_dict(convert, value, path))
         return value
 
 
-def _numbered(members: Iterable[Any], path: str) -> Iterable[tuple[Any, str]]:
-    return ((member, f"{path}[{index}]") for index, member in enumerate(members))
+Convert = Callable[[Any, str], Any]
 
 
-def _named(members: dict[str, Any], path: str) -> Iterable[tuple[Any, str]]:
-    return ((member, f"{path}.{name}") for name, member in members.items())
+def _members_of_list(convert: Convert, members: Sequence[Any], path: str) -> list[Any]:
+    """Only where a member is wrong are they gone through once more, each with its path."""
+    try:
+        return [convert(member, path) for member in members]
+    except InvalidRecordError:
+        pass
+    return each(convert, ((member, f"{path}[{n}]") for n, member in enumerate(members)))
+
+
+def _members_of_dict(convert: Convert, members: dict[str, Any], path: str) -> dict[str, Any]:
+    try:
+        return {name: convert(member, path) for name, member in members.items()}
+    except InvalidRecordError:
+        pass
+    named = ((member, f"{path}.{name}") for name, member in members.items())
+    return dict(zip(members, each(convert, named), strict=True))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -270,10 +282,8 @@ def converted_within(kind: Kind, value: Any, path: str) -> Any:
     They stay the objects they are, unless they are of another type than the kind's. Nested payloads
     are left alone.
     """
-    match kind:
-        case ListOf() | SetOfText() | DictOf() | Optional() | Anything():
-            return kind.convert_members(value, path)
-    return kind.convert(value, path)
+    convert: Convert = getattr(kind, "convert_members", kind.convert)
+    return convert(value, path)
 
 
 MAX_DEPTH = 31
@@ -404,6 +414,8 @@ def plain_name(name: Any, path: str) -> str:
 
 def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
     """The dict with its keys as plain text. Raises InvalidRecordError for two of one text."""
+    if type(value) is dict and all(type(name) is str for name in value):
+        return value.copy()
     named: dict[str, Any] = {}
     for given, inner in value.items():
         name = plain_name(given, path)
