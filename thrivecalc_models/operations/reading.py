@@ -98,7 +98,7 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
     except (KeyError, TypeError):
         raise _NotUnderstood("it has an item without its key") from None
     if owner.__class__ is not str or key.__class__ is not str or not key:
-        raise _NotUnderstood("it has an item whose key is none")
+        raise _NotUnderstood("it has an item whose key can be none")
     if user_id is not None and owner != user_id:
         raise _OfAnother(USER_ID)
     if record_key is not None and key != record_key:
@@ -109,9 +109,13 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
 def _check_item(item: Any, user_id: str, record_key: str | None = None) -> str:
     """The record key of an item that is well formed to its last value."""
     key = _check_key(item, user_id, record_key)
-    if not are_values(item.values()):
-        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+    _check_form(item)
     return key
+
+
+def _check_form(item: Any) -> None:
+    if not is_item(item):
+        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
 
 
 def is_item(item: Any) -> bool:
@@ -243,8 +247,7 @@ def _check_query(query: Query, body: Json) -> None:
 def _check_scan(scan: Scan, body: Json) -> None:
     for item in _listed(body):
         _check_key(item, None)
-        if not are_values(item.values()):
-            raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+        _check_form(item)
     if (last := _last_key(body)) is not None and last == scan.after:
         raise _NotUnderstood("its LastEvaluatedKey is where the page began")
 
@@ -264,12 +267,13 @@ def _last_key(body: Json) -> Json | None:
 
 
 def _check_batch_get(batch: BatchGet, body: Json) -> None:
-    asked = set(batch.keys)
-    found = [_asked(item, asked) for items in _of_tables(body, "Responses") for item in items]
-    if not all(are_values(item.values()) for items in body["Responses"].values() for item in items):
-        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
-    left = [_asked(item, asked) for item in _unprocessed_keys(body)]
-    if len({*found, *left}) != len(found) + len(left):
+    asked = {(key.user_id, key.record_key) for key in batch.keys}
+    answered = [_asked(key, asked) for key in _unprocessed_keys(body)]
+    for items in _of_tables(body, "Responses"):
+        for item in items:
+            answered.append(_asked(item, asked))
+            _check_form(item)
+    if len(set(answered)) != len(answered):
         raise _NotUnderstood("it has one key twice")
 
 
@@ -281,7 +285,7 @@ def _unprocessed_keys(body: Json) -> Iterable[Any]:
 
 
 def _check_batch_write(batch: BatchWrite, body: Json) -> None:
-    asked = {write.key for write in batch.writes}
+    asked = {(write.key.user_id, write.key.record_key) for write in batch.writes}
     for entries in _of_tables(body, "UnprocessedItems"):
         for entry in entries:
             _asked(_written(entry), asked)
@@ -307,12 +311,12 @@ def _of_tables(body: Json, name: str) -> Iterable[list[Any]]:
         yield content
 
 
-def _asked(item: Any, asked: set[Key]) -> Key:
+def _asked(item: Any, asked: set[tuple[str, str]]) -> tuple[str, str]:
     """The key of an item, which must be one of those that were asked for."""
     record_key = _check_key(item, None)
-    key = Key(item[USER_ID]["S"], record_key)
+    key = item[USER_ID]["S"], record_key
     if key not in asked:
-        known = any(key.user_id == each.user_id for each in asked)
+        known = any(key[0] == user_id for user_id, _ in asked)
         raise _OfAnother(RECORD_KEY if known else USER_ID)
     return key
 
@@ -322,7 +326,8 @@ def _check_call(call: Call, body: Json) -> None:
     parameters = call.parameters
     match call.name:
         case "GetItem":
-            _check_in_part(body.get("Item"), parameters["Key"])
+            if body.get("Item") is not None:
+                _check_in_part(body["Item"], parameters["Key"])
         case "UpdateItem" if parameters.get("ReturnValues") == "ALL_NEW":
             wanted = Key.of(parameters["Key"])
             _check_item(_member(body, "Attributes", dict), wanted.user_id, wanted.record_key)
@@ -335,17 +340,25 @@ def _check_call(call: Call, body: Json) -> None:
                 _check_in_part(item, key)
         case "BatchGetItem":
             (part,) = parameters["RequestItems"].values()
-            asked = {Key.of(each) for each in part["Keys"]}
+            asked = {(each[USER_ID]["S"], each[RECORD_KEY]["S"]) for each in part["Keys"]}
             found = [item for items in _of_tables(body, "Responses") for item in items]
             for item in [*found, *_unprocessed_keys(body)]:
                 _asked(item, asked)
-                _check_in_part(item, {})
+                _check_form(item)
         case "TransactGetItems":
             _check_responses(parameters["TransactItems"], _member(body, "Responses", list))
         case "BatchWriteItem":
             for entries in _of_tables(body, "UnprocessedItems"):
                 for entry in entries:
                     _check_key(_written(entry), None)
+        case "ListTables":
+            _member(body, "TableNames", list)
+        case "ListBackups":
+            _member(body, "BackupSummaries", list)
+        case "CreateBackup":
+            _member(body, "BackupDetails", dict)
+        case "DescribeBackup":
+            _member(_member(body, "BackupDescription", dict), "BackupDetails", dict)
         case "DescribeTable":
             _check_description(_member(body, "Table", dict))
         case "DescribeTimeToLive":
@@ -387,15 +400,13 @@ def _check_responses(entries: list[Json], responses: list[Any]) -> None:
     for entry, response in zip(entries, responses, strict=True):
         if response.__class__ is not dict:
             raise _NotUnderstood("its Responses are malformed")
-        _check_in_part(response.get("Item"), entry["Get"]["Key"])
+        if response.get("Item") is not None:
+            _check_in_part(response["Item"], entry["Get"]["Key"])
 
 
 def _check_in_part(item: Any, key: Item) -> None:
     """An item of which perhaps only a part was asked for: what it has of its key must agree."""
-    if item is None:
-        return
-    if not is_item(item):
-        raise _NotUnderstood("it has an item that is not in DynamoDB's form")
+    _check_form(item)
     for name in (USER_ID, RECORD_KEY):
         if name in item and name in key and item[name] != key[name]:
             raise _OfAnother(name)
