@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import sys
@@ -193,3 +194,22 @@ def test_class_methods_that_began_before_the_local_store(monkeypatch):
         data_store.get_user_data("u", "savings-goal", "g")
     with pytest.raises(AccessDeniedError):
         data_store.get_user_data("u", "savings-goal", "g")
+
+
+def test_a_local_store_that_is_dropped():
+    """A local store that is dropped without `close()` warns, and its thread and socket go.
+
+    As long as something of it is left, such as a scope, it stays.
+    """
+    before = threading.active_count()
+    left = [DataStore.local().user("u")]
+    gc.collect()
+    assert left[0].add(SavingsGoalData(name="x", target_amount=1)).data.target_amount == 1
+
+    def drop():
+        left.clear()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match=r"dropped without close\(\)"):
+        drop()
+    assert threading.active_count() == before

@@ -8,9 +8,11 @@ import platform
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -74,6 +76,28 @@ class EmbeddedEngine(LocalEngine):
         self._server.shutdown()
         thread.join()
         _forget(self._account)
+
+    def __del__(self) -> None:
+        """Stop an engine that nobody can reach any more: its thread and its socket go with it."""
+        thread = getattr(self, "_thread", None)
+        if thread is None or self._pid != os.getpid() or sys.is_finalizing():
+            return
+        warnings.warn(
+            "a DataStore.local(), or its engine, was dropped without close(); close it, or use it"
+            " in a `with` block",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+        if thread is threading.current_thread():  # which cannot wait for itself
+            threading.Thread(target=_stop, args=(self._server, self._account)).start()
+        else:
+            self.close()
+
+
+def _stop(server: Any, account: str) -> None:
+    server.shutdown()
+    _forget(account)
 
 
 class Dynoxide(LocalEngine):

@@ -40,9 +40,6 @@ from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
 from thrivecalc_models.value import Value
 
-if TYPE_CHECKING:
-    from thrivecalc_models.local import EmbeddedEngine
-
 R = TypeVar("R", bound=UserRecord)
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -140,7 +137,6 @@ class DataStore:
             observer=observer,
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
-        self._engine: EmbeddedEngine | None = None
 
     @classmethod
     def local(cls, **options: Unpack[LocalOptions]) -> Self:
@@ -155,7 +151,7 @@ class DataStore:
         engine = EmbeddedEngine()
         try:
             store = cls(endpoint=engine.endpoint, **options)
-            store._engine = engine
+            store._binding.engine = engine
             local_opened(store._binding)
             store.create_table()
         except BaseException:
@@ -168,7 +164,6 @@ class DataStore:
         """A store around a binding, for simulated tables."""
         store = cls.__new__(cls)
         store._binding = binding
-        store._engine = None
         return store
 
     @property
@@ -226,9 +221,9 @@ class DataStore:
     def close(self) -> None:
         """Close the connections, and an embedded engine with all that is in it."""
         self._binding.driver.close()
-        if self._engine is not None:
+        if self._binding.engine is not None:
             local_closed(self._binding)
-            self._engine.close()
+            self._binding.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -242,6 +237,8 @@ class DataStore:
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_binding"):
+            return "<DataStore, half made>"
         return f"<DataStore {self.table_name} in {self.region} at {self.settings.place}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -268,6 +265,8 @@ class UserData:
         return self._access.user_id
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_access"):
+            return "<UserData, half made>"
         return f"<UserData of {self._access.binding.settings.table_name}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:

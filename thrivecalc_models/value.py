@@ -39,7 +39,12 @@ class Value:
         return hash((self.__class__, _compared(self.__class__)(self)))
 
     def __repr__(self) -> str:
-        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in _fields(self) if each.repr]
+        """What there is of it: a value that is half made is printed in tracebacks, too."""
+        shown = [
+            f"{each.name}={getattr(self, each.name)!r}"
+            for each in _fields(self)
+            if each.repr and hasattr(self, each.name)
+        ]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 from weakref import WeakSet
 
 import attrs
@@ -34,6 +35,8 @@ class Binding:
     new_id: Callable[[], str] = fresh_id
     rng: random.Random = attrs.field(factory=random.Random)
     observer: Observer | None = None
+    engine: Any = None
+    """An embedded engine, which lives as long as anything that can reach its table."""
 
     def write_time(self, now: datetime | None = None) -> WriteTime:
         """The time of a write that is made now, with a random part of its own."""

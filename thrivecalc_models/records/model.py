@@ -419,7 +419,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             raise AttributeError(names.no_attribute(type(self), name), name=name)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.attribute_values.get(table.RECORD_ID, '?')}>"
+        values = vars(self).get("attribute_values", {})
+        return f"<{type(self).__name__} {values.get(table.RECORD_ID, '?')}>"
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

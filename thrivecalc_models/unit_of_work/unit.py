@@ -128,6 +128,8 @@ class UnitOfWork:
         return self._access.user_id
 
     def __repr__(self) -> str:
+        if not (hasattr(self, "_state") and hasattr(self, "_entries")):
+            return "<UnitOfWork, half made>"
         return f"<UnitOfWork {self._state}, {plural(len(self._entries), 'record')}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:

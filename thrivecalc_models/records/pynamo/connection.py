@@ -99,7 +99,8 @@ class StoreConnection(Connection):
         self.add_meta_table(_meta_table(binding.settings.table_name))
 
     def __repr__(self) -> str:
-        return f"StoreConnection<{self._settings.endpoint or self._settings.region}>"
+        settings = vars(self).get("_settings")
+        return f"StoreConnection<{settings and (settings.endpoint or settings.region)}>"
 
     def dispatch(self, operation_name: str, operation_kwargs: Json) -> Json:
         """As PynamoDB's own, but arguments are never logged."""
