@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,14 @@ from thrivecalc_models import (
     CommitError,
     ConflictError,
     InvalidRecordError,
+    PayloadAttribute,
     RecordNotFoundError,
     SavingsGoal,
     SavingsGoalData,
     TransactionData,
     UnitOfWorkStateError,
+    UserRecord,
+    payload,
 )
 from thrivecalc_models.testing import SimulatedTable, faults
 
@@ -550,3 +554,36 @@ def test_a_rollback_ends_a_failed_unit(table, user):
     work.rollback()
     assert goal.data.current_amount == 100
     assert work.get(SavingsGoal, "g").updated_at > goal.updated_at
+
+
+@payload
+class SealedData:
+    """A payload with a field that nobody may change once it is made."""
+
+    name: str
+    seal: str = attrs.field(default="", on_setattr=attrs.setters.frozen)
+
+
+class Sealed(UserRecord, discriminator="sealed"):
+    data = PayloadAttribute(SealedData)
+
+
+def test_a_class_that_refuses_what_is_stored_ends_no_commit():
+    """What was written is written: a setter that raises takes no other write's outcome with it."""
+    table = SimulatedTable()
+    for name in "abc":
+        table.put(item("sealed", name, {"name": {"S": "x"}, "seal": {"S": "s"}}))
+    work = user_of(table).unit_of_work(lock=False)
+    records = work.list(Sealed)
+    for record in records:
+        record.data.name = "y"
+    stored = table.get(USER, "sealed#b")
+    table.put(changed(stored, seal={"S": "another"}))
+    result = work.commit()
+    assert result.applied == ["sealed#a", "sealed#b", "sealed#c"]
+    assert [(record.data.name, record.data.seal) for record in records] == [
+        ("y", "s"),
+        ("y", "another"),
+        ("y", "s"),
+    ]
+    assert len(work.plan()) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.records.state import UNREAD, State
-from thrivecalc_models.signals import log
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
@@ -437,23 +435,6 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
         state.extra_attributes = keep.extra_attributes
     if edited.ttl:
         record.attribute_values[table.TTL] = edited.ttl[0]
-
-
-def absorb_or_forget(record: UserRecord, item: Item, written: Item) -> None:
-    """The same; where a class refuses what is stored, the record is as if it was read anew.
-
-    Its payload and what was edited since are given up then: what was written is written.
-    """
-    try:
-        absorb(record, item, written)
-    except Exception as error:  # noqa: BLE001 - a validator, converter or setter of the caller's
-        record._remember(type(record._state)(item))
-        log(
-            logging.WARNING,
-            "%s was written, and its class refuses what is stored (%s)",
-            describe(record.record_key),
-            type(error).__name__,
-        )
 
 
 def restore(record: UserRecord, item: Item) -> None:

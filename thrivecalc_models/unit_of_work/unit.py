@@ -622,7 +622,7 @@ class UnitOfWork:
             entry.action = None if entry.action in ("add", "put", "check") else entry.action
         if write.after is not None and entry.record is not None:
             item = write.after if outcome.item is None else outcome.item
-            writing.absorb_or_forget(entry.record, item, write.after)
+            writing.absorb(entry.record, item, write.after)
             entry.record._belong_to(self._access.binding)
 
     def _conclude(self, account: Account, shield: Shield) -> CommitResult:
