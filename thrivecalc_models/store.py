@@ -38,7 +38,7 @@ from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import Value, even_unfinished
 
 R = TypeVar("R", bound=UserRecord)
 if TYPE_CHECKING:
@@ -236,6 +236,7 @@ class DataStore:
     ) -> None:
         self.close()
 
+    @even_unfinished
     def __repr__(self) -> str:
         if not hasattr(self, "_binding"):
             return "<DataStore, half made>"
@@ -264,6 +265,7 @@ class UserData:
     def user_id(self) -> str:
         return self._access.user_id
 
+    @even_unfinished
     def __repr__(self) -> str:
         if not hasattr(self, "_access"):
             return "<UserData, half made>"

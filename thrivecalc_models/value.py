@@ -17,7 +17,23 @@ if TYPE_CHECKING:
 else:
     value = functools.partial(attrs.define, eq=False, repr=False)
 
-__all__ = ["Value", "value"]
+__all__ = ["Value", "even_unfinished", "value"]
+
+
+def even_unfinished(describe: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Decorate a `__repr__` for objects whose `__init__` has not come to its end.
+
+    A crash report that shows the local variables of every frame shows them, too.
+    """
+
+    @functools.wraps(describe)
+    def __repr__(self: Any) -> str:
+        try:
+            return describe(self)
+        except AttributeError:
+            return f"<{type(self).__qualname__}, unfinished>"
+
+    return __repr__
 
 
 class Value:
@@ -38,6 +54,7 @@ class Value:
     def __hash__(self) -> int:
         return hash((self.__class__, _compared(self.__class__)(self)))
 
+    @even_unfinished
     def __repr__(self) -> str:
         """What there is of it: a value that is half made is printed in tracebacks, too."""
         shown = [

@@ -21,6 +21,7 @@ from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_n
 from thrivecalc_models.payloads.kinds import Anything, Nested
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
+from thrivecalc_models.value import even_unfinished
 from thrivecalc_models.wire import (
     AttributeValue,
     check_data_type,
@@ -305,6 +306,10 @@ class StoredPath(Path):
     def __init__(self, path: Any, kind: Kind | None = None) -> None:
         super().__init__(path)
         self._kind = kind
+
+    @even_unfinished
+    def __repr__(self) -> str:
+        return super().__repr__()
 
     def __getitem__(self, item: int | str) -> StoredPath:
         item = plain_value(item)

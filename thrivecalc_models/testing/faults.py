@@ -10,32 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from thrivecalc_models.value import Value
+
 if TYPE_CHECKING:
     from thrivecalc_models.testing.simulation import SimulatedTable
 
 
-@attrs.frozen
-class Throttle:
+@attrs.frozen(eq=False, repr=False)
+class Throttle(Value):
     """The service asks to slow down; nothing is applied."""
 
 
-@attrs.frozen
-class ServerError:
+@attrs.frozen(eq=False, repr=False)
+class ServerError(Value):
     """HTTP 500 or 503, which says nothing about whether the request was applied."""
 
     status: int = 500
     applied: bool = attrs.field(default=False, kw_only=True)
 
 
-@attrs.frozen(kw_only=True)
-class LoseReply:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LoseReply(Value):
     """The connection is lost after the request was sent: before or after it was applied."""
 
     applied: bool
 
 
-@attrs.frozen(kw_only=True)
-class Late:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Late(Value):
     """The reply is lost now, and the write still on its way.
 
     It is performed just before the `after`-th later request, under its condition as it is then.
@@ -44,8 +46,8 @@ class Late:
     after: int = attrs.field(default=1, validator=attrs.validators.ge(1))
 
 
-@attrs.frozen
-class Overtaken:
+@attrs.frozen(eq=False, repr=False)
+class Overtaken(Value):
     """The reply is lost now, and the write arrives after its retry was answered.
 
     It is performed before the first request that follows a later one about the same keys, under
@@ -53,30 +55,30 @@ class Overtaken:
     """
 
 
-@attrs.frozen(kw_only=True)
-class Partial:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Partial(Value):
     """A batch of which the first `keep` entries are processed, and the rest named as not."""
 
     keep: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@attrs.frozen
-class Denied:
+@attrs.frozen(eq=False, repr=False)
+class Denied(Value):
     """The credentials may not do this."""
 
 
-@attrs.frozen
-class ExpiredCredentials:
+@attrs.frozen(eq=False, repr=False)
+class ExpiredCredentials(Value):
     """The credentials are not valid any more."""
 
 
-@attrs.frozen
-class NoTable:
+@attrs.frozen(eq=False, repr=False)
+class NoTable(Value):
     """There is no such table, for this request."""
 
 
-@attrs.frozen
-class TransactionConflict:
+@attrs.frozen(eq=False, repr=False)
+class TransactionConflict(Value):
     """Another transaction is busy with an item; nothing is applied.
 
     A transaction is cancelled with `code` as the reason of its first entry: "TransactionConflict",
@@ -86,27 +88,27 @@ class TransactionConflict:
     code: str = "TransactionConflict"
 
 
-@attrs.frozen(kw_only=True)
-class TransactionInProgress:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TransactionInProgress(Value):
     """A transaction with this token is being worked on; `applied` says whether it comes through."""
 
     applied: bool = False
 
 
-@attrs.frozen
-class Refused:
+@attrs.frozen(eq=False, repr=False)
+class Refused(Value):
     """No connection can be made: nothing was sent."""
 
 
-@attrs.frozen(kw_only=True)
-class Interrupt:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Interrupt(Value):
     """KeyboardInterrupt out of the request, before or after it was applied."""
 
     applied: bool
 
 
-@attrs.frozen
-class OtherWriter:
+@attrs.frozen(eq=False, repr=False)
+class OtherWriter(Value):
     """Someone else acts just before the request: `act` is called with the table."""
 
     act: Callable[[SimulatedTable], object]

@@ -70,6 +70,7 @@ from thrivecalc_models.testing.writes import (
     update_item,
 )
 from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item
 
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
@@ -79,8 +80,8 @@ _WRITES: Final = frozenset(
 )
 
 
-@attrs.frozen(kw_only=True)
-class LoggedRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LoggedRequest(Value):
     """One request as it was sent, and what its sender was told: None if it was interrupted."""
 
     number: int

@@ -48,6 +48,7 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import Shield
+from thrivecalc_models.value import even_unfinished
 from thrivecalc_models.wire import Item, with_bytes, with_text
 
 R = TypeVar("R")
@@ -98,6 +99,7 @@ class StoreConnection(Connection):
         self._rng = binding.rng
         self.add_meta_table(_meta_table(binding.settings.table_name))
 
+    @even_unfinished
     def __repr__(self) -> str:
         settings = vars(self).get("_settings")
         return f"StoreConnection<{settings and (settings.endpoint or settings.region)}>"
