@@ -195,6 +195,26 @@ def test_what_a_hook_raises():
     assert "check the network" not in str(caught.value)
 
 
+def test_what_a_handler_raises_before_anything_is_sent():
+    """What a handler raises while the request is made is its own, and nothing was applied."""
+
+    def fail(**_):
+        raise KeyError("trace")
+
+    with (
+        mock.patch.object(
+            botocore.handlers,
+            "BUILTIN_HANDLERS",
+            [*botocore.handlers.BUILTIN_HANDLERS, ("request-created.dynamodb", fail)],
+        ),
+        DataStore(endpoint="http://127.0.0.1:9") as store,
+        pytest.raises(UnavailableError) as caught,
+    ):
+        store.user("u").add(SavingsGoalData(name="x", target_amount=1))
+    assert caught.value.outcome == "not applied"
+    assert f"KeyError is an exception of {__name__}" in str(caught.value)
+
+
 @pytest.mark.parametrize("transport", ["botocore", "direct"])
 def test_only_what_is_sent_is_seen(transport):
     """Nothing appears in a trace that is not sent: one call is one request, also at the start."""

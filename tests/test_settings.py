@@ -312,6 +312,12 @@ def test_a_services_section_that_is_not_there(config):
     assert '"near" services configuration does not exist' in refused()
 
 
+def test_files_that_say_something_else(config):
+    """A file that says something else than botocore expects never ends in an error of Python's."""
+    config("[default]\nservices = x\n[services x]\ndynamodb = y\n")
+    assert "the AWS configuration" in refused()
+
+
 def test_botocore_in_a_zip_file(tmp_path):
     """Where a zip file hides botocore's data, that is what the error says."""
     import botocore

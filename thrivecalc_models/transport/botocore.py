@@ -24,7 +24,7 @@ from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
 from thrivecalc_models.transport.checks import Answered, check_sum
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
-from thrivecalc_models.transport.hooks import before_connected, raised_by
+from thrivecalc_models.transport.hooks import before_connected, find_patch, raised_by
 from thrivecalc_models.transport.identity import Identity
 from thrivecalc_models.transport.process import PerProcess, forks_wait
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
@@ -142,11 +142,12 @@ class _Stage(threading.local):
     def nothing_sent(self, error: Exception) -> bool:
         """Whether an exception came before anything of the request was on its way.
 
-        What a hook raises says nothing: it may stand in the place of the network.
+        What a patch of botocore raises says nothing: it may stand in the place of the network.
         """
-        if raised_by(error) is not None:
-            return False
-        return self.making or (self.sending and before_connected(error))
+        by_hook = raised_by(error) is not None
+        if self.making:
+            return not by_hook or find_patch() is None
+        return self.sending and not by_hook and before_connected(error)
 
 
 def new_session() -> Any:

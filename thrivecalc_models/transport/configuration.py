@@ -60,6 +60,7 @@ _BEHIND: tuple[tuple[tuple[type[Exception], ...], tuple[str, ...]], ...] = (
     ),
     ((aws.InvalidDefaultsMode,), ("AWS_DEFAULTS_MODE",)),
     ((aws.DataNotFoundError,), ("AWS_DATA_PATH",)),
+    ((PermissionError,), ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")),
     ((aws.BaseEndpointResolverError,), ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")),
 )
 
@@ -112,7 +113,10 @@ def _look(
             aws_secret_access_key=STAND_IN,
         ).close()
         return endpoint, source, _other_region(session, region)
-    except (aws.BotoCoreError, ValueError, RecursionError) as error:
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # Files that cannot be read, or that say something else than botocore expects.
         raise refusal(error, endpoint, source, region) from error
 
 

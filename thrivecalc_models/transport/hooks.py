@@ -78,12 +78,9 @@ class Watch:
 
 def find_hook() -> str | None:
     """What hooks botocore, or the sockets beneath it, in this process; None for nothing."""
-    for owner, name in _FUNCTIONS:
-        if not _is_original(vars(owner).get(name)):
-            return f"botocore is patched ({owner.__name__}.{name})"
-    for pool, connection in _POOLS:
-        if pool.ConnectionCls is not connection:
-            return f"botocore's connections are patched ({pool.__name__}.ConnectionCls)"
+    patch = find_patch()
+    if patch is not None:
+        return patch
     if socket.socket.__module__ != "socket":
         return f"sockets are patched ({socket.socket.__module__})"
     if not _is_original(socket.getaddrinfo):
@@ -105,6 +102,17 @@ def raised_by(error: BaseException) -> str | None:
         step = step.tb_next
     module = str(step.tb_frame.f_globals.get("__name__") or "an unknown module")
     return None if module.partition(".")[0] in _PLAIN else module
+
+
+def find_patch() -> str | None:
+    """What of botocore itself was replaced, so that somebody else may send its requests."""
+    for owner, name in _FUNCTIONS:
+        if not _is_original(vars(owner).get(name)):
+            return f"botocore is patched ({owner.__name__}.{name})"
+    for pool, connection in _POOLS:
+        if pool.ConnectionCls is not connection:
+            return f"botocore's connections are patched ({pool.__name__}.ConnectionCls)"
+    return None
 
 
 def hook_advice(error: Exception) -> str:
