@@ -10,7 +10,7 @@ import sys
 
 import click
 import pytest
-from cli import Place, run, run_alone
+from cli import Place, run, run_alone, sample_items
 from click.testing import CliRunner
 from machines import goal_item
 from proxy import FaultyProxy, always
@@ -274,10 +274,11 @@ def names_in(value):
 
 
 @on_moto
-def test_json_has_one_spelling(filled, tmp_path):
+def test_json_has_one_spelling(made, tmp_path):
     """Names in --json are spelled as in the table, and the way out has one name everywhere."""
-    place, path = filled, str(tmp_path / "a.jsonl")
-    user = "google-oauth2|123456789"
+    place, path = made, str(tmp_path / "a.jsonl")
+    user = "google-oauth2|555000111222333444"
+    place.fill(sample_items("odd-items.jsonl"))
     found = {
         words: json.loads(
             CliRunner().invoke(app, [*words.split(), *place.options, "--json"]).stdout

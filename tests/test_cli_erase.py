@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli import run_alone
+from cli import run_alone, sample_items
 from leaks import USER
 from machines import EXPIRED, goal_item, item
 from proxy import FaultyProxy, always
@@ -30,17 +30,18 @@ def test_everything_of_the_user_is_deleted(filled):
     assert filled.items() == [each for each in before if each["userId"]["S"] != ODD]
 
 
-def test_it_asks_first(filled):
+def test_it_asks_first(made):
     """The counts are shown, then the question; only yes deletes."""
+    made.fill(sample_items("odd-items.jsonl"))
     for answer in ("no\n", "\n", "yesss\n", "y\n", "YES\n"):
-        result = filled.run("erase", ODD, input=answer, exit_code=1)
+        result = made.run("erase", ODD, input=answer, exit_code=1)
         assert "Nothing was deleted" in result.stderr
-        assert len(of(filled, ODD)) == 22
-    result = filled.run("erase", ODD, input="yes\n")
+        assert len(of(made, ODD)) == 22
+    result = made.run("erase", ODD, input="yes\n")
     assert "Delete 22 records for good?" in result.stderr
     assert "savings-goal" in result.stdout
     assert result.stdout.endswith("22 records before, 0 after\n")
-    assert of(filled, ODD) == []
+    assert of(made, ODD) == []
 
 
 def test_nobody_to_ask(filled):

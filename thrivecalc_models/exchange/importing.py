@@ -54,7 +54,7 @@ COPIES = 2
 SHOWN = 20
 """Refusals that the result holds; the file has all."""
 
-_ELSEWHERE = "how far an import is stands beside its file; name another place with --progress FILE"
+_ELSEWHERE = "so the progress file beside it cannot be made; put it elsewhere with --progress FILE"
 _TAKEN = "another record has this key; --replace would overwrite it"
 _INVALID = "the service refused it as invalid"
 
