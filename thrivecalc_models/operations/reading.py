@@ -65,7 +65,7 @@ def understood(operation: Operation, result: Result) -> Result:
     except _NotUnderstood as problem:
         return _no_answer(operation, result, Kind.NOT_UNDERSTOOD, str(problem))
     except _OfAnother as other:
-        what = f"it has an item of another {other.path} than was asked for"
+        what = f"it has an item with another {other.path} than was asked for"
         failure = _no_answer(operation, result, Kind.ITEM_OF_ANOTHER, what)
         return attrs.evolve(failure, again=False, path=other.path)
     return result

@@ -82,8 +82,8 @@ def service_error(
         return _with_facts(ServiceError, _not_understood(what, failure), operation, failure)
     if failure.kind is Kind.ITEM_OF_ANOTHER:
         return CorruptItemError(
-            f"the answer to {what} cannot be used: {failure.advice}; look for a proxy or a cache"
-            " in between",
+            f"the reply to {what} cannot be used: {failure.advice}; look for a proxy or a cache"
+            " between this program and DynamoDB",
             path=failure.path,
         )
     if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
@@ -176,8 +176,8 @@ def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
 
 def _not_understood(what: str, failure: Failure) -> str:
     return (
-        f"the answer to {what} is none of DynamoDB's: {failure.advice}; look for a proxy, a load"
-        " balancer or a mock in between, and try again"
+        f"the reply to {what} cannot be understood: {failure.advice}; look for a proxy, a load"
+        " balancer or a mock between this program and DynamoDB, and try again"
     )
 
 

@@ -70,7 +70,7 @@ def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str
 
 
 def check_refusal(status: int, content: Mapping[str, Any]) -> None:
-    """Refuse an error reply that is none of DynamoDB's: without a type, or malformed."""
+    """Refuse an error reply that is not from DynamoDB: without a type, or malformed."""
     if 400 <= status < 500 and status not in _SAYS_ENOUGH and not _is_text(content.get("__type")):
         raise GarbledReplyError(f"HTTP {status} without the type of the error")
     if content.get("Item") is not None and not is_item(content["Item"]):

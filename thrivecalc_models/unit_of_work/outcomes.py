@@ -112,7 +112,7 @@ def _why_unknown(failure: Failure | None) -> str:
     if failure is None:
         return "no reply"
     if failure.kind in (Kind.NOT_UNDERSTOOD, Kind.ITEM_OF_ANOTHER):
-        return f"the reply was none of DynamoDB's: {failure.advice}"
+        return f"the reply cannot be understood: {failure.advice}"
     return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
 
