@@ -475,3 +475,21 @@ def test_a_cancelled_transaction_gives_its_reasons(service, loaded):
     assert first.code == "ConditionalCheckFailed"
     assert first.raw_item["data"]["M"]["name"] == {"S": "theirs"}
     assert second is None
+
+
+def test_a_transaction_that_is_cancelled_when_it_is_sent_again(service):
+    """After a lost request nobody can say that nothing was applied: it may arrive later."""
+    goal = SavingsGoal(USER, data=SavingsGoalData(name=NAME, target_amount=100), record_id="g1")
+    taken = goal.item or simulated_store(SimulatedTable()).user(USER).put(goal).item
+    service.fail_next(faults.Overtaken(), "TransactWriteItems")
+    service.fail_next(faults.OtherWriter(lambda table: table.put(taken)), "TransactWriteItems")
+    transaction = TransactWrite(connection=table_of(default_binding()).connection)
+    transaction.save(goal, condition=UserRecord.record_key.does_not_exist())
+    with pytest.raises(TransactWriteError) as caught, transaction:
+        pass
+    assert "is unknown" in str(caught.value.cause)
+    assert "nothing was applied" not in str(caught.value.cause)
+    assert service.sent("TransactWriteItems") == 2
+    service.delete(USER, KEY)
+    service.deliver_late()
+    assert service.get(USER, KEY) is not None

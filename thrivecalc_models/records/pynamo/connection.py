@@ -353,6 +353,11 @@ def _message(call: Call, failure: Failure, settings: Settings) -> str:
         return _CONSTANT_TEXTS[failure.code]
     if failure.kind is Kind.TRANSACTION_CANCELLED:
         codes = ", ".join(reason.code for reason in failure.reasons)
+        if failure.applied_maybe:  # a key that is taken can be free again
+            return (
+                "the transaction was cancelled when it was sent again, for these reasons:"
+                f" [{codes}]; whether its first request is applied is unknown"
+            )
         return f"the transaction was cancelled, nothing was applied; for these reasons: [{codes}]"
     text = str(service_error(call.name, failure, settings, parts=call.parts)).replace(
         "its own words are in .service_message", "its own words are in .cause.failure.message"
