@@ -38,7 +38,7 @@ from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
-from thrivecalc_models.value import Value, even_unfinished
+from thrivecalc_models.value import Value, even_half_made
 
 R = TypeVar("R", bound=UserRecord)
 if TYPE_CHECKING:
@@ -236,10 +236,8 @@ class DataStore:
     ) -> None:
         self.close()
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        if not hasattr(self, "_binding"):
-            return "<DataStore, half made>"
         return f"<DataStore {self.table_name} in {self.region} at {self.settings.place}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -265,10 +263,8 @@ class UserData:
     def user_id(self) -> str:
         return self._access.user_id
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        if not hasattr(self, "_access"):
-            return "<UserData, half made>"
         return f"<UserData of {self._access.binding.settings.table_name}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:

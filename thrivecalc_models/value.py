@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 else:
     value = functools.partial(attrs.define, eq=False, repr=False)
 
-__all__ = ["Value", "even_unfinished", "value"]
+__all__ = ["Value", "even_half_made", "value"]
 
 
-def even_unfinished(describe: Callable[[Any], str]) -> Callable[[Any], str]:
+def even_half_made(describe: Callable[[Any], str]) -> Callable[[Any], str]:
     """Decorate a `__repr__` for objects whose `__init__` has not come to its end.
 
     A crash report that shows the local variables of every frame shows them, too.
@@ -31,7 +31,7 @@ def even_unfinished(describe: Callable[[Any], str]) -> Callable[[Any], str]:
         try:
             return describe(self)
         except AttributeError:
-            return f"<{type(self).__qualname__}, unfinished>"
+            return f"<{type(self).__qualname__}, half made>"
 
     return __repr__
 
@@ -54,14 +54,9 @@ class Value:
     def __hash__(self) -> int:
         return hash((self.__class__, _compared(self.__class__)(self)))
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        """What there is of it: a value that is half made is printed in tracebacks, too."""
-        shown = [
-            f"{each.name}={getattr(self, each.name)!r}"
-            for each in _fields(self)
-            if each.repr and hasattr(self, each.name)
-        ]
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in _fields(self) if each.repr]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
 

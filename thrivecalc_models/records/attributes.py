@@ -21,7 +21,7 @@ from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_n
 from thrivecalc_models.payloads.kinds import Anything, Nested
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
-from thrivecalc_models.value import even_unfinished
+from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import (
     AttributeValue,
     check_data_type,
@@ -307,7 +307,7 @@ class StoredPath(Path):
         super().__init__(path)
         self._kind = kind
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
         return super().__repr__()
 

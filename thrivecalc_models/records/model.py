@@ -46,7 +46,7 @@ from thrivecalc_models.records.state import (
     undeclared_attributes,
 )
 from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.value import even_unfinished
+from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -419,10 +419,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(names.no_attribute(type(self), name), name=name)
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        values = vars(self).get("attribute_values", {})
-        return f"<{type(self).__name__} {values.get(table.RECORD_ID, '?')}>"
+        return f"<{type(self).__name__} {self.attribute_values.get(table.RECORD_ID, '?')}>"
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -59,7 +59,7 @@ from thrivecalc_models.unit_of_work.outcomes import (
     tell,
     write_error,
 )
-from thrivecalc_models.value import even_unfinished
+from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import Item, describe
 from thrivecalc_models.words import plural
 
@@ -128,10 +128,8 @@ class UnitOfWork:
     def user_id(self) -> str:
         return self._access.user_id
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        if not (hasattr(self, "_state") and hasattr(self, "_entries")):
-            return "<UnitOfWork, half made>"
         return f"<UnitOfWork {self._state}, {plural(len(self._entries), 'record')}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:

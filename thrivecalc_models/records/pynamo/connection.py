@@ -48,7 +48,7 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import Shield
-from thrivecalc_models.value import even_unfinished
+from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import Item, with_bytes, with_text
 
 R = TypeVar("R")
@@ -99,10 +99,9 @@ class StoreConnection(Connection):
         self._rng = binding.rng
         self.add_meta_table(_meta_table(binding.settings.table_name))
 
-    @even_unfinished
+    @even_half_made
     def __repr__(self) -> str:
-        settings = vars(self).get("_settings")
-        return f"StoreConnection<{settings and (settings.endpoint or settings.region)}>"
+        return f"StoreConnection<{self._settings.endpoint or self._settings.region}>"
 
     def dispatch(self, operation_name: str, operation_kwargs: Json) -> Json:
         """As PynamoDB's own, but arguments are never logged."""
