@@ -128,7 +128,7 @@ def test_a_validator_of_the_class_is_heard(way):
 @given(any_payload(), st.sampled_from([SAFE, EXACT]))
 def test_both_ways_write_the_same(drawn, encoding):
     """The map of a new payload is what the plain way makes, in the same order."""
-    made = encode_data(drawn, {}, None, Origins(), js_safe=encoding.js_safe)
+    made = encode_data(drawn, {}, None, Origins(), encoding=encoding)
     assert list(made.items()) == list(
         encode_fields(drawn, None, Origins(), encoding, DATA, 1).items()
     )

@@ -17,9 +17,18 @@ from thrivecalc_models.codec.data import (
     undeclared_names,
 )
 from thrivecalc_models.codec.spelling import check_form, kind_below, misspelt
-from thrivecalc_models.codec.values import Unfit, check_name, decode_plain, encode_plain, kind_name
+from thrivecalc_models.codec.values import (
+    Encoding,
+    Unfit,
+    check_name,
+    decode_plain,
+    encode_plain,
+    encoding_of,
+    kind_name,
+)
 
 __all__ = [
+    "Encoding",
     "Origins",
     "Unfit",
     "check_form",
@@ -33,6 +42,7 @@ __all__ = [
     "encode_data",
     "encode_plain",
     "encode_plain_map",
+    "encoding_of",
     "has_origins",
     "has_values",
     "kept_as_read",

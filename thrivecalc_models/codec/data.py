@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any, Protocol
 
-import attrs
-
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
 from thrivecalc_models.codec.plans import FieldPlan
 from thrivecalc_models.codec.spelling import check_spelling, misspelt, wrong_spelling
 from thrivecalc_models.codec.values import (
     EXACT,
+    SAFE,
     Encoding,
     NestedCodec,
     Unfit,
@@ -29,31 +28,19 @@ from thrivecalc_models.codec.values import (
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
 from thrivecalc_models.payloads.faults import together
+from thrivecalc_models.payloads.origins import Origin, origin_of, set_origin
 from thrivecalc_models.table import DATA
-from thrivecalc_models.value import Value
 from thrivecalc_models.wire import AttributeValue, Item
 
 
-@attrs.frozen(eq=False, repr=False)
-class Origin(Value):
-    """The stored map that a payload was read from, and what reading made of its fields.
-
-    `made` is None for a class whose fields read alike each time. Else it has, by wire name, the
-    form in which a field would have been written right after it was read (what is wrong with it,
-    if it would not have been): what a factory, a converter, a validator or a hook of the class gave
-    is no edit.
-    """
-
-    payload: Any
-    content: Item
-    made: dict[str, AttributeValue | str | None] | None = None
-
-    def keeps(self, step: FieldPlan, base: Item, nested: NestedCodec) -> bool:
-        """Whether a field still is what reading made of what `base` has stored for it."""
-        name = step.wire_name
-        if self.made is None or name not in self.made or base.get(name) != self.content.get(name):
-            return False
-        return _own_form(step, self.payload, nested) == self.made[name]
+def _is_as_read(
+    origin: Origin, step: FieldPlan, payload: Any, base: Item, nested: NestedCodec
+) -> bool:
+    """Whether a field still is what reading made of what `base` has stored for it."""
+    made, name = origin.made, step.wire_name
+    if made is None or name not in made or base.get(name) != origin.content.get(name):
+        return False
+    return bool(_own_form(step, payload, nested) == made[name])
 
 
 def _own_form(step: FieldPlan, payload: Any, nested: NestedCodec) -> AttributeValue | str | None:
@@ -65,13 +52,15 @@ def _own_form(step: FieldPlan, payload: Any, nested: NestedCodec) -> AttributeVa
 
 
 class Origins(NestedCodec):
-    """Remembers which stored map each nested payload of a record came from.
+    """The payloads of one user's records, each with the stored map that it was read from.
 
-    A payload in a list may move; its undeclared attributes must move with it and never go to its
-    neighbour, so they are found by the object and not by its place.
+    That is its origin, which the payload object has itself: its undeclared attributes, and the
+    stored forms of what did not change, go where it goes, and never to another payload. Into
+    another user's record they do not go.
     """
 
-    _stored: dict[int, Origin] | None = None  # most records have no nested payloads
+    def __init__(self, user_id: str | None = None) -> None:
+        self._user_id = user_id
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
         payload = decode_payload(payload_class, content, self, path)
@@ -94,42 +83,12 @@ class Origins(NestedCodec):
         if fits and not plan.plain_init:
             yield from _refused(payload_class, _arguments(plan, content, self, path), path)
 
-    def encode(
-        self, value: Any, path: str, stored: Item | None, encoding: Encoding, depth: int
-    ) -> Item:
-        origin = self._origin(value)
-        base = stored if origin is None else origin
-        encoded = encode_fields(value, base, self, encoding, path, depth)
+    def encode(self, value: Any, path: str, encoding: Encoding, depth: int) -> Item:
+        base = self.nested_map(value)
         if base is None:
-            return encoded
+            return encode_fields(value, None, self, encoding, path, depth)
+        encoded = encode_fields(value, base, self, encoding.also(base), path, depth)
         return encoded | {name: base[name] for name in undeclared_names(type(value), base)}
-
-    def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
-        """The stored counterparts of a list's payloads, in the order of the values.
-
-        A new payload stands for what is stored in its place only while all others are in theirs:
-        otherwise that may belong to one that was removed.
-        """
-        stored = base.get("L", []) if base else []
-        origins = [self._origin(value) for value in values]
-        in_place = len(origins) == len(stored) and all(
-            origin is None or origin is form.get("M")
-            for origin, form in zip(origins, stored, strict=True)
-        )
-        if in_place:
-            return base
-        return {"L": [None if origin is None else {"M": origin} for origin in origins]}
-
-    def named_bases(
-        self, values: dict[Any, Any], base: AttributeValue | None
-    ) -> AttributeValue | None:
-        """The stored counterparts of a dict's payloads, each by its object, else by its name."""
-        stored = base.get("M", {}) if base else {}
-        origins = {name: self._origin(value) for name, value in values.items()}
-        claimed = {id(origin) for origin in origins.values() if origin is not None}
-        free = {name: form for name, form in stored.items() if id(form.get("M")) not in claimed}
-        own = {name: {"M": origin} for name, origin in origins.items() if origin is not None}
-        return {"M": free | own}
 
     def learn(self, payload: Any, content: Item, edited: frozenset[str] = frozenset()) -> None:
         """Take a stored map as the origin of what a payload holds now, by place.
@@ -137,20 +96,23 @@ class Origins(NestedCodec):
         In the `edited` fields, by wire name, places may have changed: there objects keep the
         origins they have.
         """
-        plan = plan_of(type(payload))
-        for step in plan.others:
+        self._learn_within(payload, content, edited)
+        if not plan_of(type(payload)).reads_alike:
+            self.note(payload, content, edited, nested=False)
+
+    def _learn_within(
+        self, payload: Any, content: Item, edited: frozenset[str] = frozenset()
+    ) -> None:
+        for step in plan_of(type(payload)).others:
             if step.wire_name not in edited:
                 self._learn_value(step.get(payload), content.get(step.wire_name))
-        if not plan.reads_alike:
-            self.note(payload, content, edited)
 
     def _learn_value(self, value: Any, form: AttributeValue | None) -> None:
         if form is None:
             return
         if is_payload_class(type(value)) and "M" in form:
-            if not edited_fields(value, form["M"], self):
-                self.note(value, form["M"])
-            self.learn(value, form["M"])
+            self._learn_within(value, form["M"])
+            self.note(value, form["M"])
         elif isinstance(value, list) and "L" in form:
             for inner, inner_form in zip(value, form["L"], strict=False):
                 self._learn_value(inner, inner_form)
@@ -158,24 +120,30 @@ class Origins(NestedCodec):
             for name, inner in value.items():
                 self._learn_value(inner, form["M"].get(name))
 
-    def note(self, payload: Any, content: Item, edited: frozenset[str] = frozenset()) -> None:
+    def note(
+        self,
+        payload: Any,
+        content: Item,
+        edited: frozenset[str] = frozenset(),
+        *,
+        nested: bool = True,
+    ) -> None:
         """Take a stored map as that of a payload which, but for `edited` fields, was made of it."""
-        if self._stored is None:
-            self._stored = {}
         plan = plan_of(type(payload))
         made = None
         if not plan.reads_alike:
             steps = [step for step in plan.steps if step.wire_name not in edited]
             made = {step.wire_name: _own_form(step, payload, self) for step in steps}
-        self._stored[id(payload)] = Origin(payload, content, made)
+        set_origin(payload, Origin(self._user_id, content, made, nested))
 
     def of(self, payload: Any) -> Origin | None:
-        known = None if self._stored is None else self._stored.get(id(payload))
-        return known if known is not None and known.payload is payload else None
+        origin = origin_of(payload)
+        return origin if origin is not None and origin.user_id == self._user_id else None
 
-    def _origin(self, value: Any) -> Item | None:
-        known = self.of(value)
-        return None if known is None else known.content
+    def nested_map(self, payload: Any) -> Item | None:
+        """The stored map of a payload that was read within the data of a record."""
+        origin = self.of(payload)
+        return origin.content if origin is not None and origin.nested else None
 
 
 def _misfits_of(
@@ -231,7 +199,7 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
         made = None
     payload, values = made or decode_plainly(cls, content, nested)
     if not plan.reads_alike:
-        holder.origins.note(payload, content)
+        holder.origins.note(payload, content, nested=False)
     return payload, values
 
 
@@ -296,7 +264,9 @@ def kept_as_read(payload: Any, content: Item, nested: NestedCodec) -> frozenset[
     if origin is None:
         return frozenset()
     steps = plan_of(type(payload)).steps
-    return frozenset(step.wire_name for step in steps if origin.keeps(step, content, nested))
+    return frozenset(
+        step.wire_name for step in steps if _is_as_read(origin, step, payload, content, nested)
+    )
 
 
 def size_at_most(payload: Any) -> int | None:
@@ -324,8 +294,7 @@ def encode_data(
     extras: dict[str, Any],
     base: Item | None,
     nested: NestedCodec,
-    *,
-    js_safe: bool = True,
+    encoding: Encoding = SAFE,
 ) -> Item:
     """The map to be stored: declared fields and extras, each in its form of `base` if unchanged.
 
@@ -333,7 +302,6 @@ def encode_data(
     default stays absent. Raises InvalidRecordError, UnsafeNumberError for a number that JavaScript
     cannot hold.
     """
-    encoding = encoding_of(js_safe)
     encoded = None
     if base is None:
         try:
@@ -353,14 +321,13 @@ def encode_data(
                 path=f"{DATA}.{name}",
             )
     check_spelling(type(payload), {name: {} for name in extras if name not in (base or {})})
-    return encoded | encode_plain_map(extras, base or {}, DATA, js_safe=js_safe)
+    return encoded | encode_plain_map(extras, base or {}, DATA, encoding)
 
 
 def encode_plain_map(
-    values: dict[str, Any], base: Item, path: str, *, js_safe: bool = True
+    values: dict[str, Any], base: Item, path: str, encoding: Encoding = SAFE
 ) -> Item:
     """Plain Python values by name, each in its form of `base` if unchanged."""
-    encoding = encoding_of(js_safe)
     encoded = encode_plain(values, path, encoding=encoding, base={"M": base})
     content: Item = encoded["M"]
     return content
@@ -371,7 +338,7 @@ def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset
     edited = set()
     origin = nested.of(payload)
     for step in plan_of(type(payload)).steps:
-        if origin is not None and origin.keeps(step, content, nested):
+        if origin is not None and _is_as_read(origin, step, payload, content, nested):
             continue
         try:
             form = encode_field(step, payload, content, nested, EXACT, DATA, 1)
@@ -390,7 +357,7 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
     edited = {name for name in content if name not in values}
     for name, value in values.items():
         try:
-            form = encode_plain_map({name: value}, content, "", js_safe=False)[name]
+            form = encode_plain_map({name: value}, content, "", EXACT)[name]
         except InvalidRecordError:
             edited.add(name)
         else:
@@ -407,7 +374,11 @@ def encode_fields(
     errors: list[InvalidRecordError] = []
     origin = nested.of(payload)
     for step in plan_of(type(payload)).steps:
-        if base is not None and origin is not None and origin.keeps(step, base, nested):
+        if (
+            base is not None
+            and origin is not None
+            and _is_as_read(origin, step, payload, base, nested)
+        ):
             if step.wire_name in base:
                 encoded[step.wire_name] = base[step.wire_name]
             continue
@@ -443,7 +414,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
         field = declared.get(name)
         try:
             if field is None:
-                content |= encode_plain_map({name: value}, {}, DATA, js_safe=js_safe)
+                content |= encode_plain_map({name: value}, {}, DATA, encoding_of(js_safe))
             else:
                 content[name] = _given(field, value, nested, js_safe)
         except InvalidRecordError as error:

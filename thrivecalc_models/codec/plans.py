@@ -13,10 +13,10 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.codec.values import Encoding
+from thrivecalc_models.codec.values import Encoding, number_form
 from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import AttributeValue, number_text, parse_date, parse_number
+from thrivecalc_models.wire import AttributeValue, parse_date, parse_number
 from thrivecalc_models.wire.numbers import ALWAYS_EXACT_DIGITS
 
 Form = Callable[[Any, str, Encoding], AttributeValue]
@@ -104,7 +104,7 @@ def _date(value: Any, path: str, encoding: Encoding) -> AttributeValue:
 
 
 def _number(value: Any, path: str, encoding: Encoding) -> AttributeValue:
-    return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
+    return {"N": number_form(value, path, encoding)}
 
 
 # As `number_text`, without calling it for the most common numbers.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import attrs
 
-from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.errors import InvalidRecordError, UnsafeNumberError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.faults import together
 from thrivecalc_models.value import Value
@@ -27,6 +28,7 @@ from thrivecalc_models.wire import (
     parse_number,
     parse_timestamp,
     plain_value,
+    to_decimal,
 )
 
 
@@ -43,11 +45,72 @@ class Unfit(Exception):
         return InvalidRecordError(f"{self.path} {self.reason}", path=self.path)
 
 
+class KnownNumbers:
+    """The numbers of stored maps, each in its stored form; looked through when first asked."""
+
+    def __init__(self, read: tuple[Item | None, ...], others: KnownNumbers | None) -> None:
+        self._read = read
+        self._others = others
+        self._texts: dict[Decimal, str] | None = None
+
+    def text_of(self, number: Decimal) -> str | None:
+        if self._texts is None:
+            texts = (text for each in self._read for text in _number_texts({"M": each or {}}))
+            self._texts = {}
+            for text in texts:
+                with suppress(ValueError):  # what is no number stays unread
+                    self._texts[parse_number(text)] = text
+        found = self._texts.get(number)
+        if found is None and self._others is not None:
+            return self._others.text_of(number)
+        return found
+
+
+def _number_texts(form: AttributeValue) -> Iterator[str]:
+    ((tag, content),) = form.items()
+    match tag:
+        case "N":
+            yield content
+        case "NS":
+            yield from content
+        case "M":
+            for inner in content.values():
+                yield from _number_texts(inner)
+        case "L":
+            for inner in content:
+                yield from _number_texts(inner)
+
+
+def number_form(number: Any, path: str, encoding: Encoding) -> str:
+    """The text of a number. Raises UnsafeNumberError for one that JavaScript cannot hold.
+
+    But for one that was read so: that is written back as it was, wherever it stands now.
+    """
+    try:
+        return number_text(number, path=path, js_safe=encoding.js_safe)
+    except UnsafeNumberError as error:
+        refused = error.with_traceback(None)
+    known = encoding.known
+    text = None if known is None else known.text_of(to_decimal(number, path=path))
+    if text is None:
+        raise refused
+    return text
+
+
 @attrs.frozen(eq=False, repr=False)
 class Encoding(Value):
-    """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them."""
+    """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
+
+    A number that JavaScript cannot hold passes where it is one of `known`: it was read, and stands
+    in another place now.
+    """
 
     js_safe: bool = True
+    known: KnownNumbers | None = None
+
+    def also(self, *read: Item | None) -> Encoding:
+        """The same, where the numbers of these maps are known, too."""
+        return attrs.evolve(self, known=KnownNumbers(read, self.known)) if self.js_safe else self
 
 
 SAFE = Encoding()
@@ -102,7 +165,7 @@ def encode_plain(
         case bool():
             return {"BOOL": value}
         case int() | Decimal() | float():
-            return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
+            return {"N": number_form(value, path, encoding)}
         case dict():
             kinds.check_depth(depth, path)
             return {"M": _encode_map(value, path, _plain_element, encoding, base, depth)}
@@ -208,7 +271,7 @@ def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding)
     if all(isinstance(member, bytes) for member in members):
         return {"BS": sorted(b64encode(member).decode() for member in members)}
     if all(isinstance(member, int | Decimal | float) for member in members):
-        texts = {number_text(member, path=path, js_safe=encoding.js_safe) for member in members}
+        texts = {number_form(member, path, encoding) for member in members}
         return {"NS": sorted(texts)}
     raise InvalidRecordError(
         f"{path} is a set of mixed or unfit members; DynamoDB has sets of text, of numbers or of"
@@ -292,7 +355,7 @@ def encode(
         case kinds.Text():
             return {"S": value}
         case kinds.AmountKind() | kinds.Integer():
-            return {"N": number_text(value, path=path, js_safe=encoding.js_safe)}
+            return {"N": number_form(value, path, encoding)}
         case kinds.Optional(inner):
             if value is None:
                 return {"NULL": True}
@@ -305,11 +368,11 @@ def encode(
             return {"BOOL": value}
         case kinds.ListOf(inner):
             kinds.check_depth(depth, path)
-            bases = nested.bases(value, base) if _is_nested(inner) else base
+            bases = None if _is_nested(inner) else base
             return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
         case kinds.DictOf(inner):
             kinds.check_depth(depth, path)
-            bases = nested.named_bases(value, base) if _is_nested(inner) else base
+            bases = None if _is_nested(inner) else base
             return {"M": _encode_map(value, path, element(inner), encoding, bases, depth)}
         case kinds.SetOfText():
             return _encode_set(value, path, encoding)
@@ -317,8 +380,7 @@ def encode(
             return {"B": b64encode(value).decode()}
         case kinds.Nested():
             kinds.check_depth(depth, path)
-            stored = base.get("M") if base else None
-            return {"M": nested.encode(value, path, stored, encoding, depth)}
+            return {"M": nested.encode(value, path, encoding, depth)}
         case kinds.Anything():
             return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
 
@@ -361,17 +423,8 @@ class NestedCodec:
     ) -> Iterator[InvalidRecordError]:
         raise NotImplementedError
 
-    def encode(
-        self, value: Any, path: str, stored: Item | None, encoding: Encoding, depth: int
-    ) -> Item:
-        raise NotImplementedError
-
-    def bases(self, values: list[Any], base: AttributeValue | None) -> AttributeValue | None:
-        raise NotImplementedError
-
-    def named_bases(
-        self, values: dict[Any, Any], base: AttributeValue | None
-    ) -> AttributeValue | None:
+    def encode(self, value: Any, path: str, encoding: Encoding, depth: int) -> Item:
+        """The map of a payload, whose stored forms are those that it was read with itself."""
         raise NotImplementedError
 
 

@@ -25,6 +25,7 @@ from thrivecalc_models.payloads.annotations import (
 from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
 from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
 from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
+from thrivecalc_models.payloads.origins import HIDDEN, declare_hidden, hide, inherit_origin
 from thrivecalc_models.value import Value
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ def payload(cls: type[T]) -> type[T]:
     have one name there.
     """
     _check_undecorated(cls)
+    own_state = not vars(cls).keys().isdisjoint(("__getstate__", "__setstate__"))
+    declare_hidden(cls)
     cls.__repr__ = _repr  # type: ignore[method-assign]
     frame = sys._getframe(1)
     inner = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
@@ -70,6 +73,7 @@ def payload(cls: type[T]) -> type[T]:
         field_transformer=functools.partial(_with_conversion, inner),
     )
     made.__init__ = _telling_all(made.__init__)  # type: ignore[method-assign]  # as attrs wrote it
+    hide(made, own_state=own_state)
     made.__setstate__ = _filling_in(made.__setstate__)  # type: ignore[attr-defined]
     made.__getattr__ = _naming_missing(getattr(made, "__getattr__", None))  # type: ignore[attr-defined]
     mark(made)
@@ -108,6 +112,7 @@ def _telling_all(init: Callable[..., None]) -> Any:
         except InvalidRecordError as error:
             first = error.with_traceback(None)
         else:
+            inherit_origin(self, 2)
             return
         raise together(_faults(self, given) or [first])
 
@@ -365,8 +370,8 @@ def _with_conversion(
     inner: Names, cls: type, attributes: list[attrs.Attribute[Any]]
 ) -> list[attrs.Attribute[Any]]:
     return [
-        attribute  # inherited from another payload class
-        if _WRITTEN in attribute.metadata
+        attribute  # inherited from another payload class, or one of ours
+        if _WRITTEN in attribute.metadata or attribute.name in HIDDEN
         else attribute.evolve(
             converter=_conversion(cls, attribute, inner),
             validator=_own_validator(attribute),

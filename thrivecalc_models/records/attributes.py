@@ -390,7 +390,7 @@ def encode_value(value: Any, path: str) -> AttributeValue:
     if hasattr(value, "isoformat"):
         return {"S": value.isoformat()}
     if is_payload(value, path):
-        content = encode_data(value, {}, None, Origins(), js_safe=False)
+        content = encode_data(value, {}, None, Origins(), EXACT)
         return cast("AttributeValue", with_bytes({"M": content}))
     if _is_form(value):
         return cast("AttributeValue", value)

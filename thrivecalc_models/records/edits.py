@@ -45,7 +45,11 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
             path=table.DATA,
         )
     content = codec.encode_data(
-        payload, {}, None, codec.Origins(), js_safe=access.binding.js_safe_numbers
+        payload,
+        {},
+        None,
+        codec.Origins(access.user_id),
+        codec.encoding_of(access.binding.js_safe_numbers),
     )
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
     names = [field.wire_name for field in fields_of(type(payload))]

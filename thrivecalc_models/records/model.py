@@ -483,7 +483,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if payload_class is None or state.payload is UNREAD:
             return
         if codec.has_origins(payload_class):
-            state.origins.learn(state.payload, item[table.DATA]["M"])
+            content, origins = item[table.DATA]["M"], state.origins
+            edited = codec.edited_fields(state.payload, content, origins)  # since it was encoded
+            origins.learn(state.payload, content, edited)
 
     def _remember(self, state: State) -> None:
         """Start over from a state, as if just read."""

@@ -89,7 +89,6 @@ class State:
     """
 
     __slots__ = (
-        "_origins",
         "as_read",
         "base",
         "examined",
@@ -121,18 +120,19 @@ class State:
         self.extra_data: dict[str, Any] | None = None
         self.extra_attributes: dict[str, Any] | None = None
         self.values: AttributeValues | None = None
-        self._origins: Origins | None = None
 
     @property
     def origins(self) -> Origins:
-        """Which stored map each nested payload came from."""
-        if self._origins is None:
-            self._origins = Origins()
-        return self._origins
+        """The codec of this user's payloads."""
+        return Origins(self.user_id)
 
-    @origins.setter
-    def origins(self, origins: Origins) -> None:
-        self._origins = origins
+    @property
+    def user_id(self) -> str | None:
+        """Whose the record is, as far as that is known."""
+        if self.values is not None:
+            return self.values.get(table.USER_ID)
+        user_id: str | None = (self.stored or {}).get(table.USER_ID, {}).get("S")
+        return user_id
 
     @property
     def touched(self) -> bool:

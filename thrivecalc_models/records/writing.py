@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import encode_plain, encoding_of, keep_form
+from thrivecalc_models.codec.values import encode_plain, keep_form
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
 from thrivecalc_models.operations import (
     Absent,
@@ -39,6 +39,7 @@ from thrivecalc_models.wire import (
     format_ttl,
     later,
     next_stamp,
+    same_value,
 )
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
 
     def compare(prefix: Path, old: Item, new: Item) -> None:
         for name, form in new.items():
-            if old.get(name) != form:
+            if old.get(name) != form and not same_value(old.get(name), form):
                 sets.append(((*prefix, name), form))
         removes.extend((*prefix, name) for name in old if name not in new)
 
@@ -161,12 +162,19 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     payload_class = type(record)._payload_class
     if payload_class is None:
         convert_mapping(payload, table.DATA, prefix=f"{table.DATA}.")
-        return codec.encode_plain_map(payload, base or {}, table.DATA, js_safe=js_safe)
+        return codec.encode_plain_map(payload, base or {}, table.DATA, _encoding(state, js_safe))
     extras = state.extra_data
-    content = codec.encode_data(payload, extras or {}, base, state.origins, js_safe=js_safe)
+    encoding = _encoding(state, js_safe)
+    content = codec.encode_data(payload, extras or {}, base, state.origins, encoding)
     if extras is None and base is not None:  # nobody has seen the extras
         content |= _undeclared_forms(payload_class, base)
     return content
+
+
+def _encoding(state: State, js_safe: bool) -> codec.Encoding:
+    """How a record is encoded: the numbers that it was read with are written back as they were."""
+    encoding = codec.encoding_of(js_safe)
+    return encoding if state.base is None else encoding.also(state.base)
 
 
 def item_now(record: UserRecord, *, js_safe: bool) -> Item:
@@ -355,12 +363,12 @@ def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
     ttl = base.pop(table.TTL, None)
     extras = record._state.extra_attributes
     if extras is not None:
-        base = _extras_now(extras, base, js_safe=js_safe)
+        base = _extras_now(extras, base, _encoding(record._state, js_safe))
     form = _ttl_form(record, ttl)
     return base if form is None else base | {table.TTL: form}
 
 
-def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
+def _extras_now(extras: dict[str, Any], base: Item, encoding: codec.Encoding) -> Item:
     encoded: Item = {}
     convert_mapping(extras, "extra_attributes", prefix="")
     for name, value in extras.items():
@@ -379,7 +387,7 @@ def _extras_now(extras: dict[str, Any], base: Item, *, js_safe: bool) -> Item:
                 given, at, encoding=how, base=form, depth=1
             ),
             value=value,
-            encoding=encoding_of(js_safe),
+            encoding=encoding,
         )
     return encoded
 
@@ -422,8 +430,6 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
     if keep.payload is UNREAD or record.malformed:
         fresh = None
     else:
-        if edited.data:
-            state.origins = keep.origins
         fresh = record.data
         state.payload = keep.payload
         _overwrite(record, fresh, edited, keep.origins)

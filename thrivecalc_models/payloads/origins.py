@@ -1,0 +1,125 @@
+"""What a payload was read with: its stored map, which holds more than its class declares.
+
+It belongs to the payload object. It goes along when the object is moved, copied, deep-copied,
+pickled or evolved, and is not seen from outside: not by `attrs.fields`, `asdict` or `==`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import attrs
+
+ORIGIN = "__thrivecalc_origin__"
+OWNER = "__thrivecalc_owner__"
+HIDDEN = (ORIGIN, OWNER)
+
+StoredMap = dict[str, Any]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Origin:
+    """The stored map that a payload was read from, whose it was, and what reading made of it.
+
+    `made` is None for a class whose fields read alike each time. Else it has, by wire name, the
+    form in which a field would have been written right after it was read (what is wrong with it,
+    if it would not have been): what a factory, a converter, a validator or a hook of the class gave
+    is no edit. `nested` is False for the whole data of a record, whose undeclared attributes are
+    the record's and not the payload's. Nobody changes the maps.
+    """
+
+    user_id: str | None
+    content: StoredMap
+    made: StoredMap | None = None
+    nested: bool = True
+
+    def __copy__(self) -> Origin:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Origin:
+        return self
+
+    def __repr__(self) -> str:
+        return "<Origin>"
+
+
+def origin_of(payload: Any) -> Origin | None:
+    origin: Origin | None = _hidden(payload, ORIGIN)
+    return origin
+
+
+def set_origin(payload: Any, origin: Origin | None) -> None:
+    object.__setattr__(payload, ORIGIN, origin)
+
+
+def owner_of(payload: Any) -> int | None:
+    """The `id` of the record that has a payload as its data, or had it."""
+    owner: int | None = _hidden(payload, OWNER)
+    return owner
+
+
+def set_owner(payload: Any, owner: int) -> None:
+    object.__setattr__(payload, OWNER, owner)
+
+
+def _hidden(payload: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(payload, name)  # a class may have a __getattr__
+    except AttributeError:
+        return None
+
+
+# --- hooks of a payload class ---------------------------------------------------------------------
+
+
+def declare_hidden(cls: type) -> None:
+    """Give a class, before attrs makes it, the slots for what its instances hide."""
+    for name in HIDDEN:
+        if not hasattr(cls, name):  # a slot is inherited
+            setattr(cls, name, attrs.field(init=False, eq=False, repr=False))
+            cls.__annotations__[name] = Any
+
+
+def hide(made: type, *, own_state: bool) -> None:
+    """Take these fields out of what attrs shows of a class, and let copies carry the origin.
+
+    A class that says by an `own_state` what is copied and pickled decides that itself.
+    """
+    fields = made.__attrs_attrs__  # type: ignore[attr-defined]  # an attrs class
+    shown = [attribute for attribute in fields if attribute.name not in HIDDEN]
+    made.__attrs_attrs__ = type(fields)(shown)  # type: ignore[attr-defined]
+    for name in HIDDEN:
+        made.__annotations__.pop(name, None)
+    if own_state:
+        return
+    hooks = {"__getstate__": _state_of, "__setstate__": _set_state}
+    for name, hook in hooks.items():
+        setattr(made, name, hook)
+
+
+def _state_of(payload: Any) -> dict[str, Any]:
+    """What `copy` and `pickle` carry: the fields, and the origin where there is one."""
+    names = [attribute.name for attribute in attrs.fields(type(payload))]
+    state = {name: getattr(payload, name) for name in names if hasattr(payload, name)}
+    origin = origin_of(payload)
+    return state if origin is None else state | {ORIGIN: origin}
+
+
+def _set_state(payload: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        object.__setattr__(payload, name, value)
+
+
+_EVOLVE = attrs.evolve.__code__
+
+
+def inherit_origin(payload: Any, depth: int) -> None:
+    """Give a payload the origin of the one that it is evolved from, if it is.
+
+    `attrs.evolve` (and `copy.replace`, which calls it) makes the new payload by `__init__` and says
+    nothing of the old one, so it is found as the argument of that call, `depth` frames above.
+    """
+    frame = sys._getframe(depth)
+    if frame.f_code is _EVOLVE:
+        set_origin(payload, origin_of(frame.f_locals["inst"]))
