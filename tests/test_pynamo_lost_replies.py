@@ -479,15 +479,18 @@ def test_a_cancelled_transaction_gives_its_reasons(service, loaded):
 
 def test_a_transaction_that_is_cancelled_when_it_is_sent_again(service):
     """After a lost request nobody can say that nothing was applied: it may arrive later."""
-    goal = SavingsGoal(USER, data=SavingsGoalData(name=NAME, target_amount=100), record_id="g1")
-    taken = goal.item or simulated_store(SimulatedTable()).user(USER).put(goal).item
+    goal, other = (
+        SavingsGoal(USER, data=SavingsGoalData(name=NAME, target_amount=100), record_id="g1")
+        for _ in range(2)
+    )
+    taken = simulated_store(SimulatedTable()).user(USER).put(other).item
     service.fail_next(faults.Overtaken(), "TransactWriteItems")
     service.fail_next(faults.OtherWriter(lambda table: table.put(taken)), "TransactWriteItems")
     transaction = TransactWrite(connection=table_of(default_binding()).connection)
     transaction.save(goal, condition=UserRecord.record_key.does_not_exist())
     with pytest.raises(TransactWriteError) as caught, transaction:
         pass
-    assert "is unknown" in str(caught.value.cause)
+    assert "whether its first request is applied is unknown" in str(caught.value.cause)
     assert "nothing was applied" not in str(caught.value.cause)
     assert service.sent("TransactWriteItems") == 2
     service.delete(USER, KEY)
