@@ -184,11 +184,13 @@ def _not_understood(what: str, failure: Failure) -> str:
 def _unavailable(what: str, failure: Failure, settings: Settings) -> str:
     sent = "" if failure.applied_maybe else "; nothing was applied"
     if failure.advice:
-        tries = " until the tries or the time were spent" if failure.again else ""
-        return (
-            f"{what} got no good answer{tries} ({failure.code}){sent}: {failure.advice}"
-            f" ({_place(settings)})"
-        )
+        if failure.again:
+            ended = f"got no good answer until the tries or the time were spent ({failure.code})"
+        elif failure.applied_maybe:
+            ended = f"got no good answer ({failure.code})"
+        else:
+            ended, sent = f"was not sent ({failure.code})", ""
+        return f"{what} {ended}{sent}: {failure.advice} ({_place(settings)})"
     return (
         f"{what} got no good answer until the tries or the time were spent ({failure.code}){sent};"
         f" check the network, the place ({_place(settings)}) and the service's health, and try"
