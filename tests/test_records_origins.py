@@ -22,7 +22,9 @@ from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import (
     Amount,
+    InvalidRecordError,
     PayloadAttribute,
+    UnknownRecord,
     UnsafeNumberError,
     UserRecord,
     data_store,
@@ -610,3 +612,108 @@ def test_an_origin_is_not_seen_from_outside():
     assert [field.name for field in attrs.fields(TwigData)] == list(attrs.asdict(same))
     assert repr(one) == repr(same)
     assert typing.get_type_hints(TwigData).keys() == attrs.asdict(same).keys()
+
+
+# --- one payload, several records -----------------------------------------------------------------
+
+
+def test_a_payload_that_is_given_to_several_records_is_copied():
+    """A template that makes several records stays one record's; the others have copies of it."""
+    table = SimulatedTable()
+    user = user_of(table)
+    template = TreeData(twigs=[TwigData(label="a")], sizes=[1])
+    with user.unit_of_work() as work:
+        first, second, third = (work.add(template, record_id=i) for i in "abc")
+    assert first.data is template
+    first.data.twigs[0].label = "edited"
+    first.data.sizes.append(2)
+    for record in (second, third):
+        assert record.data == TreeData(twigs=[TwigData(label="a")], sizes=[1])
+        user.update(record)
+        assert table.get(USER, record.record_key)["updatedAt"] == record.item["updatedAt"]
+    user.update(first)
+    assert table.sent("UpdateItem") == 1
+
+
+def test_the_data_of_one_record_given_to_another_is_copied():
+    """Taking over another record's data, or one dict twice, leaves each record its own."""
+    _, user, record = bill()
+    record.data.sizes.pop()  # a number that JavaScript cannot hold belongs to its record
+    other = user.add(record.data)
+    assert other.data == record.data
+    other.data.twigs[0].label = "edited"
+    assert record.data.twigs[0].label == "a"
+    record.data = record.data
+    data = record.data
+    record.data = data
+    assert record.data is data
+    given = {"list": [1]}
+    notes = [UnknownRecord(USER, data_type="x-note", data=given) for _ in range(2)]
+    notes[0].data["list"].append(2)
+    assert notes[1].data == given == {"list": [1]}
+
+
+# --- from within the data to its top --------------------------------------------------------------
+
+
+@payload
+class NodeData:
+    label: str = ""
+    node: NodeData | None = None
+
+
+class Node(UserRecord, discriminator="x-inner-origins"):
+    data: PayloadAttribute[NodeData] = PayloadAttribute(NodeData)
+
+
+def node(user, table, extras, within):
+    inner = {"M": {"label": {"S": "in"}} | within}
+    item = {
+        "userId": {"S": USER},
+        "recordKey": {"S": "x-inner-origins#n"},
+        "dataType": {"S": "x-inner-origins"},
+        "recordId": {"S": "n"},
+        "data": {"M": {"label": {"S": "top"}, "node": inner} | extras},
+        "updatedAt": {"S": "2025-01-01T00:00:00.000Z"},
+    }
+    table.put(item)
+    return user.get(Node, "n")
+
+
+def test_a_nested_payload_that_becomes_the_data_brings_what_it_was_read_with():
+    """A payload that moves from within the data to its top brings its undeclared attributes."""
+    table = SimulatedTable()
+    user = user_of(table)
+    record = node(user, table, {"mine": {"S": "x"}}, {"size": {"N": HUGE}})
+    record.data = record.data.node
+    user.update(record)
+    assert table.get(USER, "x-inner-origins#n")["data"]["M"] == {
+        "label": {"S": "in"},
+        "size": {"N": HUGE},
+        "mine": {"S": "x"},
+    }
+    sent = table.sent()
+    user.update(record)
+    assert table.sent() == sent
+    record.extra_data["size"] = 1
+    user.update(record)
+    assert table.get(USER, "x-inner-origins#n")["data"]["M"]["size"] == {"N": "1"}
+
+
+def test_where_it_is_open_whose_an_attribute_is_nothing_is_guessed():
+    """An attribute that the record and the payload both have is refused, with path and way out."""
+    table = SimulatedTable()
+    user = user_of(table)
+    record = node(user, table, {"mark": {"S": "top"}}, {"mark": {"S": "in"}})
+    inner, sent = record.data.node, table.sent()
+    with pytest.raises(InvalidRecordError, match=r"record\.extra_data\['mark'\]") as caught:
+        record.data = inner
+    assert caught.value.path == "data.mark"
+    assert table.sent() == sent
+    del record.extra_data["mark"]
+    record.data = inner
+    user.update(record)
+    assert table.get(USER, "x-inner-origins#n")["data"]["M"] == {
+        "label": {"S": "in"},
+        "mark": {"S": "in"},
+    }

@@ -303,6 +303,9 @@ def encode_data(
     cannot hold.
     """
     encoded = None
+    origin = nested.of(payload)
+    if origin is not None:
+        encoding = encoding.also(origin.content)
     if base is None:
         try:
             encoded = plan_of(type(payload)).write(payload, nested, encoding)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from uuid import UUID
 
+import attrs
 from pynamodb.models import MetaModel, Model
 
 from thrivecalc_models import codec, table
@@ -19,6 +20,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     Rebuilding,
 )
+from thrivecalc_models.payloads.origins import owner_of, set_origin, set_owner
 from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
@@ -210,8 +212,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         record = cls.__new__(cls)
         text = check_record_id(record_id, data_type)
         record._key = record_key(data_type, text)
-        record._state = state = State(None, payload)
+        record._state = state = State()
         state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: text})
+        state.payload = record._own(payload)
         return record
 
     @property
@@ -274,7 +277,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _read_payload(self) -> None:
         try:
-            return read_payload(self._state, type(self).payload_class())
+            return read_payload(self._state, type(self).payload_class(), owner=id(self))
         except Unfit as problem:
             unfit = problem
         # Only of a record read in part; a whole one was refused as malformed before.
@@ -289,10 +292,44 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         checked = type(self).data.check(value)
         if self._state.extra_data is None and self._state.data_map() is not None:
             self._state.extra_data = self.extra_data  # read now, so that the extras stay
-        self._state.payload = checked
+        self._state.payload = self._own(checked)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) if self._binding is None else self._binding.clock()
+
+    def _own(self, given: Any) -> Any:
+        """What is given as this record's data, or a copy where something else has it already.
+
+        A payload that was read within the data of a record brings its undeclared attributes along;
+        the record's own stay. Raises InvalidRecordError where both have one of the same name.
+        """
+        if given is self._state.payload:
+            return given
+        if isinstance(given, dict):
+            return copy.deepcopy(given)
+        origin = self._state.origins.of(given)
+        is_nested = origin is not None and origin.nested
+        if is_nested or owner_of(given) not in (None, id(self)):
+            given = copy.deepcopy(given)
+        if origin is not None and origin.nested:
+            self._bring(codec.undeclared(type(given), origin.content))
+            set_origin(given, attrs.evolve(origin, made=None, nested=False))
+        set_owner(given, id(self))
+        return given
+
+    def _bring(self, undeclared: dict[str, Any]) -> None:
+        """Take over undeclared attributes that come with a payload."""
+        extras = self.extra_data
+        for name, value in undeclared.items():
+            if name in extras and extras[name] != value:
+                path = f"{table.DATA}.{name}"
+                raise InvalidRecordError(
+                    f"{path} is stored with this record's data and with the payload that takes its"
+                    f" place, and one of them would be lost; delete record.extra_data[{name!r}], or"
+                    " give a new payload",
+                    path=path,
+                )
+        extras.update(undeclared)
 
     def _set_stamp(self, name: str, value: datetime | None) -> None:
         if self._identity_is_fixed():
@@ -373,7 +410,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             state.unfit = Unfit(*identity[0])
         elif state.payload is UNREAD:
             try:
-                read_payload(state, type(self)._payload_class)
+                read_payload(state, type(self)._payload_class, owner=id(self))
                 check_undeclared(state, type(self)._payload_class)
             except Unfit as unfit:
                 state.unfit, state.payload = unfit.with_traceback(None), UNREAD

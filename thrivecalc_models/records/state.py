@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
 from thrivecalc_models.errors import InvalidKeyError
+from thrivecalc_models.payloads.origins import set_owner
 from thrivecalc_models.wire import Item, split_key
 
 UNREAD: Final = object()
@@ -156,8 +157,8 @@ class State:
         return content
 
 
-def read_payload(state: State, payload_class: type | None) -> None:
-    """Read the payload from the base. Raises Unfit where it does not fit its class."""
+def read_payload(state: State, payload_class: type | None, *, owner: int) -> None:
+    """Read the payload of a record from the base. Raises Unfit where it does not fit its class."""
     content = state.data_map()
     if content is None:
         form = (state.base or {}).get(table.DATA)
@@ -168,6 +169,7 @@ def read_payload(state: State, payload_class: type | None) -> None:
         state.payload = codec.decode_plain({"M": content}, table.DATA)
     else:
         state.payload, state.as_read = codec.decode_data(payload_class, content, state)
+        set_owner(state.payload, owner)
 
 
 def check_undeclared(state: State, payload_class: type | None) -> None:
