@@ -7,6 +7,7 @@ import inspect
 import traceback
 
 import pytest
+from pynamodb.exceptions import PynamoDBException
 
 import thrivecalc_models
 from thrivecalc_models import (
@@ -16,6 +17,8 @@ from thrivecalc_models import (
     RetryPolicy,
     SavingsGoal,
     SavingsGoalData,
+    ThriveCalcError,
+    data_store,
     errors,
     local,
     operations,
@@ -91,3 +94,58 @@ def test_a_report_of_a_failed_call(make, error):
         make()
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert "repr() failed" not in "".join(report.format())
+
+
+METHODS = {
+    "save": lambda user, record: record.save(),
+    "save a new one": lambda user, record: SavingsGoal("u", data=record.data).save(),
+    "update": lambda user, record: record.update(actions=[SavingsGoal.data["priority"].set(1)]),
+    "delete": lambda user, record: record.delete(),
+    "refresh": lambda user, record: record.refresh(),
+    "get": lambda user, record: SavingsGoal.get("u", record.record_key),
+    "batch write": lambda user, record: save_in_a_batch(record),
+    "user.update": lambda user, record: user.update(record),
+    "user.put": lambda user, record: user.put(record),
+    "a unit": lambda user, record: user.run(lambda work: work.put(record)),
+}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("fault", [faults.Denied(), faults.LoseReply(applied=True)], ids=str)
+def test_frames_hold_no_items(method, fault):
+    """A report with all locals of a request that failed shows nothing of the record, in our
+    frames."""
+    simulated = testing.SimulatedTable()
+    store = simulated_store(simulated, retry=RetryPolicy(attempts=1))
+    data_store.configure(store)
+    try:
+        user = store.user("u")
+        user.put(SavingsGoalData(name="Zebra", target_amount=98765), record_id="a")
+        record = user.get(SavingsGoal, "a")
+        record.data.current_amount = 12345
+        simulated.fail_always(fault)
+        with pytest.raises((ThriveCalcError, PynamoDBException)) as caught:
+            method(user, record)
+    finally:
+        data_store.configure(None)
+    shown = "".join(
+        f"{name}={value!r}" for frame in frames_of(caught.value) for name, value in frame.items()
+    )
+    for secret in ("Zebra", "98765", "12345"):
+        assert secret not in shown
+
+
+def save_in_a_batch(record):
+    with SavingsGoal.batch_write() as batch:
+        batch.save(record)
+
+
+def frames_of(error):
+    """The locals of our own frames, in the tracebacks of an error and of what is behind it."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals["__name__"].startswith("thrivecalc_models"):
+                yield dict(frame.f_locals)
+        error = error.__cause__ or error.__context__

@@ -19,7 +19,7 @@ from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.actions import form_at
-from thrivecalc_models.records.pynamo.connection import IsOurs, failure_of, table_of
+from thrivecalc_models.records.pynamo.connection import IsOurs, failure_of, single_write, table_of
 from thrivecalc_models.wire import Item, WriteTime, same_item, same_value
 
 if TYPE_CHECKING:
@@ -118,12 +118,12 @@ def _send(record: UserRecord, write: Write, *, lost: Failure | None = None) -> J
     binding = binding_of(record)
     before = record._doubt
     if write.repeatable:  # until it is known, whatever comes out of the request
-        over = record._state.stored
-        record._doubt = Doubt(write, writing.key_of(record), over, lost or _NO_REPLY)
+        record._doubt = Doubt(
+            write, writing.key_of(record), record._state.stored, lost or _NO_REPLY
+        )
     try:
         reply = table_of(binding).connection.write(
-            write.operation,
-            write.request,
+            single_write(write.operation, write.request),
             repeatable=write.repeatable,
             is_ours=write.is_ours,
             lost=lost,

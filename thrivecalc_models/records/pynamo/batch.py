@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.operations import DeleteItem, Failure, Key, Kind
+from thrivecalc_models.operations import Call, DeleteItem, Failure, Key, Kind
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -213,7 +213,7 @@ def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> Ba
         f" {len(unknown)} unknown ({', '.join(map(describe, left[:3]))}"
         f"{', …' if len(left) > 3 else ''}): {cause}",
         cause=table_of(binding).connection.exception(
-            operation, failure, {"TableName": binding.settings.table_name}
+            Call(operation, {"TableName": binding.settings.table_name}), failure
         ),
         applied=keys[State.APPLIED],
         not_applied=not_applied,

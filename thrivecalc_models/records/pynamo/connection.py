@@ -107,14 +107,13 @@ class StoreConnection(Connection):
         """As PynamoDB's own, but arguments are never logged."""
         if operation_name not in _WITHOUT_CAPACITY:
             operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
-        return self._signalling(
-            operation_name, lambda: self._make_api_call(operation_name, operation_kwargs)
-        )
+        call = Call(operation_name, operation_kwargs)
+        del operation_kwargs  # whoever reports an error may show what the frames on its way hold
+        return self._signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
 
     def write(
         self,
-        operation: str,
-        request: Json,
+        call: Call,
         *,
         repeatable: bool,
         is_ours: IsOurs,
@@ -125,24 +124,19 @@ class StoreConnection(Connection):
         `lost` is how an earlier call failed that may have been applied. The reply to an update has
         the whole item. Raises PutError, UpdateError or DeleteError; its `cause` has the `failure`.
         """
-        kwargs = request | {"ReturnConsumedCapacity": "TOTAL"}
-        if operation == "UpdateItem":
-            kwargs["ReturnValues"] = "ALL_NEW"
-        if "ConditionExpression" in kwargs:
-            kwargs["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         protocol = send_write(
-            Call(operation, with_text(kwargs)),
+            call,
             self._policy,
             self._rng,
             repeatable=repeatable,
             is_ours=is_ours,
             lost=lost,
         )
-        result = self.perform(operation, protocol)
+        result = self.perform(call.name, protocol)
         if isinstance(result, Reply):
             return result.body
-        cause = self.exception(operation, result, kwargs)
-        wrapper, what = _WRAPPED[operation]
+        cause = self.exception(call, result)
+        wrapper, what = _WRAPPED[call.name]
         raise wrapper(f"{what}: {cause}", cause) from cause
 
     def read_many(self, protocol: Protocol[list[Item]]) -> list[Item]:
@@ -152,8 +146,8 @@ class StoreConnection(Connection):
             return self.perform("BatchGetItem", protocol)
         except ServiceFailure as failure:
             failed = failure
-        kwargs = {"TableName": self._settings.table_name}
-        cause = self.exception(failed.operation, failed.failure, kwargs)
+        call = Call(failed.operation, {"TableName": self._settings.table_name})
+        cause = self.exception(call, failed.failure)
         raise GetError(f"Failed to batch get items: {cause}", cause) from cause
 
     def perform(self, operation: str, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
@@ -176,23 +170,24 @@ class StoreConnection(Connection):
         return result
 
     def _make_api_call(self, operation_name: str, operation_kwargs: Json) -> Json:
-        result = self._driver.run(self._protocol(operation_name, operation_kwargs))
+        call = Call(operation_name, with_text(operation_kwargs))
+        del operation_kwargs
+        result = self._driver.run(self._protocol(call))
         if isinstance(result, Reply):
-            return _with_units(result.body) if operation_name in _PAGED else result.body
-        raise self.exception(operation_name, result, operation_kwargs)
+            return _with_units(result.body) if call.name in _PAGED else result.body
+        raise self.exception(call, result)
 
-    def _protocol(self, operation: str, kwargs: Json) -> Protocol[Reply | Failure]:
-        call = Call(operation, with_text(kwargs))
-        if operation in _READS:
+    def _protocol(self, call: Call) -> Protocol[Reply | Failure]:
+        if call.name in _READS:
             return persist(call, self._policy, self._rng)
-        if operation == "TransactWriteItems":
+        if call.name == "TransactWriteItems":
             # With a token of its own a transaction is applied once, however often it is sent.
-            call = Call(operation, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)
+            call = Call(call.name, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)
         return send_write(
-            call, self._policy, self._rng, repeatable=_same_twice(operation, call.parameters)
+            call, self._policy, self._rng, repeatable=_same_twice(call.name, call.parameters)
         )
 
-    def exception(self, operation: str, failure: Failure, kwargs: Json) -> Exception:
+    def exception(self, call: Call, failure: Failure) -> Exception:
         """What botocore would raise for a failure, with our words; `.failure` has the facts."""
         if _before_any_reply(failure):
             error = _network_error(failure, self._settings)
@@ -200,15 +195,15 @@ class StoreConnection(Connection):
                 error.args = (f"{error}: {failure.advice}",)
             vars(error)["response"] = {}  # PynamoDB looks for a code in it, and cannot take None
         else:
-            error = self._client_error(operation, failure, kwargs)
+            error = self._client_error(call, failure)
         vars(error)["failure"] = failure
         return error
 
-    def _client_error(self, operation: str, failure: Failure, kwargs: Json) -> Exception:
+    def _client_error(self, call: Call, failure: Failure) -> Exception:
         response: Json = {
             "Error": {
                 "Code": _CODES.get(failure.code, failure.code),
-                "Message": _message(Call(operation, kwargs), failure, self._settings),
+                "Message": _message(call, failure, self._settings),
             },
             "ResponseMetadata": {
                 "RequestId": failure.request_id or "",
@@ -219,7 +214,7 @@ class StoreConnection(Connection):
             response["Item"] = with_bytes(failure.item)
         facts = {
             "request_id": failure.request_id or "",
-            "table_name": self._get_table_name_for_error_context(kwargs),
+            "table_name": self._get_table_name_for_error_context(call.parameters),
         }
         reasons = [
             None
@@ -231,7 +226,7 @@ class StoreConnection(Connection):
             )
             for reason in failure.reasons
         ]
-        return VerboseClientError(response, operation, facts, cancellation_reasons=reasons)
+        return VerboseClientError(response, call.name, facts, cancellation_reasons=reasons)
 
 
 class StoreTable(TableConnection):
@@ -251,6 +246,16 @@ def table_of(binding: Binding) -> StoreTable:
     """The connection of a binding; always the same one."""
     found = _tables.get(binding)
     return _tables.setdefault(binding, StoreTable(binding)) if found is None else found
+
+
+def single_write(operation: str, request: Json) -> Call:
+    """A write of one item; the item as it is then comes back, or as it is if a condition fails."""
+    parameters = request | {"ReturnConsumedCapacity": "TOTAL"}
+    if operation == "UpdateItem":
+        parameters["ReturnValues"] = "ALL_NEW"
+    if "ConditionExpression" in parameters:
+        parameters["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return Call(operation, with_text(parameters))
 
 
 def failure_of(error: BaseException) -> Failure | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import TableError
 
+from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.protocol import ServiceFailure
 from thrivecalc_models.records.binding import default_binding
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
@@ -62,7 +63,7 @@ class PynamoTable(Model):
             failure = failed
         else:
             return
-        cause = connection.exception(failure.operation, failure.failure, {"TableName": name})
+        cause = connection.exception(Call(failure.operation, {"TableName": name}), failure.failure)
         raise TableError(f"Failed to create table: {cause}", cause) from cause
 
     @classmethod
