@@ -3,6 +3,7 @@ account whenever a commit is cut short."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -10,6 +11,7 @@ import os
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -26,6 +28,7 @@ from proxy import FaultyProxy, Slow, always, make_certificates
 from thrivecalc_models import (
     CommitError,
     DataStore,
+    RetryPolicy,
     SavingsGoal,
     SavingsGoalData,
     UnitOfWorkStateError,
@@ -50,6 +53,64 @@ def new_user_id() -> str:
 
 def goal(target: int = 1) -> SavingsGoalData:
     return SavingsGoalData(name=f"Goal {target}", target_amount=target)
+
+
+@pytest.mark.not_on("moto", reason="checks a condition and then writes, with no lock")
+def test_ten_threads_add_one_each(store: DataStore) -> None:
+    """Ten threads that add one to the same goal by `run` all come through, and none is lost."""
+    user = store.user(new_user_id())
+    user.add(goal(), record_id="g")
+
+    def add_one(work: Any) -> None:
+        work.get(SavingsGoal, "g").data.current_amount += 1
+
+    with ThreadPoolExecutor(10) as pool:
+        for done in [pool.submit(user.run, add_one) for _ in range(10)]:
+            done.result(60)
+    record = user.get(SavingsGoal, "g", consistent=True)
+    assert record is not None
+    assert record.data.current_amount == 10
+
+
+def sockets() -> int:
+    names = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
+    return sum(os.path.lexists(name) and "socket:" in os.readlink(name) for name in names)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sockets are counted in /proc")
+@pytest.mark.parametrize("transport", ["direct", "botocore"])
+def test_a_service_that_never_answers(transport: str) -> None:
+    """Against silence a commit keeps its deadline; closing leaves neither threads nor sockets."""
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted.append(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        before = threading.active_count(), sockets()
+        store = DataStore(
+            endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            transport=transport,
+            timeout=0.1,
+            retry=RetryPolicy(deadline=0.15),
+        )
+        work = store.user(new_user_id()).unit_of_work()
+        keys = [work.add(goal(), record_id=str(number)).record_key for number in range(100)]
+        with pytest.raises(CommitError) as caught:
+            work.commit()
+        store.close()
+        assert (threading.active_count(), sockets() - len(accepted)) == before
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(60)
+    for connection in accepted:
+        connection.close()
+    assert caught.value.unknown == keys[: len(caught.value.unknown)]
+    assert caught.value.not_applied == keys[len(caught.value.unknown) :]
+    assert 1 <= len(caught.value.unknown) <= 16  # two waves of eight begin within the deadline
 
 
 PATHS = [

@@ -74,8 +74,9 @@ def test_a_unit_that_is_dropped_with_pending_changes_warns(user, pending):
         PENDING[pending](user.unit_of_work())
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match="dropped with pending changes"):
+    with pytest.warns(ResourceWarning, match="dropped with pending changes") as caught:
         use()
+    assert caught[0].filename == __file__
 
 
 def read_only(work, user):
@@ -140,6 +141,23 @@ def test_a_unit_that_ended_as_it_should_says_nothing(user, use):
         del work
         gc.collect()
     assert [str(warning.message) for warning in caught] == []
+
+
+def test_what_was_committed_is_not_compared_once_more(table):
+    """A unit whose commit was complete is dropped at once: a Ctrl-C there would be lost."""
+    asked = []
+
+    def clock():
+        asked.append(None)
+        return table.clock()
+
+    work = user_of(table, clock=clock).unit_of_work()
+    work.add(goal())
+    work.commit()
+    asked.clear()
+    del work
+    gc.collect()
+    assert asked == []
 
 
 # --- records beside the unit ----------------------------------------------------------------------

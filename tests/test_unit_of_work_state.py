@@ -87,7 +87,7 @@ def test_nothing_with_a_table_behind_it_is_pickled_or_copied(table, work, how):
 def test_the_repr_shows_no_personal_data(work):
     """A unit shows its state and its size."""
     work.get(SavingsGoal, "g")
-    assert repr(work) == "<UnitOfWork open, 1 records>"
+    assert repr(work) == "<UnitOfWork open, 1 record>"
     assert USER not in repr(work)
 
 

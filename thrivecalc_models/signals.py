@@ -71,16 +71,17 @@ Event = RequestEvent | RetryEvent | CommitEvent
 Observer = Callable[[Event], object]
 
 
-def warn(message: str, category: type[Warning], *, source: object = None) -> None:
+def warn(message: str, category: type[Warning]) -> None:
     """Warn at the line that called the library, whatever is called in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level, source=source)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _is_inside(module: str) -> bool:
-    return module.partition(".")[0] in ("thrivecalc_models", "pynamodb")
+    # weakref is what calls the finalizer of a unit that is dropped.
+    return module.partition(".")[0] in ("thrivecalc_models", "pynamodb", "weakref")
 
 
 def log(level: int, message: str, *arguments: object) -> None:

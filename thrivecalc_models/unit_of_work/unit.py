@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import (
     CommitError,
-    CorruptItemError,
     InvalidRecordError,
-    IsolationError,
     RecordExistsError,
     RecordNotFoundError,
     UnattachedRecordWarning,
@@ -59,6 +56,7 @@ from thrivecalc_models.unit_of_work.outcomes import (
     tell,
     write_error,
 )
+from thrivecalc_models.unit_of_work.watch import has_pending, warn_of_loss, watch
 from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import Item, describe
 from thrivecalc_models.words import plural
@@ -121,6 +119,7 @@ class UnitOfWork:
         self._has_applied = False
         self._known_existing: list[str] = []
         self._under_way: dict[str, PendingWrite] = {}
+        self._watch: finalize[..., object] | None = None
         self._busy = threading.Lock()
         self._beside: WeakSet[UserRecord] | None = None
 
@@ -152,7 +151,7 @@ class UnitOfWork:
         self._ended = True
         if error is not None:
             if self._state != "failed":
-                self._state = "closed"
+                self._end("closed")
             return
         if self._state != "closed":
             self.commit()
@@ -160,23 +159,20 @@ class UnitOfWork:
     @_exclusive
     def close(self) -> None:
         """End the unit; what is pending is not sent, with a ResourceWarning."""
-        self._warn_if_pending("closed")
-        self._ended = True
-        self._state = "closed"
+        if self._state == "open" and self._has_pending():
+            warn_of_loss("closed")
+        self._end("closed")
 
-    def __del__(self) -> None:
-        if not sys.is_finalizing():
-            self._warn_if_pending("dropped")
+    def _end(self, state: Literal["failed", "closed"]) -> None:
+        """Enter a state in which nothing is lost in silence any more."""
+        self._ended = self._ended or state == "closed"
+        self._state = state
+        self._unwatch()
 
-    def _warn_if_pending(self, how: str) -> None:
-        """Say that changes are lost; after a failed commit its error has said that."""
-        if getattr(self, "_state", "closed") == "open" and self._entries and self._has_pending():
-            warn(
-                f"a unit of work was {how} with pending changes, which were not sent; commit it, or"
-                " roll it back",
-                ResourceWarning,
-                source=self,
-            )
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.detach()
+            self._watch = None
 
     def note_beside(self, access: Access, record: UserRecord) -> None:
         """Hear of a record that a scope gave inside the block of this unit."""
@@ -208,6 +204,8 @@ class UnitOfWork:
                 "this unit of work has a failed commit; refresh or expunge records, then commit"
                 " again, or roll back"
             )
+        if self._watch is None:
+            self._watch = watch(self, self._entries, self._access, lock=self._lock)
 
     def _check_not_closed(self) -> None:
         if self._state == "closed":
@@ -524,7 +522,7 @@ class UnitOfWork:
             return self._conclude(account, shield)
         except BaseException as error:
             if self._ended and self._state == "open":
-                self._state = "failed"
+                self._end("failed")
             if isinstance(error, Exception) or error.__cause__ is not None:
                 raise
             self._settle_rest(account)
@@ -554,10 +552,7 @@ class UnitOfWork:
             return [entry.key for entry in self._entries.values() if entry.action is not None]
 
     def _has_pending(self) -> bool:
-        try:
-            return bool(self._attempts() or self._pending())
-        except (InvalidRecordError, CorruptItemError, IsolationError):
-            return True  # something that cannot be written
+        return has_pending(self._entries.values(), self._access, lock=self._lock)
 
     def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
         """First what is unknown, then what is pending, which may be more once that is known."""
@@ -629,6 +624,7 @@ class UnitOfWork:
         error = self._commit_error(account)
         self._has_applied = self._has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
+        self._unwatch()
         shield.conclude(error)
         known = [key for key in self._known_existing if key not in account.outcomes]
         self._known_existing = []
@@ -686,6 +682,7 @@ class UnitOfWork:
                 writing.restore(entry.record, writing.snapshot_of(entry.record))
         self._transaction = None
         self._state = "closed" if self._ended else "open"
+        self._unwatch()
 
     def _own_entry(self, record: UserRecord) -> Entry:
         self._access.check_owner(record)
