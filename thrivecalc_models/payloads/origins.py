@@ -6,10 +6,13 @@ pickled or evolved, and is not seen from outside: not by `attrs.fields`, `asdict
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
 import attrs
+
+from thrivecalc_models.payloads.marks import is_payload_class
 
 ORIGIN = "__thrivecalc_origin__"
 OWNER = "__thrivecalc_owner__"
@@ -123,3 +126,39 @@ def inherit_origin(payload: Any, depth: int) -> None:
     frame = sys._getframe(depth)
     if frame.f_code is _EVOLVE:
         set_origin(payload, origin_of(frame.f_locals["inst"]))
+
+
+# --- copies ---------------------------------------------------------------------------------------
+
+_DEEPER_THAN_STORED = 100
+
+
+def copied(value: Any, *, memo: dict[int, Any] | None = None, depth: int = 0) -> Any:
+    """A copy of payloads and containers; what else is in them is shared, and need not be copyable.
+
+    What is nested deeper than any table stores is shared, too: it is refused when it is written.
+    """
+    memo = {} if memo is None else memo
+    if id(value) in memo or depth > _DEEPER_THAN_STORED:
+        return memo.get(id(value), value)
+    made: Any
+    match value:
+        case list():
+            made = memo[id(value)] = []
+            made += [copied(inner, memo=memo, depth=depth + 1) for inner in value]
+        case dict():
+            made = memo[id(value)] = {}
+            for name, inner in value.items():
+                made[name] = copied(inner, memo=memo, depth=depth + 1)
+        case set():
+            made = set(value)
+        case _ if is_payload_class(type(value)):
+            made = memo[id(value)] = copy.copy(value)
+            for attribute in attrs.fields(type(value)):
+                inner = _hidden(value, attribute.name)
+                if inner is not None:
+                    own = copied(inner, memo=memo, depth=depth + 1)
+                    object.__setattr__(made, attribute.name, own)
+        case _:
+            return value
+    return made

@@ -20,7 +20,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     Rebuilding,
 )
-from thrivecalc_models.payloads.origins import owner_of, set_origin, set_owner
+from thrivecalc_models.payloads.origins import copied, owner_of, set_origin, set_owner
 from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
@@ -306,11 +306,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if given is self._state.payload:
             return given
         if isinstance(given, dict):
-            return copy.deepcopy(given)
+            return copied(given)
         origin = self._state.origins.of(given)
         is_nested = origin is not None and origin.nested
         if is_nested or owner_of(given) not in (None, id(self)):
-            given = copy.deepcopy(given)
+            given = copied(given)
         if origin is not None and origin.nested:
             self._bring(codec.undeclared(type(given), origin.content))
             set_origin(given, attrs.evolve(origin, made=None, nested=False))
