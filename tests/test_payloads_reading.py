@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_types import Person
 
-from thrivecalc_models import Amount, PayloadAttribute, UserRecord, payload
+from thrivecalc_models import (
+    Amount,
+    CorruptItemError,
+    InvalidRecordError,
+    PayloadAttribute,
+    UserRecord,
+    payload,
+    read_item,
+)
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
 
@@ -342,3 +350,41 @@ def test_what_others_changed_is_taken_on_without_a_further_change():
     stored = table.get("u", added.record_key)["data"]["M"]
     assert set(stored) == {"words", "note"}
     assert stored["note"] == {"S": "mine"}
+
+
+def refuse(*_: Any) -> Any:
+    raise KeyError("no such thing")
+
+
+RAISING: dict[str, tuple[dict[str, Any], str, str]] = {
+    "factory": ({"field0": attrs.field(factory=refuse)}, "data.field0", "data.field0"),
+    "validator": ({"field0": attrs.field(default="", validator=refuse)}, "data.field0", "data"),
+    "converter": ({"field0": attrs.field(default="", converter=refuse)}, "data.field0", "data"),
+    "pre-init": ({"field0": "", "__attrs_pre_init__": refuse}, "data", "data"),
+    "post-init": ({"field0": "", "__attrs_post_init__": refuse}, "data", "data"),
+}
+
+
+@pytest.mark.parametrize("what", RAISING)
+def test_what_a_function_of_the_class_raises_is_told_with_its_place(what):
+    """A class whose own function raises refuses a new payload, and reads as malformed."""
+    body, path_of_input, path_of_stored = RAISING[what]
+    cls = payload(type("Refusing", (), {"__annotations__": {"field0": str}, **body}))
+    with pytest.raises(InvalidRecordError, match="no such thing") as caught:
+        cls()
+    assert caught.value.path == path_of_input
+    record_class = record_class_of(cls)
+    item = {
+        "userId": {"S": "u"},
+        "recordKey": {"S": "x-drawn#1"},
+        "dataType": {"S": "x-drawn"},
+        "recordId": {"S": "1"},
+        "data": {"M": {}},
+    }
+    record = read_item(item)
+    assert isinstance(record, record_class)
+    assert record.malformed
+    with pytest.raises(CorruptItemError) as corrupt:
+        record.data  # noqa: B018
+    assert corrupt.value.path == path_of_stored
+    assert record.item == item

@@ -32,7 +32,11 @@ def read_field(step: FieldPlan, form: AttributeValue | None, nested: NestedCodec
         if step.field.required:
             missing = "is missing" if form is None else "is NULL"
             raise Unfit(f"{path}.{step.wire_name}", f"{missing}, but required")
-        return step.field.default()
+        try:
+            return step.field.default()
+        except InvalidRecordError:  # of a factory that a service wrote
+            pass
+        raise Unfit(f"{path}.{step.wire_name}", "has a default that cannot be made")
     return decode(step.field.kind, form, f"{path}.{step.wire_name}", nested)
 
 

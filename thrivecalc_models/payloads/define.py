@@ -77,9 +77,10 @@ def payload(cls: type[T]) -> type[T]:
     made.__setstate__ = _filling_in(made.__setstate__)  # type: ignore[attr-defined]
     made.__getattr__ = _naming_missing(getattr(made, "__getattr__", None))  # type: ignore[attr-defined]
     mark(made)
-    hook = getattr(made, "__attrs_post_init__", None)
-    if hook is not None:
-        made.__attrs_post_init__ = _copying_what_it_sets(hook)  # type: ignore[attr-defined]
+    for name in ("__attrs_pre_init__", "__attrs_post_init__"):
+        hook = getattr(made, name, None)
+        if hook is not None:
+            setattr(made, name, _copying_what_it_sets(hook))
     inner[made.__name__] = made  # which may hold others of its class
     try:
         _FIELDS[made] = _fields(made, inner)
@@ -185,20 +186,21 @@ def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
     return __getattr__
 
 
-def _copying_what_it_sets(hook: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A `__attrs_post_init__` that sets copies, as it may set one object each time."""
+def _copying_what_it_sets(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook of `__init__` that sets copies, as it may set one object each time."""
 
     @functools.wraps(hook)
-    def post_init(self: Any) -> None:
+    def called(self: Any, *args: Any, **given: Any) -> None:
         names = [attribute.name for attribute in attrs.fields(type(self)) if attribute.init]
-        kept = _payloads_within([getattr(self, name) for name in names])
-        hook(self)
+        before = [getattr(self, name) for name in names if _is_set(self, name)]
+        kept = _payloads_within(before)
+        own_code("data", hook, self, *args, **given)
         for name in names:
-            value = getattr(self, name)
+            value = getattr(self, name) if _is_set(self, name) else None
             if not isinstance(value, _IMMUTABLE):
                 object.__setattr__(self, name, _apart(value, kept))
 
-    return post_init
+    return called
 
 
 def _apart(value: Any, kept: dict[int, Any]) -> Any:
@@ -466,7 +468,8 @@ def _unshared_default(attribute: attrs.Attribute[Any]) -> Any:
     factory = default.factory
     if factory in _EMPTY:
         return default
-    return attrs.Factory(lambda: copy.deepcopy(factory()))
+    path = f"data.{camel_case(attribute.name)}"
+    return attrs.Factory(lambda: copy.deepcopy(own_code(path, factory)))
 
 
 def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:

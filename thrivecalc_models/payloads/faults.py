@@ -43,13 +43,13 @@ def each(convert: Callable[[Any, str], Any], members: Iterable[tuple[Any, str]])
     return converted
 
 
-def own_code(path: str, call: Callable[..., Any], *args: Any) -> Any:
-    """What a service's own converter or validator returns.
+def own_code(path: str, call: Callable[..., Any], *args: Any, **given: Any) -> Any:
+    """What a service's own converter, validator, factory or hook returns.
 
     What it raises becomes an InvalidRecordError with the path and with its own words.
     """
     try:
-        return call(*args)
+        return call(*args, **given)
     except Exception as error:
         if isinstance(error, ThriveCalcError) and not isinstance(error, AttributeError):
             raise
