@@ -391,7 +391,7 @@ def filled(user: Any) -> Any:
         for number, record_id in enumerate(RECORD_IDS):
             work.put(goal(target=number), record_id=record_id)
         work.put(BudgetData(name="Food", period="monthly"), record_id="food")
-        work.put("savings-goal-old", {"x": 1}, record_id="1")
+        work.put("savings-goal-of-a-former-version", {"x": 1}, record_id="1")
     return user
 
 
@@ -401,7 +401,7 @@ def test_list(filled: Any, consistent: bool) -> None:
     goals = filled.list(SavingsGoal, consistent=consistent)
     assert ids(goals) == sorted(RECORD_IDS, key=str.encode)
     assert ids(filled.list("savings-goal", consistent=consistent)) == ids(goals)
-    assert ids(filled.list("savings-goal-old", consistent=consistent)) == ["1"]
+    assert ids(filled.list("savings-goal-of-a-former-version", consistent=consistent)) == ["1"]
     assert filled.list(Profile, consistent=consistent) == []
     everything = filled.list_all(consistent=consistent)
     assert ids(everything) == ["food", *ids(goals), "1"]
