@@ -258,7 +258,7 @@ def _show_measured(session: Session, measured: Measured) -> None:
     all = measured.sample.all
     session.say(
         f"Measured on {part}: {plural(all.items, 'item')} of {plural(all.users, 'user')}, read"
-        f" for {plural(measured.read_units, 'read unit')}."
+        f" for {measured.read_units:,} read units."
     )
     _table(
         session,
