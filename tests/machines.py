@@ -171,6 +171,7 @@ class Seen:
     generated: bool = False
     exist_ok: bool = False
     malformed: bool = False
+    written: str | None = None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -206,6 +207,19 @@ class Seen:
         stays_odd = type(self.thing).own_data_type() not in (None, stored["dataType"]["S"])
         self.malformed = is_malformed(stored) or stays_odd
 
+    def last_moment(self) -> datetime | None:
+        return moment_of((self.stored or {}).get("updatedAt", {}).get("S", ""))
+
+    def wrote(self, stamp: str, moment: datetime) -> None:
+        """Learn the stamp of a write that was applied at this moment, and check it."""
+        last, written = self.last_moment(), moment_of(stamp)
+        assert written is not None
+        if last and moment <= last:
+            assert timedelta(milliseconds=1) <= written - last <= timedelta(milliseconds=16)
+            self.written = stamp
+        else:
+            assert written == moment_of(stamp_text(moment))
+
     def changes(self) -> set[tuple[str, ...]]:
         """The paths of what differs from the stored item."""
         if self.stored is None or self.malformed:
@@ -222,11 +236,14 @@ class Seen:
         return inner | outer
 
     def stamped(self, moment: datetime) -> dict[str, Any]:
-        """The whole item as a write at this moment means it."""
+        """The whole item as a write at this moment means it.
+
+        A stamp that cannot be now is the one that was `written`, once that is known.
+        """
         new = copy.deepcopy(self.now)
-        last = self.stored and moment_of(self.stored.get("updatedAt", {}).get("S", ""))
-        if last:
-            moment = max(moment, last + timedelta(milliseconds=1))
+        last = self.last_moment()
+        if last and moment <= last:
+            moment = moment_of(self.written or "") or last + timedelta(milliseconds=1)
         new["updatedAt"] = {"S": stamp_text(moment)}
         if self.stored is None:
             new["createdAt"] = new["updatedAt"]

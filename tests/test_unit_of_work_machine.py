@@ -539,7 +539,9 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         seen = self.chosen(data)
         if seen is None or seen.deleted or seen.data_type != "budget":
             return
-        limits = dict(seen.thing.data.limits)
+        limits = copy.copy(seen.thing.data.limits)
+        if limits is None:
+            seen.thing.data.limits = {}
         seen.thing.data.limits["food"] = "a lot"
         for call in (self.work.plan, self.work.commit):
             with pytest.raises(InvalidRecordError) as refused:
@@ -581,11 +583,22 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
         assert requests(self.server, sent) == plan
         self.expected_requests += len(plan)
         self.failed = bool(refused)
+        for key in applied:
+            self.learn_stamp(key, after, moment)
         self.table = after
         for key in applied:
             self.take_on(key, moment)
         for key in existing:
             del self.seen[key]
+
+    def learn_stamp(self, key, after, moment):
+        """The stamp of a write goes past the one that was read, at random where it must."""
+        seen, stored = self.seen[key], self.server.get(USER, key)
+        if stored is not None and key in after:
+            expected = seen.stamped(moment)["updatedAt"]
+            if after[key].get("updatedAt") == expected:  # else it was only checked
+                seen.wrote(stored["updatedAt"]["S"], moment)
+                after[key]["updatedAt"] = stored["updatedAt"]
 
     def agrees_with_cause(self, key, cause):
         seen = self.seen[key]
