@@ -180,8 +180,10 @@ def edit(data: Any, field: Any) -> None:
     match value:
         case list():
             value.append(member)
-        case set():
+        case set() if field.type is not Any:
             value.add(member)
+        case set():
+            setattr(data, name, member)
         case dict():
             value[member if isinstance(member, str) else "edited"] = member
         case Person():
