@@ -377,6 +377,42 @@ def test_forks(engine: Any, store: DataStore, scheme: str, tmp_path: Path) -> No
     assert sent == 8 + 4 * reads // 50 * 14 + 1
 
 
+FORKED_STAMPS = """
+    import os, sys
+    from thrivecalc_models import DataStore, data_store, read_item
+
+    item = {
+        "userId": {"S": "u"},
+        "recordKey": {"S": "savings-goal#g"},
+        "dataType": {"S": "savings-goal"},
+        "recordId": {"S": "g"},
+        "createdAt": {"S": "2099-01-01T00:00:00.000Z"},
+        "updatedAt": {"S": "2099-01-01T00:00:00.000Z"},
+        "data": {"M": {"name": {"S": "n"}, "targetAmount": {"N": "1"}}},
+    }
+    data_store.configure(DataStore(endpoint="http://127.0.0.1:9"))
+    goal = read_item(item)
+    for _ in range(3):
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            sent = [goal.get_save_kwargs_from_instance() for _ in range(20)]
+            print(*[each["Item"]["updatedAt"]["S"] for each in sent], flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_children_of_one_process_draw_stamps_of_their_own() -> None:
+    """A fork copies no random source: workers of one parent rarely write the same stamp."""
+    process = run_script(FORKED_STAMPS)
+    output, _ = process.communicate(timeout=60)
+    drawn = output.splitlines()
+    assert len(set(drawn)) == len(drawn) == 3
+    assert all(len(set(line.split())) > 1 for line in drawn)
+
+
 FORK_IN_AN_IMPORT = """
     import os, signal, sys, threading
 

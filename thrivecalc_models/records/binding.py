@@ -33,7 +33,7 @@ class Binding:
     js_safe_numbers: bool = True
     clock: Callable[[], datetime] = _now
     new_id: Callable[[], str] = fresh_id
-    rng: random.Random = attrs.field(factory=random.Random)
+    rng: random.Random = attrs.field(factory=random.SystemRandom)  # a fork does not copy its state
     observer: Observer | None = None
     engine: Any = None
     """An embedded engine, which lives as long as anything that can reach its table."""

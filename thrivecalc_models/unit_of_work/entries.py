@@ -59,13 +59,16 @@ def pending_writes(
     """
     binding = access.binding
     now = binding.clock()
+    first = WriteTime(now, 1)  # of new records, which have no stamp to go past
     writes: list[PendingWrite] = []
     errors: dict[str, Exception] = {}
     for entry in list(entries):
         if entry.action is None and entry.record is not None and writing.is_unchanged(entry.record):
             continue  # as most of what was only read
         try:
-            write = write_of(entry, access, binding.write_time(now), lock=lock)
+            stored = entry.record is not None and writing.is_stored(entry.record)
+            at = binding.write_time(now) if stored else first
+            write = write_of(entry, access, at, lock=lock)
         except (InvalidRecordError, CorruptItemError) as error:
             errors[entry.key] = error
         else:
