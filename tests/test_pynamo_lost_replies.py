@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 
 import pytest
@@ -325,15 +326,49 @@ def test_a_transaction_comes_after_what_is_unknown(service, loaded, applied):
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_an_interrupted_save_is_in_doubt(service, loaded, applied):
-    """After KeyboardInterrupt out of a save the next one is that save."""
+    """After KeyboardInterrupt out of a save, whose cause says so, the next one is that save."""
     edit(loaded, name=EMAIL)
     service.log.clear()
     service.fail_next(faults.Interrupt(applied=applied), "PutItem")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         loaded.save()
+    assert isinstance(caught.value.__cause__, PutError)
+    assert caught.value.__cause__.outcome == "unknown"
+    assert caught.value.__cause__.record is loaded
     loaded.save()
     first, second = (entry.request["Item"] for entry in service.log)
     assert first == second
+
+
+def test_an_interrupt_after_a_save_has_no_cause(service, loaded):
+    """KeyboardInterrupt once a save was answered passes through without a cause: it was applied."""
+    edit(loaded, name=EMAIL)
+    send = service.send
+
+    def pressed_afterwards(operation, request):
+        result = send(operation, request)
+        if operation == "PutItem":
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    service.fail_next(faults.Throttle(), "PutItem")  # from the retry on Ctrl-C is only noted
+    throttled = service.sent()
+    service.send = lambda *request: (
+        send(*request) if service.sent() == throttled else pressed_afterwards(*request)
+    )
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            loaded.save()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        service.send = send
+    assert caught.value.__cause__ is None
+    assert service.get(USER, KEY)["data"]["M"]["name"] == {"S": EMAIL}
+    service.log.clear()
+    edit(loaded, name="after")
+    loaded.save()
+    assert service.sent("PutItem") == 1
 
 
 def test_a_conflict_is_not_applied(service, loaded):

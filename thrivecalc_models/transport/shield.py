@@ -61,8 +61,11 @@ class Shield:
         interrupt = self.interrupt
         if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
             raise interrupt from error
-        if error is not None:
+        if error is None:
+            return
+        if interrupt is not None:
             raise error from interrupt
+        raise error
 
     def __enter__(self) -> Shield:
         return self

@@ -116,28 +116,35 @@ def settle(record: UserRecord) -> None:
 
 def _send(record: UserRecord, write: Write, *, lost: Failure | None = None) -> Json:
     binding = binding_of(record)
-    before = record._doubt
-    if write.repeatable:  # until it is known, whatever comes out of the request
-        record._doubt = Doubt(
-            write, writing.key_of(record), record._state.stored, lost or _NO_REPLY
-        )
-    try:
-        reply = table_of(binding).connection.write(
-            single_write(write.operation, write.request),
-            repeatable=write.repeatable,
-            is_ours=write.is_ours,
-            lost=lost,
-        )
-    except PynamoDBException as error:
-        failure = failure_of(error)
-        in_doubt = failure is not None and failure.applied_maybe
-        if not in_doubt:
-            record._doubt = before
-        vars(error).update(record=record, outcome="unknown" if in_doubt else "not applied")
-        raise
-    record._belong_to(binding)
-    settle(record)
-    write.applied(reply)
+    connection = table_of(binding).connection
+    reply: Json = {}
+    failed: PynamoDBException | None = None
+    with binding.driver.shield() as shield:
+        before = record._doubt
+        if write.repeatable:  # until it is known, whatever comes out of the request
+            record._doubt = Doubt(
+                write, writing.key_of(record), record._state.stored, lost or _NO_REPLY
+            )
+        try:
+            reply = connection.write(
+                single_write(write.operation, write.request),
+                repeatable=write.repeatable,
+                is_ours=write.is_ours,
+                shield=shield,
+                lost=lost,
+            )
+        except PynamoDBException as error:
+            failure = failure_of(error)
+            in_doubt = failure is not None and failure.applied_maybe
+            if not in_doubt:
+                record._doubt = before
+            vars(error).update(record=record, outcome="unknown" if in_doubt else "not applied")
+            failed = error
+        else:
+            record._belong_to(binding)
+            settle(record)
+            write.applied(reply)
+    shield.conclude(failed)
     return reply
 
 

@@ -117,12 +117,14 @@ class StoreConnection(Connection):
         *,
         repeatable: bool,
         is_ours: IsOurs,
+        shield: Shield,
         lost: Failure | None = None,
     ) -> Json:
         """PutItem, UpdateItem or DeleteItem, sent again after a lost reply only if `repeatable`.
 
-        `lost` is how an earlier call failed that may have been applied. The reply to an update has
-        the whole item. Raises PutError, UpdateError or DeleteError; its `cause` has the `failure`.
+        `lost` is how an earlier call failed that may have been applied. What interrupts it is left
+        to the owner of the shield. The reply to an update has the whole item. Raises PutError,
+        UpdateError or DeleteError; its `cause` has the `failure`.
         """
         protocol = send_write(
             call,
@@ -132,7 +134,7 @@ class StoreConnection(Connection):
             is_ours=is_ours,
             lost=lost,
         )
-        result = self.perform(call.name, protocol)
+        result = self.perform(call.name, protocol, shield=shield)
         if isinstance(result, Reply):
             return result.body
         cause = self.exception(call, result)
