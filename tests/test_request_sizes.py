@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import USER, goal_item
+from pynamodb.exceptions import PutError
 
 from thrivecalc_models import (
     Budget,
@@ -172,3 +173,15 @@ def test_deletes_beside_long_records_fit_too() -> None:
             work.add(long_goal('"' * 400_000))
             work.delete(Budget, string.ascii_letters * 10 + str(number))
     assert all(len(json.dumps(entry.request)) <= LIMIT for entry in table.log)
+
+
+def test_a_save_of_pynamodbs_that_is_too_long() -> None:
+    """PynamoDB's own method raises its own error, whose words say what was wrong."""
+    table = Narrow(8_000)
+    table.put(goal_item())
+    goal = user_of(table).get(SavingsGoal, "g")
+    assert goal is not None
+    goal.data.name = "x" * 9_000
+    with pytest.raises(PutError, match="refused for its length") as caught:
+        goal.save()
+    assert vars(caught.value)["outcome"] == "not applied"

@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThrottledError,
     UnavailableError,
 )
-from thrivecalc_models.operations import Failure, Kind
+from thrivecalc_models.operations import Failure, Kind, is_too_large
 from thrivecalc_models.table import Settings
 
 GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"})
@@ -164,7 +164,12 @@ def _throttled(what: str, failure: Failure) -> str:
 
 
 def _refused(what: str, operation: str, failure: Failure) -> ServiceError:
-    if failure.advice:
+    if is_too_large(failure):
+        message = (
+            f"{what} was refused for its length (HTTP {failure.status}), nothing of it was applied;"
+            " shorten the item, or split it into several records"
+        )
+    elif failure.advice:
         message = f"{what} was not sent ({failure.code}): {failure.advice}"
     else:
         message = (
