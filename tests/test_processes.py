@@ -519,6 +519,7 @@ INTERRUPTED = """
         if cause is not None:
             assert isinstance(cause, CommitError)
             lists = [cause.applied, cause.existing, cause.not_applied, cause.unknown]
+            cause = None  # its traceback would keep this unit until some later round
         tell(interrupted=True, done=done, lists=lists)
         sys.stdin.readline()
         if not done:
