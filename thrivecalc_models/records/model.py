@@ -435,13 +435,19 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     def _check_changeable(self, name: str) -> None:
         if self._state.stored is not None:
             self._refuse_malformed("changed")
-            self._refuse_projected()
+            self.check_whole()
 
-    def _refuse_projected(self) -> None:
+    def check_whole(self) -> None:
+        """Raises InvalidRecordError unless the record is what the table is known to have."""
         if self._state.projected:
             raise InvalidRecordError(
                 f"{describe(self.record_key)} was read in part (attributes_to_get) and is"
                 " read-only; read it whole to change it"
+            )
+        if self._state.outdated:
+            raise InvalidRecordError(
+                f"{describe(self.record_key)} was updated by a transaction, and what is stored now"
+                " did not come back; refresh it before it is changed or written again"
             )
 
     # --- what it shows, and what it refuses -------------------------------------------------------

@@ -84,6 +84,7 @@ class State:
     `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
     `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
     `as_read` are the simple values that `base` gave the payload, if all of them are simple.
+    `outdated` says that a write of ours left something else than `stored`, which nobody has seen.
     `projected` marks a record read in part, which must not be written. `sound` says that the key
     attributes of `stored` are known to agree. `values` is PynamoDB's dict
     of attribute values, made when it is first wanted.
@@ -95,6 +96,7 @@ class State:
         "examined",
         "extra_attributes",
         "extra_data",
+        "outdated",
         "payload",
         "projected",
         "sound",
@@ -116,6 +118,7 @@ class State:
         self.projected = projected
         self.sound = sound
         self.examined = False
+        self.outdated = False
         self.unfit: Unfit | None = None
         self.as_read: tuple[Any, ...] | None = None
         self.extra_data: dict[str, Any] | None = None

@@ -93,6 +93,7 @@ def write_of(entry: Entry, access: Access, at: WriteTime, *, lock: bool) -> Pend
     if record is None:
         return None
     if entry.action == "delete":
+        record.check_whole()
         delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
     js_safe = access.binding.js_safe_numbers

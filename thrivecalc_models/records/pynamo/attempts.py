@@ -32,7 +32,8 @@ Json = dict[str, Any]
 class Write:
     """One write of one record: its request, what shows that it was applied, and what follows.
 
-    `at` is the time of its stamps, `item` what a put stores. Without `repeatable` it must not be
+    `at` is the time of its stamps, `item` what is stored afterwards, None where that does not show
+    before. Without `repeatable` it must not be
     sent twice.
     """
 

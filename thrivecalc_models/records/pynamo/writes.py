@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +14,7 @@ from pynamodb.expressions.update import Action
 from thrivecalc_models import operations, table
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.actions import (
+    Names,
     check_actions,
     form_at,
     results,
@@ -32,7 +35,14 @@ from thrivecalc_models.records.pynamo.attempts import (
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.dicts import PynamoDicts
 from thrivecalc_models.records.pynamo.lookups import absent
-from thrivecalc_models.wire import Item, WriteTime, same_item, same_value, with_bytes
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    WriteTime,
+    same_item,
+    same_value,
+    with_bytes,
+)
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -54,8 +64,8 @@ class PynamoWrites(PynamoDicts):
 
     _doubt: Doubt | None = None
     _deleted: Item | None = None
-    _sent: Item | None = None
-    """The item that PynamoDB's TransactWrite sends, until it says that it was applied."""
+    _when_applied: Callable[[], None] | None = None
+    """What PynamoDB's TransactWrite has to do once it says that the write was applied."""
 
     def save(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
@@ -122,7 +132,9 @@ class PynamoWrites(PynamoDicts):
         """
         record = _of(self)
         write = undoubted(record, lambda at: _put(record, condition, True, at), lock=True)
-        record._sent = write.item
+        item = write.item
+        assert item is not None  # of a put
+        record._when_applied = lambda: was_stored(record, item)
         return _entry(record, write, return_values_on_condition_failure)
 
     def get_update_kwargs_from_instance(
@@ -135,14 +147,15 @@ class PynamoWrites(PynamoDicts):
     ) -> Json:
         """Arguments of an Update in PynamoDB's `TransactWrite`.
 
-        What is stored afterwards does not come back, so the record keeps its old snapshot and its
-        next write is refused as a conflict: refresh it before.
+        What is stored afterwards does not come back. Where it follows from the actions and from
+        what was read, the record is its own snapshot; else it says that it must be refreshed before
+        it is written again.
         """
         record, lock = _of(self), add_version_condition
         write = undoubted(
             record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
-        record._sent = None
+        record._when_applied = lambda: _updated_unseen(record, write)
         return _entry(record, write, return_values_on_condition_failure)
 
     def get_delete_kwargs_from_instance(
@@ -158,11 +171,11 @@ class PynamoWrites(PynamoDicts):
         return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
-        """Told by PynamoDB that its transaction was applied: the item sent is the snapshot."""
+        """Told by PynamoDB that its transaction was applied: the record is its own snapshot."""
         record = _of(self)
-        if record._sent is not None:
-            was_stored(record, record._sent)
-            record._sent = None
+        if record._when_applied is not None:
+            record._when_applied()
+            record._when_applied = None
 
 
 def _of(model: PynamoWrites) -> UserRecord:
@@ -193,7 +206,7 @@ def _put(record: UserRecord, condition: Condition | None, lock: bool, at: WriteT
 
 
 def _delete(record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime) -> Write:
-    record._refuse_projected()
+    record.check_whole()
     if lock and writing.is_stored(record):
         condition &= _to_condition(writing.unchanged_or_gone(record))
     key = writing.key_of(record)
@@ -230,7 +243,8 @@ def _update(
         actions=[*actions, *_own_actions(record, stamp, locked)],
         condition=condition,
     )
-    left = results(actions, writing.snapshot_of(record) if locked else None)
+    before = writing.snapshot_of(record) if locked else None
+    left = results(actions, before)
 
     def is_ours(stored: Item | None) -> bool:
         if stored is None or left is None or stored.get(table.UPDATED_AT) != {"S": stamp}:
@@ -252,7 +266,34 @@ def _update(
         # Once it was applied the stamp that was read is gone, so the lock lets it through once.
         repeatable=locked or left is not None,
         at=at,
+        item=_item_after(before, left, stamp),
     )
+
+
+def _updated_unseen(record: UserRecord, write: Write) -> None:
+    """An update was applied, and nobody has said what is stored now."""
+    if write.item is None:
+        record._state.outdated = True
+    else:
+        write.applied({"Attributes": write.item})
+    settle(record)
+
+
+def _item_after(
+    before: Item | None, left: dict[Names, AttributeValue | None] | None, stamp: str
+) -> Item | None:
+    """The item that was read, with what the actions leave in it; None where that is not known."""
+    if before is None or left is None:
+        return None
+    item = copy.deepcopy(before)
+    for names, form in left.items():
+        parent = item if len(names) == 1 else (form_at(item, names[:-1]) or {}).get("M")
+        if parent is None:  # the service refuses that
+            return None
+        parent.pop(names[-1], None)
+        if form is not None:
+            parent[names[-1]] = form
+    return item | {table.UPDATED_AT: {"S": stamp}}
 
 
 def _guard(record: UserRecord, actions: list[Action], locked: bool) -> operations.Condition | None:
