@@ -182,3 +182,68 @@ def test_hints_of_a_payload_class_can_be_read_where_it_is_defined():
     hints = typing.get_type_hints(module.Few.__init__)
     assert set(hints) == {"name", "amount", "lengths", "other", "stripped", "return"}
     del sys.modules[module.__name__]
+
+
+Label = typing.NewType("Label", str)
+Money = typing.NewType("Money", Amount)  # type: ignore[misc]
+Bonus = typing.NewType("Bonus", Money)  # type: ignore[misc]
+
+
+@payload
+class NamedKinds:
+    label: Label
+    bonus: Bonus
+    labels: set[Label]
+    by_label: dict[Label, Money | None]
+    maybe: Money | None = None
+
+
+def test_a_new_type_is_what_it_stands_for():
+    """A NewType of a kind of field takes and reads what that kind does, wherever it stands."""
+    made = NamedKinds(
+        label=Label("a"),
+        bonus=5,  # type: ignore[arg-type]
+        labels={Label("b")},
+        by_label={Label("c"): "2"},  # type: ignore[dict-item]
+    )
+    assert (made.bonus, made.by_label) == (Decimal(5), {"c": Decimal(2)})
+    with pytest.raises(InvalidRecordError):
+        made.label = 5  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="a payload field cannot be"):
+        payload(type("Odd", (), {"__annotations__": {"x": typing.NewType("X", float)}}))
+
+
+ALIASES = """
+from thrivecalc_models import Amount, payload
+
+type Shares = Amount
+type Maybe = Shares | None
+type Names = list[str]
+type Later = list[Defined]
+type Circle = list[Circle]
+
+@payload
+class Aliased:
+    maybe: Maybe = None
+    names: Names = ()
+    more: Maybe | None = None
+    later: Later = ()
+
+@payload
+class Defined:
+    name: str
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is of Python 3.12")
+def test_an_alias_is_what_it_stands_for():
+    """`type X = ...` is its value, one that is defined later too; one of itself is refused."""
+    module = types.ModuleType("x_module_of_aliases")
+    sys.modules[module.__name__] = module
+    names = vars(module)
+    exec(ALIASES, names)
+    made = names["Aliased"](maybe="5", names=("a",), later=[names["Defined"](name="b")])
+    assert (made.maybe, made.names, made.later[0].name) == (Decimal(5), ["a"], "b")
+    with pytest.raises(TypeError, match="holds itself"):
+        payload(type("Odd", (), {"__annotations__": {"x": names["Circle"]}}))
+    del sys.modules[module.__name__]

@@ -39,16 +39,19 @@ def kind_of_field(cls: type, attribute: attrs.Attribute[Any], names: Names) -> K
     try:
         annotation = typing.get_type_hints(holder, names, {})["it"]
     except (NameError, AttributeError) as error:
-        undefined = Undefined(at, getattr(error, "name", None))
+        raise _undefined(at, error) from None
     except (SyntaxError, TypeError) as error:
         raise TypeError(f"{at} has an annotation that cannot be read: {error}") from error
-    else:
-        try:
-            return kind_of(annotation)
-        except TypeError as error:
-            refused = TypeError(f"{at}: {error}")
-        raise refused
-    raise undefined
+    try:
+        return kind_of(annotation)
+    except NameError as error:  # of an alias, which is evaluated when it is used
+        raise _undefined(at, error) from None
+    except TypeError as error:
+        raise TypeError(f"{at}: {error}") from None
+
+
+def _undefined(at: str, error: Exception) -> Undefined:
+    return Undefined(at, getattr(error, "name", None))
 
 
 def unresolved(undefined: Undefined) -> ConfigurationError:

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar
 
 import attrs
 
@@ -250,25 +250,37 @@ _SIMPLE: dict[Any, Kind] = {
 }
 
 
-def kind_of(annotation: Any) -> Kind:
-    """The kind that an annotation stands for. TypeError for one that the table cannot hold."""
+def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> Kind:
+    """The kind that an annotation stands for. TypeError for one that the table cannot hold.
+
+    `aliases` are those that led here. A NameError comes out of one whose names are not defined.
+    """
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
     if is_payload_class(annotation):
         return Nested(annotation)
     if isinstance(annotation, type) and derives_from_one(annotation):
         raise TypeError(why_no_payload_class(annotation))
+    if isinstance(annotation, NewType):
+        return kind_of(annotation.__supertype__, aliases)
+    if hasattr(annotation, "__value__"):  # of `type X = ...`, or of typing_extensions' own
+        if annotation in aliases:
+            raise TypeError(
+                f"a payload field cannot be {annotation!r}, which holds itself; use Any"
+            )
+        return kind_of(annotation.__value__, (*aliases, annotation))
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         others = [argument for argument in arguments if argument is not type(None)]
         if len(others) == 1 and len(arguments) == 2:
-            return Optional(kind_of(others[0]))
+            inner = kind_of(others[0], aliases)
+            return inner if isinstance(inner, Optional) else Optional(inner)
     elif origin is list and len(arguments) == 1:
-        return ListOf(kind_of(arguments[0]))
-    elif origin is set and arguments == (str,):
+        return ListOf(kind_of(arguments[0], aliases))
+    elif origin is set and len(arguments) == 1 and kind_of(arguments[0], aliases) == _TEXT:
         return SetOfText()
-    elif origin is dict and len(arguments) == 2 and arguments[0] is str:
-        return DictOf(kind_of(arguments[1]))
+    elif origin is dict and len(arguments) == 2 and kind_of(arguments[0], aliases) == _TEXT:
+        return DictOf(kind_of(arguments[1], aliases))
     raise TypeError(
         f"a payload field cannot be {annotation!r}; use str, int, bool, Amount, date, datetime,"
         " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
