@@ -37,7 +37,10 @@ shown = sorted({
     for name, module in list(sys.modules.items()) if name.startswith("thrivecalc_models")
     for each in vars(module).values()
     if isinstance(each, type) and "__attrs_attrs__" in vars(each) and not is_payload_class(each)
-    and {"__eq__", "__repr__"} & set(vars(each))
+    and any(
+        vars(each)[name].__code__.co_filename.startswith("<attrs generated")
+        for name in {"__eq__", "__repr__"} & set(vars(each))
+    )
 })
 """
 
