@@ -219,6 +219,12 @@ INNOCENT = Reason(code="None")
         cancelled(FAILED, INNOCENT, INNOCENT),
         cancelled(INNOCENT, INNOCENT),
         cancelled(Reason(code="None", item="x"), FAILED),
+        Failure(
+            kind=Kind.TRANSACTION_CONFLICT,
+            code="TransactionCanceledException",
+            again=True,
+            reasons=(Reason(code="TransactionConflict"),),
+        ),
         Reply(body={"status": "maintenance"}),
     ],
 )

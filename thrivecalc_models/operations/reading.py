@@ -56,7 +56,7 @@ def understood(operation: Operation, result: Result) -> Result:
     """The result, if it is an answer to this operation, else a failure that says why it is none."""
     try:
         if isinstance(result, Failure):
-            if result.kind in _WITH_ITEMS:
+            if result.kind in _WITH_ITEMS or result.reasons:
                 _check_refusal(operation, result)
         elif isinstance(result, Reply):
             _check_reply(operation, result)
