@@ -511,6 +511,27 @@ def test_a_transaction_that_a_taken_key_cancelled_may_still_arrive(
     assert [table.applied_writes(record.record_key) for record in records] == [1, 1]
 
 
+def test_a_token_tells_twins_apart(table: SimulatedTable) -> None:
+    """Two atomic units that write the very same are two: the one that was lost is told so."""
+    table.latency = 0.0
+    ahead = table.clock() + timedelta(seconds=5)
+    table.set_clock(ahead)
+    users = [simulated_store(table, seed=seed).user(USER) for seed in range(40)]
+    users[0].add(goal_data(), record_id="car")
+    table.set_clock(ahead - timedelta(seconds=5))
+    works = [user.unit_of_work(atomic=True) for user in users]
+    for work in works:
+        mine = work.get(SavingsGoal, "car")
+        assert mine is not None
+        mine.data.current_amount = Decimal(500)
+    works[0].commit()
+    for work in works[1:]:
+        table.fail_next(LoseReply(applied=False), "TransactWriteItems")
+        assert failed(work).not_applied == ["savings-goal#car"]
+    sent = {str(each["TransactItems"]) for each in requests(table, "TransactWriteItems")}
+    assert len(sent) <= 16  # of forty writers some write the same
+
+
 @pytest.mark.parametrize("kind", ["update", "check"])
 def test_a_transaction_whose_stamp_is_gone_never_arrives(
     user: UserData, goal: SavingsGoal, table: SimulatedTable, kind: str

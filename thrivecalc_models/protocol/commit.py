@@ -388,11 +388,12 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
     """Nothing of this try was applied; what that says of an earlier one depends on what failed.
 
     The earlier one may still be on its way. It can never be applied where a stamp that was read is
-    gone, since stamps do not return; a taken key can be free again when it arrives. Of a rest the
-    service knows nothing: its token is another than that of the whole.
+    gone, since stamps do not return; a taken key can be free again when it arrives. What is stored
+    says nothing about it: had it been applied, the service would know its token. Only of a rest,
+    whose token is another than that of the whole, the stored items have to tell.
     """
     pairs = list(zip(transaction.writes, failure.reasons, strict=True))
-    if transaction.maybe and any(_is_ours(write, reason.item) for write, reason in pairs):
+    if transaction.is_rest and any(_is_ours(write, reason.item) for write, reason in pairs):
         for write, reason in pairs:
             stored = reason.item if _is_ours(write, reason.item) else None
             account.outcomes[write.key] = Outcome(state=State.APPLIED, item=stored)
