@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -257,6 +259,29 @@ def test_a_store_may_be_closed_from_within(kind):
     assert 1 <= len(transport.sent) <= 2
     assert kinds(received).count(Kind.CLOSED) == 8 - len(transport.sent)
     assert len(events) == len(transport.sent)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_closes_without_waiting_for_its_parent():
+    """A child that closes its store does not wait for what its parent has in flight."""
+    asked, answer = threading.Event(), threading.Event()
+    driver = Driver(Fake(lambda name: asked.set() or (answer.wait(MOMENT) and None)), "t")
+    caller = threading.Thread(target=lambda: driver.run(sending(ops("a"))))
+    caller.start()
+    assert asked.wait(MOMENT)
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(MOMENT)
+            driver.close()
+            os._exit(0)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    answer.set()
+    caller.join(MOMENT)
+    driver.close()
 
 
 def closing(table, store, number, fault):

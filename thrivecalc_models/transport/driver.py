@@ -54,9 +54,9 @@ def _doubt(error: BaseException) -> Failure:
 class Driver:
     """Runs protocols over a transport, with up to `max_concurrency` requests at a time.
 
-    Operations become JSON for `table_name` at the moment they are sent. `on_request` is called
-    after every request that came back, in the thread that sent it. `sleep` replaces every real
-    wait, as `monotonic` the clock: both for virtual time.
+    Operations become JSON for `table_name` at the moment they are sent. `observer` is called with
+    an event after every request that came back, in the thread that sent it, and before every retry.
+    `sleep` replaces every real wait, as `monotonic` the clock: both for virtual time.
     """
 
     def __init__(
