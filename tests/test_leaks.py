@@ -339,10 +339,10 @@ def test_errors_are_discreet(user, table, events, every_line, error, call):
 
 
 def test_every_error_is_asked_for():
-    """No class of error is left out above but the roots, and what only files can raise."""
+    """No class of error is left out above but the roots, and those of files and pickles."""
     own = {each for each in vars(errors).values() if isinstance(each, type)}
     roots = {errors.ThriveCalcError, errors.ServiceError}
-    asked = {error for error, _ in CALLS} | {errors.FileProblem}
+    asked = {error for error, _ in CALLS} | {errors.FileProblem, errors.MissingFieldError}
     assert {each for each in own if issubclass(each, ThriveCalcError)} - roots <= asked
 
 

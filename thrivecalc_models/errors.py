@@ -4,7 +4,8 @@
     ├── InvalidRecordError (ValueError)      bad input, found before the network
     │   ├── UnsafeNumberError                a number that JavaScript cannot hold
     │   ├── ItemTooLargeError                over 400 KB
-    │   └── InvalidKeyError                  bad user id, type, record id or cursor
+    │   ├── InvalidKeyError                  bad user id, type, record id or cursor
+    │   └── MissingFieldError (AttributeError)  a field of a payload without a value
     ├── RecordExistsError                    create on a taken key
     ├── RecordNotFoundError (LookupError)    replacing what is not there
     ├── ConflictError                        changed since it was read
@@ -234,6 +235,10 @@ class ItemTooLargeError(InvalidRecordError):
 
 class InvalidKeyError(InvalidRecordError):
     """A user id, type, record id or cursor that no record can have."""
+
+
+class MissingFieldError(InvalidRecordError, AttributeError):
+    """A field has no value: the payload is of a pickle, or of an `__init__`, that gave it none."""
 
 
 class RecordExistsError(ThriveCalcError):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
-from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.errors import InvalidRecordError, MissingFieldError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.annotations import (
     Names,
@@ -166,17 +166,13 @@ def _is_set(instance: Any, name: str) -> bool:
     return True
 
 
-class _MissingFieldError(InvalidRecordError, AttributeError):
-    """A field has no value: the payload is of a pickle, or of an `__init__`, that gave it none."""
-
-
 def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
     """A `__getattr__`, which is only asked for what is not there, for fields without a value."""
 
     def __getattr__(self: Any, name: str) -> Any:
         if any(each.name == name and each.init for each in attrs.fields(type(self))):
             path = f"data.{camel_case(name)}"
-            raise _MissingFieldError(f"{path} is missing, but required; give it a value", path=path)
+            raise MissingFieldError(f"{path} is missing, but required; give it a value", path=path)
         if getattr_of_class is not None:
             return getattr_of_class(self, name)
         raise AttributeError(
