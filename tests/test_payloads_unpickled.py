@@ -120,7 +120,7 @@ def test_a_required_field_that_was_not_there_is_named(monkeypatch, user):
         with pytest.raises(InvalidRecordError) as caught:
             use()
         assert caught.value.path == "data.total"
-    again.total = 5
+    record.data.total = 5  # a copy: `again` was given to another record before
     user.update(record)
     assert user.get(Stricter, "1").data == StricterData(name="a", total=5)
 
