@@ -27,7 +27,7 @@ from thrivecalc_models import (
     ThrottledError,
     UnavailableError,
 )
-from thrivecalc_models.operations import FATAL, Failure, Kind, Reply
+from thrivecalc_models.operations import FATAL, Failure, FailureKind, Reply
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import (
     Denied,
@@ -789,7 +789,7 @@ class _Players:
             )
             if isinstance(entry.result, Reply) or (
                 isinstance(entry.result, Failure)
-                and entry.result.kind is Kind.TRANSACTION_CANCELLED
+                and entry.result.kind is FailureKind.TRANSACTION_CANCELLED
             ):
                 doubtful = None
             elif may_have_applied(entry):

@@ -24,7 +24,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from proxy import make_certificates
 
-from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.operations.effects import Send
 from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.table import Settings
@@ -39,8 +39,8 @@ from thrivecalc_models.transport.direct_replies import transfer_failure  # noqa:
 from thrivecalc_models.transport.direct_route import find_route  # noqa: E402
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
-LOST = (Kind.UNAVAILABLE, True, True)
-NOTHING_SENT = (Kind.UNAVAILABLE, True, False)
+LOST = (FailureKind.UNAVAILABLE, True, True)
+NOTHING_SENT = (FailureKind.UNAVAILABLE, True, False)
 
 
 class Service:
@@ -300,7 +300,7 @@ def test_a_certificate_for_another_name(monkeypatch, certificates):
         endpoint = service.endpoint.replace("127.0.0.1", "localhost")
         with transport_to(endpoint) as transport:
             failure = transport.send("PutItem", GET)
-    assert meaning(failure) == (Kind.UNAVAILABLE, False, False)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, False, False)
     assert failure.code == "SSLError"
     assert service.requests == []
 
@@ -368,7 +368,7 @@ def test_no_credentials(monkeypatch):
     with transport_to(None) as transport:
         results = dict(transport.send_many([(0, "GetItem", GET), (1, "GetItem", GET)], lambda: 2))
         assert results == dict.fromkeys((0, 1), transport.send("GetItem", GET))
-    assert (results[0].kind, results[0].code) == (Kind.CREDENTIALS, "NoCredentialsError")
+    assert (results[0].kind, results[0].code) == (FailureKind.CREDENTIALS, "NoCredentialsError")
 
 
 # The clock
@@ -407,7 +407,7 @@ def test_a_wrong_key(offset):
         return 400, {"__type": "x#InvalidSignatureException", "message": "wrong"}, headers
 
     with answering(refuse) as (service, transport):
-        assert meaning(transport.send("PutItem", GET)) == (Kind.CREDENTIALS, False, False)
+        assert meaning(transport.send("PutItem", GET)) == (FailureKind.CREDENTIALS, False, False)
     assert len(service.requests) == (2 if offset > 300 else 1)
 
 
@@ -503,9 +503,9 @@ def test_nothing_more_is_started():
     with answering(deny) as (service, transport):
         results = run(transport, Send(operations(20)), max_concurrency=4)
     kinds = [result.kind for result in results]
-    assert kinds[0] is Kind.DENIED
-    assert kinds.count(Kind.NOT_STARTED) >= 12
-    assert len(service.requests) == 20 - kinds.count(Kind.NOT_STARTED)
+    assert kinds[0] is FailureKind.DENIED
+    assert kinds.count(FailureKind.NOT_STARTED) >= 12
+    assert len(service.requests) == 20 - kinds.count(FailureKind.NOT_STARTED)
 
 
 def test_an_operation_that_cannot_be_made():

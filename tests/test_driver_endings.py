@@ -26,7 +26,7 @@ from thrivecalc_models import (
     UnitOfWorkStateError,
     data_store,
 )
-from thrivecalc_models.operations import Emit, Failure, Kind, Reply, Send, Wait
+from thrivecalc_models.operations import Emit, Failure, FailureKind, Reply, Send, Wait
 from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEvent
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import LoseReply, ServerError, Throttle
@@ -240,7 +240,7 @@ def test_a_closed_store_starts_no_new_try():
     caller.join(MOMENT / 2)
     assert not caller.is_alive()
     assert transport.sent == ["a"]
-    assert kinds(told[2]) == [Kind.CLOSED] * 2
+    assert kinds(told[2]) == [FailureKind.CLOSED] * 2
     assert told[3] is None
 
 
@@ -257,7 +257,7 @@ def test_a_store_may_be_closed_from_within(kind):
     driver = Driver(transport, "t", max_concurrency=2, observer=observer)
     (received,) = driver.run(sending(ops(*"abcdefgh")))
     assert 1 <= len(transport.sent) <= 2
-    assert kinds(received).count(Kind.CLOSED) == 8 - len(transport.sent)
+    assert kinds(received).count(FailureKind.CLOSED) == 8 - len(transport.sent)
     assert len(events) == len(transport.sent)
 
 

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Emit, Failure, Kind, Received, Reply, Send, Wait
+from thrivecalc_models.operations import Emit, Failure, FailureKind, Received, Reply, Send, Wait
 from thrivecalc_models.signals import RequestEvent, RetryEvent
 from thrivecalc_models.transport import Driver
 
@@ -160,21 +160,23 @@ def test_two_threads_share_a_driver(driver_for):
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-@pytest.mark.parametrize("kind", [Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS])
+@pytest.mark.parametrize(
+    "kind", [FailureKind.NO_TABLE, FailureKind.DENIED, FailureKind.CREDENTIALS]
+)
 def test_after_a_final_failure_nothing_is_started(driver_for, kind, limit):
     """After denied access, a missing table or bad credentials no further operation is started."""
     transport = Fake(lambda name: failure(kind))
     (received,) = driver_for(transport, max_concurrency=limit).run(sending(ops(*"abcdef")))
     assert 1 <= len(transport.sent) <= limit
     assert kinds(received).count(kind) == len(transport.sent)
-    assert kinds(received).count(Kind.NOT_STARTED) == 6 - len(transport.sent)
+    assert kinds(received).count(FailureKind.NOT_STARTED) == 6 - len(transport.sent)
 
 
 def test_other_failures_do_not_stop_the_rest(driver_for):
     """A conflict or a lost reply does not keep the other operations from being sent."""
-    driver = driver_for(lambda name: failure(Kind.UNAVAILABLE) if name == "a" else None)
+    driver = driver_for(lambda name: failure(FailureKind.UNAVAILABLE) if name == "a" else None)
     (received,) = driver.run(sending(ops(*"abc")))
-    assert kinds(received) == [Kind.UNAVAILABLE, "replied", "replied"]
+    assert kinds(received) == [FailureKind.UNAVAILABLE, "replied", "replied"]
 
 
 def test_waiting_is_left_to_the_clock_given(driver_for):
@@ -275,9 +277,9 @@ def test_under_a_shield_an_exception_ends_in_an_account(driver_for, names, error
         told = driver.run(sending(ops(*names), ops("never")), shield=shield)
     (received,) = told
     assert received.results[0] == Failure(
-        kind=Kind.INTERRUPTED, code=type(error).__name__, applied_maybe=True
+        kind=FailureKind.INTERRUPTED, code=type(error).__name__, applied_maybe=True
     )
-    assert kinds(received)[1:] == [Kind.NOT_STARTED] * (len(names) - 1)
+    assert kinds(received)[1:] == [FailureKind.NOT_STARTED] * (len(names) - 1)
     assert transport.sent == ["a"]
     assert received.interrupt is error
     assert shield.interrupt is error
@@ -297,7 +299,7 @@ def test_under_a_shield_those_on_their_way_are_awaited(driver_for):
     driver = driver_for(answer, max_concurrency=2)
     with driver.shield() as shield:
         (received,) = driver.run(sending(ops("a", "b")), shield=shield)
-    assert kinds(received) == [Kind.INTERRUPTED, "replied"]
+    assert kinds(received) == [FailureKind.INTERRUPTED, "replied"]
 
 
 def test_what_cannot_be_encoded_was_not_started(driver_for):
@@ -311,7 +313,7 @@ def test_what_cannot_be_encoded_was_not_started(driver_for):
     driver = driver_for(transport)
     with driver.shield() as shield:
         (received,) = driver.run(sending(Send((Bad("a"),))), shield=shield)
-    assert kinds(received) == [Kind.NOT_STARTED]
+    assert kinds(received) == [FailureKind.NOT_STARTED]
     assert isinstance(received.interrupt, ValueError)
     assert transport.sent == []
 
@@ -344,7 +346,7 @@ def test_ctrl_c_within_requests(driver_for, ctrl_c, limit):
         (received,) = driver.run(sending(ops(*"abcdefghij"), ops("never")), shield=shield)
         assert isinstance(received.interrupt, KeyboardInterrupt)
     assert kinds(received).count("replied") == len(transport.sent)
-    assert kinds(received).count(Kind.NOT_STARTED) == 10 - len(transport.sent) > 0
+    assert kinds(received).count(FailureKind.NOT_STARTED) == 10 - len(transport.sent) > 0
     assert isinstance(shield.interrupt, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         ctrl_c()
@@ -375,7 +377,7 @@ def test_ctrl_c_before_the_first_request(driver_for, ctrl_c):
         ctrl_c()
         (received,) = driver.run(sending(ops("a", "b")), shield=shield)
         (waited,) = driver.run(sending(Wait(MOMENT)), shield=shield)
-    assert kinds(received) == [Kind.NOT_STARTED] * 2
+    assert kinds(received) == [FailureKind.NOT_STARTED] * 2
     assert isinstance(waited.interrupt, KeyboardInterrupt)
     assert transport.sent == []
 
@@ -392,7 +394,7 @@ def test_a_single_request_leaves_ctrl_c_alone(driver_for, ctrl_c):
     with driver.shield() as shield:
         (received,) = driver.run(sending(ops("a"), ops("never")), shield=shield)
     assert seen == [signal.default_int_handler]
-    assert kinds(received) == [Kind.INTERRUPTED]
+    assert kinds(received) == [FailureKind.INTERRUPTED]
     assert isinstance(received.interrupt, KeyboardInterrupt)
 
 
@@ -485,7 +487,7 @@ def test_a_shield_in_another_thread(driver_for):
     thread.start()
     thread.join(MOMENT)
     assert signal.getsignal(signal.SIGINT) is before
-    assert [kinds(received) for received in told] == [[], [Kind.INTERRUPTED]]
+    assert [kinds(received) for received in told] == [[], [FailureKind.INTERRUPTED]]
 
 
 def pages(closed, names="abc", *, ahead=False):

@@ -23,7 +23,7 @@ from exchanging import export, fill, goal, goals, table_of
 
 from thrivecalc_models import AccessDeniedError, SavingsGoal
 from thrivecalc_models.exchange import FileProblem, Mapped
-from thrivecalc_models.operations import Failure, Kind
+from thrivecalc_models.operations import Failure, FailureKind
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import (
     Denied,
@@ -199,7 +199,7 @@ class Choosy(SimulatedTable):
 
     def send(self, operation, request):
         if operation.endswith(("PutItem", "WriteItem")) and "'g0007'" in str(request):
-            return Failure(kind=Kind.INVALID, code="ValidationException")
+            return Failure(kind=FailureKind.INVALID, code="ValidationException")
         return super().send(operation, request)
 
 

@@ -21,7 +21,7 @@ from thrivecalc_models import (
     ServiceError,
     UserData,
 )
-from thrivecalc_models.operations import Failure, Kind, Reason, Reply
+from thrivecalc_models.operations import Failure, FailureKind, Reason, Reply
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport import driver
 
@@ -173,7 +173,7 @@ def test_an_item_of_another_is_final(path: str) -> None:
     assert f"another {path}" in str(caught.value)
 
 
-def failed(item: Any, kind: Kind = Kind.CONDITION_FAILED) -> Failure:
+def failed(item: Any, kind: FailureKind = FailureKind.CONDITION_FAILED) -> Failure:
     return Failure(kind=kind, code="ConditionalCheckFailedException", item=item, status=400)
 
 
@@ -204,7 +204,7 @@ def test_a_condition_that_was_not_sent_cannot_fail(item: Any) -> None:
 
 def cancelled(*reasons: Reason) -> Failure:
     code = "TransactionCanceledException"
-    return Failure(kind=Kind.TRANSACTION_CANCELLED, code=code, reasons=reasons, status=400)
+    return Failure(kind=FailureKind.TRANSACTION_CANCELLED, code=code, reasons=reasons, status=400)
 
 
 FAILED = Reason(code="ConditionalCheckFailed")
@@ -220,7 +220,7 @@ INNOCENT = Reason(code="None")
         cancelled(INNOCENT, INNOCENT),
         cancelled(Reason(code="None", item="x"), FAILED),
         Failure(
-            kind=Kind.TRANSACTION_CONFLICT,
+            kind=FailureKind.TRANSACTION_CONFLICT,
             code="TransactionCanceledException",
             again=True,
             reasons=(Reason(code="TransactionConflict"),),

@@ -30,7 +30,7 @@ from thrivecalc_models import (
     SavingsGoalData,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.transport.choice import make_transport
@@ -386,7 +386,7 @@ def test_a_request_that_is_taken_byte_by_byte(transport):
             failure = sender.send("PutItem", {"Item": {"k": {"S": "x" * 2**24}}})
         released.set()
         taking.join(PATIENCE)
-    assert (failure.kind, failure.applied_maybe) == (Kind.UNAVAILABLE, True)
+    assert (failure.kind, failure.applied_maybe) == (FailureKind.UNAVAILABLE, True)
 
 
 MOVING = """

@@ -20,7 +20,7 @@ from thrivecalc_models import (
     data_store,
 )
 from thrivecalc_models.local import EmbeddedEngine
-from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import BotocoreTransport
 
@@ -69,7 +69,7 @@ def test_closing():
     engine.close()
     assert threading.active_count() == before
     with transport_to(engine) as transport:
-        assert transport.send("ListTables", {}).kind is Kind.UNAVAILABLE
+        assert transport.send("ListTables", {}).kind is FailureKind.UNAVAILABLE
 
 
 def test_one_of_many_wins():

@@ -19,7 +19,7 @@ from thrivecalc_models import (
     SavingsGoalData,
     UnavailableError,
 )
-from thrivecalc_models.operations import Kind
+from thrivecalc_models.operations import FailureKind
 from thrivecalc_models.transport.choice import make_transport
 from thrivecalc_models.upkeep.doctor import diagnose
 
@@ -222,7 +222,11 @@ def test_what_cannot_be_written_is_not_the_networks(transport, value):
         closing(make_transport(transport, store.settings, timeout=1, max_concurrency=1)) as way,
     ):
         failure = way.send("PutItem", {"TableName": "t", "Item": {"k": {"S": value}}})
-    assert (failure.kind, failure.again, failure.applied_maybe) == (Kind.INVALID, False, False)
+    assert (failure.kind, failure.again, failure.applied_maybe) == (
+        FailureKind.INVALID,
+        False,
+        False,
+    )
     assert "cannot be written as JSON" in failure.advice
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from thrivecalc_models.operations import Failure, Kind, Reply
+from thrivecalc_models.operations import Failure, FailureKind, Reply
 from thrivecalc_models.testing import faults
 from thrivecalc_models.testing.faults import Fault
 from thrivecalc_models.testing.simulation import SimulatedTable
@@ -37,23 +37,23 @@ def table() -> SimulatedTable:
 @pytest.mark.parametrize(
     ("fault", "kind", "again", "applied_maybe", "applied"),
     [
-        (faults.Throttle(), Kind.THROTTLED, True, False, False),
-        (faults.ServerError(), Kind.UNAVAILABLE, True, True, False),
-        (faults.ServerError(503, applied=True), Kind.UNAVAILABLE, True, True, True),
-        (faults.LoseReply(applied=False), Kind.UNAVAILABLE, True, True, False),
-        (faults.LoseReply(applied=True), Kind.UNAVAILABLE, True, True, True),
-        (faults.Late(after=1), Kind.UNAVAILABLE, True, True, False),
-        (faults.Denied(), Kind.DENIED, False, False, False),
-        (faults.ExpiredCredentials(), Kind.CREDENTIALS, False, False, False),
-        (faults.NoTable(), Kind.NO_TABLE, False, False, False),
-        (faults.TransactionConflict(), Kind.TRANSACTION_CONFLICT, True, False, False),
-        (faults.Refused(), Kind.UNAVAILABLE, True, False, False),
+        (faults.Throttle(), FailureKind.THROTTLED, True, False, False),
+        (faults.ServerError(), FailureKind.UNAVAILABLE, True, True, False),
+        (faults.ServerError(503, applied=True), FailureKind.UNAVAILABLE, True, True, True),
+        (faults.LoseReply(applied=False), FailureKind.UNAVAILABLE, True, True, False),
+        (faults.LoseReply(applied=True), FailureKind.UNAVAILABLE, True, True, True),
+        (faults.Late(after=1), FailureKind.UNAVAILABLE, True, True, False),
+        (faults.Denied(), FailureKind.DENIED, False, False, False),
+        (faults.ExpiredCredentials(), FailureKind.CREDENTIALS, False, False, False),
+        (faults.NoTable(), FailureKind.NO_TABLE, False, False, False),
+        (faults.TransactionConflict(), FailureKind.TRANSACTION_CONFLICT, True, False, False),
+        (faults.Refused(), FailureKind.UNAVAILABLE, True, False, False),
     ],
 )
 def test_a_fault_tells_and_does_what_it_says(
     table: SimulatedTable,
     fault: Fault,
-    kind: Kind,
+    kind: FailureKind,
     again: bool,
     applied_maybe: bool,
     applied: bool,
@@ -140,7 +140,7 @@ def test_a_transaction_in_progress_answers_in_the_end(table: SimulatedTable, app
     """Sent again with its token, a transaction in progress is applied once, either way."""
     table.fail_next(faults.TransactionInProgress(applied=applied))
     failure = transact(table, "goal#1")
-    assert (failure.kind, failure.again) == (Kind.TRANSACTION_IN_PROGRESS, True)
+    assert (failure.kind, failure.again) == (FailureKind.TRANSACTION_IN_PROGRESS, True)
     assert isinstance(transact(table, "goal#1"), Reply)
     assert table.applied_writes("goal#1") == 1
 
@@ -148,11 +148,13 @@ def test_a_transaction_in_progress_answers_in_the_end(table: SimulatedTable, app
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("TransactionConflict", Kind.TRANSACTION_CONFLICT),
-        ("ThrottlingError", Kind.THROTTLED),
+        ("TransactionConflict", FailureKind.TRANSACTION_CONFLICT),
+        ("ThrottlingError", FailureKind.THROTTLED),
     ],
 )
-def test_a_conflict_cancels_a_transaction(table: SimulatedTable, code: str, kind: Kind) -> None:
+def test_a_conflict_cancels_a_transaction(
+    table: SimulatedTable, code: str, kind: FailureKind
+) -> None:
     """The reason stands at the first entry, nothing is applied, and it can go again."""
     table.fail_next(faults.TransactionConflict(code))
     failure = transact(table, "goal#1", "goal#2")
@@ -170,7 +172,7 @@ def test_another_writer_comes_first(table: SimulatedTable) -> None:
     table.fail_next(faults.OtherWriter(act))
     failure = put(table, "goal#1", ConditionExpression="attribute_not_exists(userId)")
     assert isinstance(failure, Failure)
-    assert failure.kind is Kind.CONDITION_FAILED
+    assert failure.kind is FailureKind.CONDITION_FAILED
     assert len(table.log) == 1
 
 
@@ -179,17 +181,17 @@ def test_faults_follow_a_schedule(table: SimulatedTable) -> None:
     table.faults = {2: faults.Denied()}
     table.fail_always(faults.Throttle(), "GetItem")
     assert isinstance(put(table), Reply)
-    assert put(table).kind is Kind.DENIED
+    assert put(table).kind is FailureKind.DENIED
     get = {"TableName": TABLE, "Key": key("goal#1")}
     assert [getattr(table.send("GetItem", get), "kind", None) for _ in range(2)] == [
-        Kind.THROTTLED
+        FailureKind.THROTTLED
     ] * 2
     table.heal()
     table.faults = lambda number, operation, request: (
         faults.Refused() if operation == "PutItem" else None
     )
     assert isinstance(table.send("GetItem", get), Reply)
-    assert put(table).kind is Kind.UNAVAILABLE
+    assert put(table).kind is FailureKind.UNAVAILABLE
 
 
 def test_next_faults_queue_up(table: SimulatedTable) -> None:
@@ -197,7 +199,7 @@ def test_next_faults_queue_up(table: SimulatedTable) -> None:
     table.fail_next(faults.Throttle(), "PutItem", times=2)
     table.fail_next(faults.Refused(), "PutItem")
     kinds = [getattr(put(table), "kind", None) for _ in range(4)]
-    assert kinds == [Kind.THROTTLED, Kind.THROTTLED, Kind.UNAVAILABLE, None]
+    assert kinds == [FailureKind.THROTTLED, FailureKind.THROTTLED, FailureKind.UNAVAILABLE, None]
 
 
 def test_the_same_story_has_the_same_end() -> None:

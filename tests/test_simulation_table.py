@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thrivecalc_models.operations import Failure, Kind, Reply
+from thrivecalc_models.operations import Failure, FailureKind, Reply
 from thrivecalc_models.testing.simulation import SimulatedTable
 
 Json = dict[str, Any]
@@ -154,7 +154,7 @@ def test_a_batch_get_may_be_partial(table: SimulatedTable) -> None:
 def test_a_transaction_over_4_mb_is_refused(table: SimulatedTable) -> None:
     """Eleven items of 400 kB do not fit into a transaction, ten do."""
     items = [goal(str(number), s={"S": "x" * 400_000}) for number in range(11)]
-    assert transact(table, *items).kind is Kind.INVALID
+    assert transact(table, *items).kind is FailureKind.INVALID
     assert table.items == {}
     assert isinstance(transact(table, *items[:10]), Reply)
 
@@ -167,7 +167,7 @@ def test_a_token_is_good_for_ten_minutes(table: SimulatedTable) -> None:
         assert isinstance(transact(table, goal("1"), token="t"), Reply)
         assert table.applied_writes(record_key) == times
     mismatch = transact(table, goal("2"), token="t")
-    assert mismatch.kind is Kind.TOKEN_MISMATCH
+    assert mismatch.kind is FailureKind.TOKEN_MISMATCH
     assert not mismatch.applied_maybe
 
 
@@ -183,7 +183,7 @@ def test_a_cancelled_transaction_says_why(table: SimulatedTable) -> None:
     other = {"Put": {"TableName": TABLE, "Item": goal("2")}}
     failure = table.send("TransactWriteItems", {"TransactItems": [other, {"Put": entry}]})
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again) == (Kind.TRANSACTION_CANCELLED, False)
+    assert (failure.kind, failure.again) == (FailureKind.TRANSACTION_CANCELLED, False)
     assert [reason.code for reason in failure.reasons] == ["None", "ConditionalCheckFailed"]
     assert failure.reasons[1].item == goal("1")
     assert list(table.items) == [("ann", "savings-goal#1")]
@@ -291,7 +291,7 @@ def test_a_parameter_that_does_not_exist_is_refused(table: SimulatedTable) -> No
     request = {"TableName": TABLE, "Key": key("a"), "ConsistentReads": True}
     failure = table.send("GetItem", request)
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.code) == (Kind.INVALID, "ParamValidationError")
+    assert (failure.kind, failure.code) == (FailureKind.INVALID, "ParamValidationError")
 
 
 def test_the_table_describes_itself(table: SimulatedTable) -> None:

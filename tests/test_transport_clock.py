@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.choice import make_transport
 
@@ -129,14 +129,14 @@ def test_only_once_more(transport):
     """Refused again for its time, it ends as not applied."""
     with answering(transport, lambda signed, number: (time.time(), EXPIRED)) as (server, made):
         failure = made.send("PutItem", PUT)
-    assert (failure.kind, failure.applied_maybe) == (Kind.CREDENTIALS, False)
+    assert (failure.kind, failure.applied_maybe) == (FailureKind.CREDENTIALS, False)
     assert len(server.signed) == 2
 
 
 def test_a_signature_that_is_wrong(transport):
     """What was refused for anything but its time is not sent again."""
     with answering(transport, lambda signed, number: (time.time(), WRONG)) as (server, made):
-        assert made.send("PutItem", PUT).kind is Kind.CREDENTIALS
+        assert made.send("PutItem", PUT).kind is FailureKind.CREDENTIALS
     assert len(server.signed) == 1
 
 

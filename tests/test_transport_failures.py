@@ -8,7 +8,7 @@ import ssl
 import pytest
 from botocore import exceptions as aws
 
-from thrivecalc_models.operations import FATAL, Kind, Reason
+from thrivecalc_models.operations import FATAL, FailureKind, Reason
 from thrivecalc_models.transport.failures import classify_error, classify_exception
 
 ENDPOINT = "http://127.0.0.1:1/"
@@ -30,7 +30,7 @@ def meaning(failure):
 )
 def test_throttled(code):
     """A request that was throttled did nothing and may go again."""
-    assert meaning(classify_error(code, 400)) == (Kind.THROTTLED, True, False)
+    assert meaning(classify_error(code, 400)) == (FailureKind.THROTTLED, True, False)
 
 
 @pytest.mark.parametrize(
@@ -46,23 +46,23 @@ def test_throttled(code):
 )
 def test_the_service_failed(code, status):
     """After an error of the service itself nobody knows whether the request was applied."""
-    assert meaning(classify_error(code, status)) == (Kind.UNAVAILABLE, True, True)
+    assert meaning(classify_error(code, status)) == (FailureKind.UNAVAILABLE, True, True)
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("ResourceNotFoundException", Kind.NO_TABLE),
-        ("AccessDeniedException", Kind.DENIED),
-        ("AccessDenied", Kind.DENIED),
-        ("ExpiredTokenException", Kind.CREDENTIALS),
-        ("ExpiredToken", Kind.CREDENTIALS),
-        ("UnrecognizedClientException", Kind.CREDENTIALS),
-        ("InvalidSignatureException", Kind.CREDENTIALS),
-        ("MissingAuthenticationTokenException", Kind.CREDENTIALS),
-        ("IncompleteSignatureException", Kind.CREDENTIALS),
-        ("RequestExpired", Kind.CREDENTIALS),
-        ("SignatureDoesNotMatch", Kind.CREDENTIALS),
+        ("ResourceNotFoundException", FailureKind.NO_TABLE),
+        ("AccessDeniedException", FailureKind.DENIED),
+        ("AccessDenied", FailureKind.DENIED),
+        ("ExpiredTokenException", FailureKind.CREDENTIALS),
+        ("ExpiredToken", FailureKind.CREDENTIALS),
+        ("UnrecognizedClientException", FailureKind.CREDENTIALS),
+        ("InvalidSignatureException", FailureKind.CREDENTIALS),
+        ("MissingAuthenticationTokenException", FailureKind.CREDENTIALS),
+        ("IncompleteSignatureException", FailureKind.CREDENTIALS),
+        ("RequestExpired", FailureKind.CREDENTIALS),
+        ("SignatureDoesNotMatch", FailureKind.CREDENTIALS),
     ],
 )
 def test_what_every_further_request_would_meet(code, kind):
@@ -75,11 +75,11 @@ def test_what_every_further_request_would_meet(code, kind):
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("ConditionalCheckFailedException", Kind.CONDITION_FAILED),
-        ("IdempotentParameterMismatchException", Kind.TOKEN_MISMATCH),
-        ("ValidationException", Kind.INVALID),
-        ("ItemCollectionSizeLimitExceededException", Kind.INVALID),
-        ("NeverHeardOfItException", Kind.INVALID),
+        ("ConditionalCheckFailedException", FailureKind.CONDITION_FAILED),
+        ("IdempotentParameterMismatchException", FailureKind.TOKEN_MISMATCH),
+        ("ValidationException", FailureKind.INVALID),
+        ("ItemCollectionSizeLimitExceededException", FailureKind.INVALID),
+        ("NeverHeardOfItException", FailureKind.INVALID),
     ],
 )
 def test_refused(code, kind):
@@ -92,28 +92,28 @@ def test_refused(code, kind):
 )
 def test_in_the_way_of_a_transaction(code):
     """A write that met a transaction did nothing and may go again."""
-    assert meaning(classify_error(code, 400)) == (Kind.TRANSACTION_CONFLICT, True, False)
+    assert meaning(classify_error(code, 400)) == (FailureKind.TRANSACTION_CONFLICT, True, False)
 
 
 def test_a_transaction_in_progress():
     """While our own transaction is in progress it may have been applied, and is asked for again."""
     failure = classify_error("TransactionInProgressException", 400)
-    assert meaning(failure) == (Kind.TRANSACTION_IN_PROGRESS, True, True)
+    assert meaning(failure) == (FailureKind.TRANSACTION_IN_PROGRESS, True, True)
 
 
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [
-        (["None", "TransactionConflict"], (Kind.TRANSACTION_CONFLICT, True, False)),
-        (["ThrottlingError", "None"], (Kind.THROTTLED, True, False)),
-        (["ProvisionedThroughputExceeded"], (Kind.THROTTLED, True, False)),
-        (["TransactionConflict", "ThrottlingError"], (Kind.THROTTLED, True, False)),
+        (["None", "TransactionConflict"], (FailureKind.TRANSACTION_CONFLICT, True, False)),
+        (["ThrottlingError", "None"], (FailureKind.THROTTLED, True, False)),
+        (["ProvisionedThroughputExceeded"], (FailureKind.THROTTLED, True, False)),
+        (["TransactionConflict", "ThrottlingError"], (FailureKind.THROTTLED, True, False)),
         (
             ["TransactionConflict", "ConditionalCheckFailed"],
-            (Kind.TRANSACTION_CANCELLED, False, False),
+            (FailureKind.TRANSACTION_CANCELLED, False, False),
         ),
-        (["ValidationError", "None"], (Kind.TRANSACTION_CANCELLED, False, False)),
-        ([], (Kind.TRANSACTION_CANCELLED, False, False)),
+        (["ValidationError", "None"], (FailureKind.TRANSACTION_CANCELLED, False, False)),
+        ([], (FailureKind.TRANSACTION_CANCELLED, False, False)),
     ],
 )
 def test_a_cancelled_transaction(codes, expected):
@@ -127,7 +127,7 @@ def test_a_cancelled_transaction(codes, expected):
 def test_an_unknown_error_without_a_status():
     """An error nobody has heard of, with no status, is never called not applied."""
     failure = classify_error("Mystery", None)
-    assert meaning(failure) == (Kind.UNAVAILABLE, False, True)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, False, True)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_unknown_error_without_a_status():
 )
 def test_never_sent(error):
     """A request that found no connection was not applied, and may go again."""
-    assert meaning(classify_exception(error)) == (Kind.UNAVAILABLE, True, False)
+    assert meaning(classify_exception(error)) == (FailureKind.UNAVAILABLE, True, False)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_never_sent(error):
 )
 def test_lost_on_the_way(error):
     """When a connection breaks under a request nobody knows whether it was applied."""
-    assert meaning(classify_exception(error)) == (Kind.UNAVAILABLE, True, True)
+    assert meaning(classify_exception(error)) == (FailureKind.UNAVAILABLE, True, True)
 
 
 @pytest.mark.parametrize(
@@ -172,20 +172,20 @@ def test_lost_on_the_way(error):
 )
 def test_no_credentials(error):
     """Without credentials nothing was sent, and nothing further is started."""
-    assert meaning(classify_exception(error)) == (Kind.CREDENTIALS, False, False)
+    assert meaning(classify_exception(error)) == (FailureKind.CREDENTIALS, False, False)
 
 
 def test_a_certificate_that_is_not_trusted():
     """A certificate that does not verify is final, and nothing was sent."""
     error = aws.SSLError(endpoint_url=ENDPOINT, error="x")
     error.__context__ = ssl.SSLCertVerificationError()
-    assert meaning(classify_exception(error)) == (Kind.UNAVAILABLE, False, False)
+    assert meaning(classify_exception(error)) == (FailureKind.UNAVAILABLE, False, False)
 
 
 def test_an_exception_nobody_expected():
     """An unknown exception is not tried again, and never called not applied."""
     failure = classify_exception(RuntimeError("what?"))
-    assert meaning(failure) == (Kind.UNAVAILABLE, False, True)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, False, True)
     assert failure.code == "RuntimeError"
 
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrivecalc_models import ConfigurationError
-from thrivecalc_models.operations import Kind, Reply
+from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import new_session
 from thrivecalc_models.transport.choice import make_transport
@@ -27,7 +27,7 @@ from thrivecalc_models.wire.binary import with_bytes, with_text
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 QUICKLY = 0.3  # seconds until a request is given up
-LOST = (Kind.UNAVAILABLE, True, True)
+LOST = (FailureKind.UNAVAILABLE, True, True)
 
 
 class Chosen:
@@ -188,7 +188,7 @@ def test_nobody_there():
     """A refused connection means that nothing was sent."""
     with transport_to(free_endpoint()) as transport:
         failure = transport.send("PutItem", {})
-    assert meaning(failure) == (Kind.UNAVAILABLE, True, False)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, True, False)
 
 
 def test_a_name_that_does_not_resolve(botocore_only):
@@ -196,7 +196,7 @@ def test_a_name_that_does_not_resolve(botocore_only):
     unknown = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror("no such host"))
     with unknown, transport_to("http://nowhere") as transport:
         failure = transport.send("PutItem", {})
-    assert meaning(failure) == (Kind.UNAVAILABLE, True, False)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, True, False)
 
 
 @pytest.mark.parametrize(
@@ -270,13 +270,13 @@ def test_a_reply_that_lacks_what_it_must_have(operation, request_):
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("ThrottlingException", (Kind.THROTTLED, True, False)),
-        ("ProvisionedThroughputExceededException", (Kind.THROTTLED, True, False)),
-        ("AccessDeniedException", (Kind.DENIED, False, False)),
-        ("UnrecognizedClientException", (Kind.CREDENTIALS, False, False)),
-        ("ResourceNotFoundException", (Kind.NO_TABLE, False, False)),
-        ("ValidationException", (Kind.INVALID, False, False)),
-        ("TransactionInProgressException", (Kind.TRANSACTION_IN_PROGRESS, True, True)),
+        ("ThrottlingException", (FailureKind.THROTTLED, True, False)),
+        ("ProvisionedThroughputExceededException", (FailureKind.THROTTLED, True, False)),
+        ("AccessDeniedException", (FailureKind.DENIED, False, False)),
+        ("UnrecognizedClientException", (FailureKind.CREDENTIALS, False, False)),
+        ("ResourceNotFoundException", (FailureKind.NO_TABLE, False, False)),
+        ("ValidationException", (FailureKind.INVALID, False, False)),
+        ("TransactionInProgressException", (FailureKind.TRANSACTION_IN_PROGRESS, True, True)),
     ],
 )
 def test_an_error_reply(code, expected):
@@ -293,7 +293,7 @@ def test_a_failed_condition():
     item = {"k": {"S": "1"}, "b": {"B": "AAE="}, "bs": {"BS": ["AA==", "AQ=="]}}
     with answering(refusal("ConditionalCheckFailedException", Item=item)) as (_, transport):
         failure = transport.send("PutItem", {"TableName": "t"})
-    assert failure.kind is Kind.CONDITION_FAILED
+    assert failure.kind is FailureKind.CONDITION_FAILED
     assert failure.item == item
 
 
@@ -303,7 +303,7 @@ def test_a_cancelled_transaction():
     answer = refusal("TransactionCanceledException", CancellationReasons=reasons)
     with answering(answer) as (_, transport):
         failure = transport.send("TransactWriteItems", {"ClientRequestToken": "x"})
-    assert failure.kind is Kind.TRANSACTION_CANCELLED
+    assert failure.kind is FailureKind.TRANSACTION_CANCELLED
     assert [(reason.code, reason.item) for reason in failure.reasons] == [
         ("None", None),
         ("ConditionalCheckFailed", {"b": {"B": "AA=="}}),
@@ -381,7 +381,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path):
     """Nothing is sent to a server whose certificate does not verify, and it is not asked again."""
     with answering(http(), context=untrusted_context(tmp_path)) as (server, transport):
         failure = transport.send("PutItem", {})
-    assert meaning(failure) == (Kind.UNAVAILABLE, False, False)
+    assert meaning(failure) == (FailureKind.UNAVAILABLE, False, False)
     assert server.requests == []
 
 
@@ -391,7 +391,7 @@ def test_no_credentials_for_the_real_service(monkeypatch):
     with transport_to(None) as transport:
         failure = transport.send("GetItem", GET)
     assert (meaning(failure), failure.code) == (
-        (Kind.CREDENTIALS, False, False),
+        (FailureKind.CREDENTIALS, False, False),
         "NoCredentialsError",
     )
 
@@ -533,5 +533,5 @@ def test_every_engine_gives_what_its_operations_promise(engine):
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             },
         )
-        assert (refused.kind, refused.item) == (Kind.CONDITION_FAILED, read.body["Item"])
+        assert (refused.kind, refused.item) == (FailureKind.CONDITION_FAILED, read.body["Item"])
         assert isinstance(transport.send("DeleteTable", {"TableName": name}), Reply)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from thrivecalc_models.operations.conditions import Condition, Path
-from thrivecalc_models.operations.replies import READS, Failure, Kind, Reply, Result
+from thrivecalc_models.operations.replies import READS, Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import (
     BatchGet,
     BatchWrite,
@@ -63,15 +63,15 @@ def understood(operation: Operation, result: Result) -> Result:
         else:
             raise _NotUnderstood(f"the transport gave {type(result).__name__}")
     except _NotUnderstood as problem:
-        return _no_answer(operation, result, Kind.NOT_UNDERSTOOD, str(problem))
+        return _no_answer(operation, result, FailureKind.NOT_UNDERSTOOD, str(problem))
     except _OfAnother as other:
         what = f"it has an item with another {other.path} than was asked for"
-        failure = _no_answer(operation, result, Kind.ITEM_OF_ANOTHER, what)
+        failure = _no_answer(operation, result, FailureKind.ITEM_OF_ANOTHER, what)
         return attrs.evolve(failure, again=False, path=other.path)
     return result
 
 
-def _no_answer(operation: Operation, result: Result, kind: Kind, advice: str) -> Failure:
+def _no_answer(operation: Operation, result: Result, kind: FailureKind, advice: str) -> Failure:
     return Failure(
         kind=kind,
         code=_CODES[kind],
@@ -83,8 +83,8 @@ def _no_answer(operation: Operation, result: Result, kind: Kind, advice: str) ->
 
 
 _CODES: Final = {
-    Kind.NOT_UNDERSTOOD: "ReplyNotUnderstood",
-    Kind.ITEM_OF_ANOTHER: "ItemOfAnother",
+    FailureKind.NOT_UNDERSTOOD: "ReplyNotUnderstood",
+    FailureKind.ITEM_OF_ANOTHER: "ItemOfAnother",
 }
 
 
@@ -428,7 +428,7 @@ _CHECKS: Final[dict[type, Callable[[Any, Json], None]]] = {
 
 # --- refusals -------------------------------------------------------------------------------------
 
-_WITH_ITEMS: Final = frozenset({Kind.CONDITION_FAILED, Kind.TRANSACTION_CANCELLED})
+_WITH_ITEMS: Final = frozenset({FailureKind.CONDITION_FAILED, FailureKind.TRANSACTION_CANCELLED})
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -445,7 +445,7 @@ def _entry(key: Key, condition: Condition | str | None) -> _Entry:
 
 def _check_refusal(operation: Operation, failure: Failure) -> None:
     """Only what has a condition can fail by one, and the item that comes with it is its own."""
-    if failure.kind is Kind.CONDITION_FAILED:
+    if failure.kind is FailureKind.CONDITION_FAILED:
         entry = _single_entry(operation)
         if entry is None or not entry.conditional:
             raise _NotUnderstood("it says that a condition failed, and none was sent")

@@ -11,7 +11,7 @@ from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
 
-class Kind(enum.Enum):
+class FailureKind(enum.Enum):
     """Why a request failed, as far as the next step depends on it."""
 
     THROTTLED = "throttled"
@@ -32,7 +32,9 @@ class Kind(enum.Enum):
     CLOSED = "closed"
 
 
-FATAL = frozenset({Kind.NO_TABLE, Kind.DENIED, Kind.CREDENTIALS, Kind.CLOSED})
+FATAL = frozenset(
+    {FailureKind.NO_TABLE, FailureKind.DENIED, FailureKind.CREDENTIALS, FailureKind.CLOSED}
+)
 """After one of these nothing more is started: every further request would meet the same."""
 
 
@@ -71,7 +73,7 @@ class Failure(Value):
     the part of the key that differs in an item of another.
     """
 
-    kind: Kind
+    kind: FailureKind
     code: str
     applied_maybe: bool = False
     again: bool = False
@@ -106,17 +108,17 @@ def is_answer(result: Result) -> bool:
 
 _SILENT = frozenset(
     {
-        Kind.UNAVAILABLE,
-        Kind.NOT_UNDERSTOOD,
-        Kind.ITEM_OF_ANOTHER,
-        Kind.INTERRUPTED,
-        Kind.NOT_STARTED,
-        Kind.CLOSED,
+        FailureKind.UNAVAILABLE,
+        FailureKind.NOT_UNDERSTOOD,
+        FailureKind.ITEM_OF_ANOTHER,
+        FailureKind.INTERRUPTED,
+        FailureKind.NOT_STARTED,
+        FailureKind.CLOSED,
     }
 )
 
 
-ITEMS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedItems", again=True)
+ITEMS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedItems", again=True)
 """What befell those writes that the reply to a BatchWriteItem hands back."""
 
 

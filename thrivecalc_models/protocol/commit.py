@@ -18,7 +18,7 @@ from thrivecalc_models.operations import (
     FATAL,
     ITEMS_LEFT,
     Failure,
-    Kind,
+    FailureKind,
     Protocol,
     Received,
     Reply,
@@ -103,7 +103,7 @@ class Account:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 
     def count(self, result: Result) -> None:
-        if isinstance(result, Failure) and result.kind is Kind.NOT_STARTED:
+        if isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED:
             return
         self.requests += 1
         if isinstance(result, Reply):
@@ -186,7 +186,7 @@ def _code_of(result: Result) -> str:
 
 
 def _was_not_started(result: Result) -> bool:
-    return isinstance(result, Failure) and result.kind is Kind.NOT_STARTED
+    return isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED
 
 
 def _note_interrupt(account: Account, received: Received) -> bool:
@@ -207,15 +207,15 @@ def _settle(account: Account, members: list[_Job], operation: str, result: Resul
             job.last, job.sent_as = ITEMS_LEFT, operation
         return left
     for job in members:
-        if result.kind is not Kind.NOT_STARTED:
+        if result.kind is not FailureKind.NOT_STARTED:
             job.last, job.sent_as = result, operation
         job.maybe = job.maybe or result.applied_maybe
-    if result.kind is Kind.CONDITION_FAILED:
+    if result.kind is FailureKind.CONDITION_FAILED:
         job = members[0]
         account.outcomes[job.write.key] = _judge(job, result.item)
         return []
     account.halted = account.halted or result.kind in FATAL
-    if result.again or result.kind in (Kind.NOT_STARTED, Kind.INTERRUPTED):
+    if result.again or result.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED):
         return members
     for job in members:
         _end(account, job)
@@ -233,7 +233,7 @@ def _wait_for(
     """The wait before the next try of what is left of a request; ends what has spent its budget."""
     longest = 0.0
     for job in left:
-        if job.last is None or job.last.kind in (Kind.NOT_STARTED, Kind.INTERRUPTED):
+        if job.last is None or job.last.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED):
             continue
         if job.backoff is None:
             job.backoff = begun()
@@ -357,7 +357,7 @@ def transact(
             return account
         last = result
         transaction.maybe = transaction.maybe or result.applied_maybe
-        if result.kind is Kind.TRANSACTION_CANCELLED:
+        if result.kind is FailureKind.TRANSACTION_CANCELLED:
             _cancelled(account, transaction, result)
             return account
         wait = backoff.next_wait(result, at) if result.again else None
@@ -381,7 +381,7 @@ def transact(
     return account
 
 
-_TOKEN_OLD = Failure(kind=Kind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
+_TOKEN_OLD = Failure(kind=FailureKind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
 
 
 def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> None:
@@ -427,7 +427,7 @@ def _refused(account: Account, transaction: Transaction, failure: Failure) -> No
         if reason.code == "None":
             account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
             continue
-        kind = Kind.CONDITION_FAILED if reason.code == _CONDITION_FAILED else failure.kind
+        kind = FailureKind.CONDITION_FAILED if reason.code == _CONDITION_FAILED else failure.kind
         account.outcomes[write.key] = Outcome(
             state=State.NOT_APPLIED,
             item=reason.item,

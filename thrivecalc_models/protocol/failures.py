@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThrottledError,
     UnavailableError,
 )
-from thrivecalc_models.operations import Failure, Kind, is_too_large
+from thrivecalc_models.operations import Failure, FailureKind, is_too_large
 from thrivecalc_models.table import Settings
 
 GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"})
@@ -66,27 +66,27 @@ def service_error(
     `parts` are the operations that a transaction consists of: their actions are those it needs.
     """
     what = f"{operation}{where}"
-    if failure.kind is Kind.CLOSED:
+    if failure.kind is FailureKind.CLOSED:
         return ConfigurationError(f"{what} was not sent: this store is closed; make another one")
-    if failure.kind is Kind.NO_TABLE:
+    if failure.kind is FailureKind.NO_TABLE:
         return _with_facts(TableNotFoundError, _no_table(what, settings), operation, failure)
-    if failure.kind is Kind.DENIED:
+    if failure.kind is FailureKind.DENIED:
         return _denied(what, operation, failure, settings, parts or (operation,))
     if failure.code == ConfigurationError.__name__:
         return ConfigurationError(f"{what} was not sent: {failure.advice}")
-    if failure.kind is Kind.CREDENTIALS:
+    if failure.kind is FailureKind.CREDENTIALS:
         return _with_facts(AccessDeniedError, _credentials(what, failure), operation, failure)
-    if failure.kind is Kind.THROTTLED:
+    if failure.kind is FailureKind.THROTTLED:
         return _with_facts(ThrottledError, _throttled(what, failure), operation, failure)
-    if failure.kind is Kind.NOT_UNDERSTOOD:
+    if failure.kind is FailureKind.NOT_UNDERSTOOD:
         return _with_facts(ServiceError, _not_understood(what, failure), operation, failure)
-    if failure.kind is Kind.ITEM_OF_ANOTHER:
+    if failure.kind is FailureKind.ITEM_OF_ANOTHER:
         return CorruptItemError(
             f"the reply to {what} cannot be used: {failure.advice}; look for a proxy or a cache"
             " between this program and DynamoDB",
             path=failure.path,
         )
-    if failure.kind in (Kind.INVALID, Kind.TOKEN_MISMATCH):
+    if failure.kind in (FailureKind.INVALID, FailureKind.TOKEN_MISMATCH):
         return _refused(what, operation, failure)
     return _with_facts(UnavailableError, _unavailable(what, failure, settings), operation, failure)
 

@@ -12,7 +12,7 @@ from thrivecalc_models import table
 from thrivecalc_models.operations import (
     Absent,
     Failure,
-    Kind,
+    FailureKind,
     Protocol,
     PutItem,
     Reply,
@@ -76,7 +76,7 @@ def put_each(
             if outcome is not None:
                 outcomes[number] = outcome
                 units += _units(puts[number], result)
-            elif isinstance(result, Failure) and result.kind is not Kind.NOT_STARTED:
+            elif isinstance(result, Failure) and result.kind is not FailureKind.NOT_STARTED:
                 if not result.again:
                     raise ServiceFailure(PutItem.name, result)
                 failure = result
@@ -93,14 +93,18 @@ def _outcome(put: PutItem, result: Result, same: Same) -> PutOutcome | None:
     """What came of a put, or None where that is not known yet."""
     if isinstance(result, Reply):
         return PutOutcome.WRITTEN
-    if result.kind is Kind.CONDITION_FAILED:
+    if result.kind is FailureKind.CONDITION_FAILED:
         known = result.item is not None and same(result.item, put.item)
         return PutOutcome.SAME if known else PutOutcome.TAKEN
-    return PutOutcome.REFUSED if result.kind is Kind.INVALID else None
+    return PutOutcome.REFUSED if result.kind is FailureKind.INVALID else None
 
 
 def _units(put: PutItem, result: Result) -> float:
     """As reported; a failed condition costs, too, and reports nothing."""
     if isinstance(result, Reply):
         return consumed_units(result.body)
-    return float(write_units(item_size(put.item))) if result.kind is Kind.CONDITION_FAILED else 0.0
+    return (
+        float(write_units(item_size(put.item)))
+        if result.kind is FailureKind.CONDITION_FAILED
+        else 0.0
+    )

@@ -13,9 +13,9 @@ from thrivecalc_models.operations import (
     BatchGet,
     Emit,
     Failure,
+    FailureKind,
     GetItem,
     Key,
-    Kind,
     Protocol,
     Query,
     Reply,
@@ -126,7 +126,7 @@ def scan_segments(
                     following.append(attrs.evolve(page, after=last))
             else:
                 following.append(page)
-                if result.kind is not Kind.NOT_STARTED:
+                if result.kind is not FailureKind.NOT_STARTED:
                     failed = result
                 elif failed is None:
                     continue
@@ -180,7 +180,7 @@ def get_many(
             elif result.again:
                 remaining.extend(batch.keys)
                 failure = result
-            elif result.kind is Kind.NOT_STARTED:
+            elif result.kind is FailureKind.NOT_STARTED:
                 remaining.extend(batch.keys)
             else:
                 raise ServiceFailure(BatchGet.name, result)
@@ -192,7 +192,7 @@ def get_many(
     return items
 
 
-_KEYS_LEFT = Failure(kind=Kind.THROTTLED, code="UnprocessedKeys", again=True)
+_KEYS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedKeys", again=True)
 
 
 def _answered(body: dict[str, Any]) -> list[Item]:

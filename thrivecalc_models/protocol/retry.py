@@ -11,7 +11,7 @@ import attrs
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import (
     Failure,
-    Kind,
+    FailureKind,
     Operation,
     Protocol,
     Received,
@@ -76,7 +76,7 @@ class Backoff:
         self.tries += 1
         if self.tries >= self.policy.attempts:
             return None
-        slow = failure.kind in (Kind.THROTTLED, Kind.TRANSACTION_IN_PROGRESS)
+        slow = failure.kind in (FailureKind.THROTTLED, FailureKind.TRANSACTION_IN_PROGRESS)
         base = self.policy.throttled_base if slow else self.policy.base
         wait = full_jitter(self.policy, base, max(self.tries - 1, 0), self.rng)
         if at + wait - self.since > self.policy.deadline:

@@ -8,7 +8,7 @@ from typing import Any
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Call, Failure, Kind, Protocol, Reply, Wait
+from thrivecalc_models.operations import Call, Failure, FailureKind, Protocol, Reply, Wait
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
@@ -80,7 +80,7 @@ class _Steps:
         if isinstance(result, Reply):
             description: dict[str, Any] = result.body["Table"]
             return description
-        if result.kind is Kind.NO_TABLE:
+        if result.kind is FailureKind.NO_TABLE:
             return None
         raise ServiceFailure("DescribeTable", result)
 

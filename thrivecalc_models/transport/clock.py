@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import parsedate_to_datetime
 
-from thrivecalc_models.operations.replies import Failure, Kind
+from thrivecalc_models.operations.replies import Failure, FailureKind
 
 _SKEW_THAT_MATTERS = 240.0  # seconds; AWS takes a signature that is up to five minutes off
 _TOO_OLD_OR_NEW = ("RequestTimeTooSkewed", "RequestExpired")
@@ -29,7 +29,7 @@ class Clock:
         is then corrected from now on, and where the signature was too old: the process may have
         stood still between signing and sending. A request refused for its time was not applied.
         """
-        if failure.kind is not Kind.CREDENTIALS:
+        if failure.kind is not FailureKind.CREDENTIALS:
             return False
         server = _seconds(date)
         if server is not None and abs(server - time.time() - skew) >= _SKEW_THAT_MATTERS:

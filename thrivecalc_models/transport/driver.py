@@ -22,7 +22,7 @@ from thrivecalc_models.operations.replies import (
     FATAL,
     READS,
     Failure,
-    Kind,
+    FailureKind,
     Reply,
     Result,
     consumed_units,
@@ -38,9 +38,9 @@ from thrivecalc_models.value import Value
 
 R = TypeVar("R")
 
-_NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
-_CLOSED = Failure(kind=Kind.CLOSED, code="StoreClosed")
-_IN_DOUBT = Failure(kind=Kind.INTERRUPTED, code="Interrupted", applied_maybe=True)
+_NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
+_CLOSED = Failure(kind=FailureKind.CLOSED, code="StoreClosed")
+_IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
 
 _SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
 

@@ -16,7 +16,7 @@ import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations.replies import Failure, Kind, Reason
+from thrivecalc_models.operations.replies import Failure, FailureKind, Reason
 from thrivecalc_models.transport.advice import (
     LATE_PATCH,
     NOT_MADE,
@@ -43,21 +43,21 @@ class GarbledReplyError(Exception):
 class Verdict(NamedTuple):
     """What kind of failure, whether the same request can succeed later, and what may have been."""
 
-    kind: Kind
+    kind: FailureKind
     again: bool = False
     applied_maybe: bool = False
 
 
-THROTTLED = Verdict(Kind.THROTTLED, again=True)
-LOST = Verdict(Kind.UNAVAILABLE, again=True, applied_maybe=True)
-NEVER_SENT = Verdict(Kind.UNAVAILABLE, again=True)
-NOT_TRUSTED = UNMADE = Verdict(Kind.UNAVAILABLE)
-UNEXPLAINED = Verdict(Kind.UNAVAILABLE, applied_maybe=True)
-CONFLICT = Verdict(Kind.TRANSACTION_CONFLICT, again=True)
-IN_PROGRESS = Verdict(Kind.TRANSACTION_IN_PROGRESS, again=True, applied_maybe=True)
-INVALID = Verdict(Kind.INVALID)
-DENIED = Verdict(Kind.DENIED)
-CREDENTIALS = Verdict(Kind.CREDENTIALS)
+THROTTLED = Verdict(FailureKind.THROTTLED, again=True)
+LOST = Verdict(FailureKind.UNAVAILABLE, again=True, applied_maybe=True)
+NEVER_SENT = Verdict(FailureKind.UNAVAILABLE, again=True)
+NOT_TRUSTED = UNMADE = Verdict(FailureKind.UNAVAILABLE)
+UNEXPLAINED = Verdict(FailureKind.UNAVAILABLE, applied_maybe=True)
+CONFLICT = Verdict(FailureKind.TRANSACTION_CONFLICT, again=True)
+IN_PROGRESS = Verdict(FailureKind.TRANSACTION_IN_PROGRESS, again=True, applied_maybe=True)
+INVALID = Verdict(FailureKind.INVALID)
+DENIED = Verdict(FailureKind.DENIED)
+CREDENTIALS = Verdict(FailureKind.CREDENTIALS)
 
 _BY_VERDICT = {
     THROTTLED: """Throttling Throttled ThrottledException RequestThrottled RequestLimitExceeded
@@ -68,9 +68,9 @@ _BY_VERDICT = {
     IN_PROGRESS: "TransactionInProgress",
     INVALID: """Validation ValidationError Serialization ItemCollectionSizeLimitExceeded
         ResourceInUse""",
-    Verdict(Kind.CONDITION_FAILED): "ConditionalCheckFailed",
-    Verdict(Kind.TOKEN_MISMATCH): "IdempotentParameterMismatch",
-    Verdict(Kind.NO_TABLE): "ResourceNotFound TableNotFound",
+    Verdict(FailureKind.CONDITION_FAILED): "ConditionalCheckFailed",
+    Verdict(FailureKind.TOKEN_MISMATCH): "IdempotentParameterMismatch",
+    Verdict(FailureKind.NO_TABLE): "ResourceNotFound TableNotFound",
     DENIED: "KMSAccessDenied UnauthorizedOperation",
     CREDENTIALS: """MissingAuthenticationToken IncompleteSignature SignatureDoesNotMatch
         RequestExpired RequestTimeTooSkewed InvalidClientTokenId InvalidAccessKeyId AuthFailure
@@ -255,7 +255,7 @@ def _verdict_of_reasons(reasons: Sequence[Reason]) -> Verdict:
     """Entries that were only in somebody's way, or too fast, can go again; others cannot."""
     codes = {reason.code for reason in reasons} - {"None"}
     if not codes or not codes <= _PASSING_REASONS.keys():
-        return Verdict(Kind.TRANSACTION_CANCELLED)
+        return Verdict(FailureKind.TRANSACTION_CANCELLED)
     passing = {_PASSING_REASONS[code] for code in codes}
     return THROTTLED if THROTTLED in passing else CONFLICT
 

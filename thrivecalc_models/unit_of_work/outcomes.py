@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     RecordExistsError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import TOO_LARGE, Failure, Kind, is_too_large
+from thrivecalc_models.operations import TOO_LARGE, Failure, FailureKind, is_too_large
 from thrivecalc_models.protocol import Account, Outcome, State, service_error
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.access import Access
@@ -85,7 +85,7 @@ def write_error(
     elif (
         outcome.state is not State.NOT_APPLIED
         or outcome.failure is None
-        or outcome.failure.kind is Kind.NOT_STARTED
+        or outcome.failure.kind is FailureKind.NOT_STARTED
     ):
         return None
     else:
@@ -111,7 +111,7 @@ def _unknown(access: Access, key: str, outcome: Outcome) -> ThriveCalcError:
 def _why_unknown(failure: Failure | None) -> str:
     if failure is None:
         return "no reply"
-    if failure.kind in (Kind.NOT_UNDERSTOOD, Kind.ITEM_OF_ANOTHER):
+    if failure.kind in (FailureKind.NOT_UNDERSTOOD, FailureKind.ITEM_OF_ANOTHER):
         return f"the reply cannot be understood: {failure.advice}"
     return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
@@ -125,7 +125,7 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
             " or commit in smaller units",
             size=outcome.size,
         )
-    if outcome.failure.kind is not Kind.CONDITION_FAILED:
+    if outcome.failure.kind is not FailureKind.CONDITION_FAILED:
         return service_error(
             outcome.operation, outcome.failure, access.binding.settings, parts=outcome.parts
         )
@@ -179,5 +179,5 @@ def _given_up(outcome: Outcome) -> bool:
     return (
         outcome.state is State.NOT_APPLIED
         and failure is not None
-        and failure.kind is not Kind.CONDITION_FAILED
+        and failure.kind is not FailureKind.CONDITION_FAILED
     )

@@ -25,7 +25,7 @@ from thrivecalc_models.errors import (
     TableNotFoundError,
     UnavailableError,
 )
-from thrivecalc_models.operations import Call, Failure, Kind, Reply, Result
+from thrivecalc_models.operations import Call, Failure, FailureKind, Reply, Result
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
@@ -362,11 +362,11 @@ def _actions(store: DataStore) -> Iterator[Row]:
     for probe in _probes(store.table_name):
         call = Call(probe.operation, probe.request)
         result = binding.driver.run(persist(call, binding.retry, binding.rng))
-        if isinstance(result, Failure) and result.kind is Kind.NO_TABLE and not probe.where:
+        if isinstance(result, Failure) and result.kind is FailureKind.NO_TABLE and not probe.where:
             yield _no_table(WholeTable(store))
             raise _Stop
         yield _outcome(probe, result, commands)
-        if isinstance(result, Failure) and result.kind is Kind.UNAVAILABLE:
+        if isinstance(result, Failure) and result.kind is FailureKind.UNAVAILABLE:
             raise _Unreachable
 
 
@@ -374,9 +374,9 @@ def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
     check = f"dynamodb:{probe.action}" + (f" on {probe.where}" if probe.where else "")
     if isinstance(result, Reply) or _condition_failed(result):
         return Row(check, "ok", "allowed")
-    if result.kind is Kind.DENIED and not probe.for_service:
+    if result.kind is FailureKind.DENIED and not probe.for_service:
         return Row(check, "ok", "denied, as for a service; export, audit and users need it")
-    if result.kind is Kind.DENIED:
+    if result.kind is FailureKind.DENIED:
         if result.code.startswith("KMS"):
             return Row(
                 check, "trouble", "the table's key is denied", "allow kms:Decrypt on that key"
@@ -389,7 +389,7 @@ def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
             f"give these credentials the policy of `{role}`; those of one user"
             " (dynamodb:LeadingKeys) are denied here, since the probe is nobody's",
         )
-    if result.kind is Kind.THROTTLED:
+    if result.kind is FailureKind.THROTTLED:
         return Row(
             check,
             "trouble",
@@ -397,18 +397,18 @@ def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
             "send less at a time; see the alarms of `thrivecalc infra alarms`, and the table's"
             " limits (aws dynamodb describe-limits)",
         )
-    if result.kind is Kind.CREDENTIALS:
+    if result.kind is FailureKind.CREDENTIALS:
         return Row(check, "trouble", f"not accepted ({result.code})", "renew the credentials")
-    if probe.where and result.kind in (Kind.INVALID, Kind.NO_TABLE):
+    if probe.where and result.kind in (FailureKind.INVALID, FailureKind.NO_TABLE):
         return Row(check, "trouble", "the index is missing", commands.thrivecalc("table", "create"))
     return Row(check, "unknown", f"could not be tried ({result.code})")
 
 
 def _condition_failed(failure: Failure) -> bool:
     """Whether the condition that cannot hold did not: the action itself was allowed."""
-    return failure.kind is Kind.CONDITION_FAILED or [reason.code for reason in failure.reasons] == [
-        "ConditionalCheckFailed"
-    ]
+    return failure.kind is FailureKind.CONDITION_FAILED or [
+        reason.code for reason in failure.reasons
+    ] == ["ConditionalCheckFailed"]
 
 
 def _versions() -> Row:

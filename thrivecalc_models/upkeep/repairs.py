@@ -9,7 +9,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidRecordError, ThriveCalcError
-from thrivecalc_models.operations import Key, Kind, UpdateItem
+from thrivecalc_models.operations import FailureKind, Key, UpdateItem
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -171,7 +171,7 @@ def _why(outcome: Outcome) -> str:
     failure = outcome.failure
     if failure is None:
         return "not started"
-    if failure.kind is not Kind.CONDITION_FAILED:
+    if failure.kind is not FailureKind.CONDITION_FAILED:
         return failure.code
     return "is gone" if outcome.item is None else "was changed since it was read"
 
@@ -184,4 +184,9 @@ def _end_of(store: DataStore, account: Account) -> ThriveCalcError | None:
     return None
 
 
-_OF_ONE_ITEM = (Kind.CONDITION_FAILED, Kind.INVALID, Kind.NOT_STARTED, Kind.INTERRUPTED)
+_OF_ONE_ITEM = (
+    FailureKind.CONDITION_FAILED,
+    FailureKind.INVALID,
+    FailureKind.NOT_STARTED,
+    FailureKind.INTERRUPTED,
+)

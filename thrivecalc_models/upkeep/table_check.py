@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import AccessDeniedError, RefusedError
-from thrivecalc_models.operations import Call, Kind, Protocol, Reply, Wait
+from thrivecalc_models.operations import Call, FailureKind, Protocol, Reply, Wait
 from thrivecalc_models.protocol import ServiceFailure, persist
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.table import Settings
@@ -84,7 +84,7 @@ def _until_active(whole: WholeTable, every: float) -> Protocol[None]:
         if isinstance(result, Reply):
             if _is_active(result.body["Table"]):
                 return
-        elif result.kind is Kind.NO_TABLE and patience > 0:
+        elif result.kind is FailureKind.NO_TABLE and patience > 0:
             patience -= 1
         else:
             raise ServiceFailure(call.name, result)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from pynamodb.exceptions import PynamoDBException
 
-from thrivecalc_models.operations import ConditionCheck, Failure, Key, Kind, UpdateItem
+from thrivecalc_models.operations import ConditionCheck, Failure, FailureKind, Key, UpdateItem
 from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.binding import Binding, default_binding
@@ -149,7 +149,7 @@ def _send(record: UserRecord, write: Write, *, lost: Failure | None = None) -> J
     return reply
 
 
-_NO_REPLY = Failure(kind=Kind.UNAVAILABLE, code="NoReply", applied_maybe=True)
+_NO_REPLY = Failure(kind=FailureKind.UNAVAILABLE, code="NoReply", applied_maybe=True)
 
 
 def _doubt_about(record: UserRecord) -> Doubt | None:

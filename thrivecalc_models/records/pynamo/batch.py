@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.operations import Call, DeleteItem, Failure, Key, Kind
+from thrivecalc_models.operations import Call, DeleteItem, Failure, FailureKind, Key
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -184,7 +184,7 @@ def _write(name: str, action: str, record: UserRecord, binding: Binding) -> Pend
     return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
 
 
-_NOT_STARTED = Failure(kind=Kind.NOT_STARTED, code="NotStarted")
+_NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 
 
 def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> BatchWriteError:

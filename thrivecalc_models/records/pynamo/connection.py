@@ -30,7 +30,7 @@ from thrivecalc_models.operations import (
     CONSUMED,
     Call,
     Failure,
-    Kind,
+    FailureKind,
     Protocol,
     Reply,
     Send,
@@ -193,7 +193,7 @@ class StoreConnection(Connection):
         """What botocore would raise for a failure, with our words; `.failure` has the facts."""
         if _before_any_reply(failure):
             error = _network_error(failure, self._settings)
-            if failure.advice and failure.kind is Kind.UNAVAILABLE:
+            if failure.advice and failure.kind is FailureKind.UNAVAILABLE:
                 error.args = (f"{error}: {failure.advice}",)
             vars(error)["response"] = {}  # PynamoDB looks for a code in it, and cannot take None
         else:
@@ -289,7 +289,7 @@ def send_write(
         result = received.results[0]
         if isinstance(result, Reply):
             return result
-        if lost is not None and result.kind is Kind.CONDITION_FAILED:
+        if lost is not None and result.kind is FailureKind.CONDITION_FAILED:
             if is_ours is None or not is_ours(result.item):
                 return lost
             attributes = {"Attributes": result.item} if call.name == "UpdateItem" else {}
@@ -357,7 +357,7 @@ _CONSTANT_TEXTS = {"ConditionalCheckFailedException": "The conditional request f
 def _message(call: Call, failure: Failure, settings: Settings) -> str:
     if failure.code in _CONSTANT_TEXTS:
         return _CONSTANT_TEXTS[failure.code]
-    if failure.kind is Kind.TRANSACTION_CANCELLED:
+    if failure.kind is FailureKind.TRANSACTION_CANCELLED:
         codes = ", ".join(reason.code for reason in failure.reasons)
         if failure.applied_maybe:  # a key that is taken can be free again
             return (
@@ -375,7 +375,7 @@ def _message(call: Call, failure: Failure, settings: Settings) -> str:
 def _before_any_reply(failure: Failure) -> bool:
     """Whether the network, or the credential chain, failed before the service said anything."""
     return (
-        failure.kind in (Kind.UNAVAILABLE, Kind.CREDENTIALS)
+        failure.kind in (FailureKind.UNAVAILABLE, FailureKind.CREDENTIALS)
         and failure.status is None
         and failure.request_id is None
     )
@@ -394,7 +394,7 @@ _BY_ENDPOINT: dict[str, Any] = {
 
 def _network_error(failure: Failure, settings: Settings) -> Exception:
     code = failure.code
-    if failure.kind is Kind.CREDENTIALS:
+    if failure.kind is FailureKind.CREDENTIALS:
         if code == "NoCredentialsError":
             return aws.NoCredentialsError()  # type: ignore[no-any-return]
         return aws.CredentialRetrievalError(  # type: ignore[no-any-return]
