@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,9 +10,15 @@ import pytest
 from leaks import AMOUNT, NAME, USER
 
 import thrivecalc_models
-from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, data_store
+from thrivecalc_models import (
+    CommitError,
+    RetryPolicy,
+    SavingsGoal,
+    SavingsGoalData,
+    data_store,
+)
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.testing.faults import Interrupt
+from thrivecalc_models.testing.faults import Interrupt, LoseReply
 
 ROOMS = tuple(
     str(Path(thrivecalc_models.__file__).parent / room)
@@ -152,3 +159,34 @@ def test_an_interrupted_batch_of_pynamodb_has_its_account(applied):
     assert isinstance(account, CommitError)
     assert account.unknown == [record.record_key for record in records]
     assert set(account.causes) == set(account.unknown)
+
+
+def test_ctrl_c_within_the_unknown_part_of_a_commit():
+    """A second commit may need several requests: Ctrl-C within the first lets that one finish."""
+    table = SimulatedTable()
+    user = simulated_store(table, retry=RetryPolicy(attempts=1)).user(USER)
+    work = user.unit_of_work()
+    goal = work.add(goal_data(), record_id="a")
+    table.fail_next(LoseReply(applied=True))
+    with pytest.raises(CommitError):
+        work.commit()
+    goal.data.current_amount = 20
+    send = table.send
+
+    def pressed(operation, request):
+        result = send(operation, request)
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    table.send = pressed
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            work.commit()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        table.send = send
+    assert caught.value.__cause__.not_applied == [goal.record_key]  # the change; the add is known
+    assert caught.value.__cause__.unknown == []
+    work.commit()
+    assert table.applied_writes(goal.record_key) == 2

@@ -557,6 +557,8 @@ class UnitOfWork:
     def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
         """First what is unknown, then what is pending, which may be more once that is known."""
         attempts = self._attempts()
+        if self._transaction is not None or attempts:
+            shield.hold_signals()  # more requests may follow
         if self._transaction is not None:
             self._run_transaction(self._transaction, account, shield)
             pending = self._pending()
