@@ -9,8 +9,10 @@ import pytest
 from cli import run, run_alone
 from proxy import Answer, FaultyProxy, always
 
+from thrivecalc_models import ConfigurationError
 from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
 from thrivecalc_models.testing import faults
+from thrivecalc_models.upkeep import doctor
 from thrivecalc_models.upkeep.doctor import diagnose
 
 on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
@@ -311,3 +313,16 @@ def test_an_endpoint_that_cannot_be():
     assert "plain http to example.com" in result.stdout
     assert "THRIVECALC_ALLOW_HTTP=1" in result.stdout
     assert os.environ.get("THRIVECALC_ALLOW_HTTP") is None
+
+
+@on_moto
+def test_settings_that_only_a_request_finds_wrong(whole, monkeypatch):
+    """Settings that turn out to be wrong at a request have their row, and no traceback."""
+
+    def refuse(*_):
+        raise ConfigurationError("DescribeTable was not sent: no account id; set AWS_ACCOUNT_ID")
+
+    monkeypatch.setattr(doctor, "check_table", refuse)
+    rows = examined(whole, exit_code=1)
+    assert rows["settings"]["what"] == "DescribeTable was not sent: no account id"
+    assert rows["settings"]["wayOut"] == "set AWS_ACCOUNT_ID"

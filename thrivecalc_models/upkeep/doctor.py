@@ -100,6 +100,8 @@ def diagnose(
             rows.append(row)
     except _Stop:
         pass
+    except ConfigurationError as error:  # one that only a request could find
+        rows.append(_trouble("settings", error))
     except _Unreachable:
         reached = False
     rows.append(_versions())
