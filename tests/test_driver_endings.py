@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -69,8 +70,12 @@ class FakeMany(Fake):
     """The same with several requests in flight by one thread."""
 
     def send_many(self, requests, limit):
-        for number, name, request in requests:
-            yield number, self.send(name, request)
+        source = iter(requests)
+        while flying := [
+            (number, self.send(name, request))
+            for number, name, request in itertools.islice(source, limit())
+        ]:
+            yield from flying
 
 
 def ops(*names):
@@ -583,6 +588,26 @@ def test_an_observer_that_raises_an_exception_changes_nothing(table, at):
         work.add(goal_data(), record_id=f"g{n}")
     table.fail_next(Throttle())
     assert len(work.commit().applied) == 61
+
+
+@pytest.mark.parametrize("kind", [Fake, FakeMany])
+def test_what_is_in_flight_beside_a_raising_observer_is_known(kind):
+    """Where an observer raises at one request, those in flight beside it have their answers."""
+    events = []
+
+    def observer(event):
+        events.append(event)
+        if len(events) == 1:
+            raise Sabotage
+
+    transport = kind()
+    driver = Driver(transport, "t", max_concurrency=4, observer=observer)
+    with driver.shield() as shield:
+        (received,) = driver.run(sending(ops(*"abcdefghijkl")), shield=shield)
+    assert isinstance(shield.interrupt, Sabotage)
+    assert kinds(received).count("replied") == len(transport.sent)
+    assert kinds(received).count(FailureKind.NOT_STARTED) == 12 - len(transport.sent)
+    driver.close()
 
 
 def test_a_unit_is_closed_though_an_observer_raised(table):
