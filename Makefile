@@ -1,6 +1,6 @@
 # make demo     see the library at work
 # make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
-# make fuzz     answer nonsense to the library, for as long as you like; ENGINE=dynoxide DURATION=3600
+# make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types and layers
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
 # make bench    measure against other clients, and write the tables of docs/performance.md
@@ -32,6 +32,7 @@ test: $(VENV)/.test engines
 
 fuzz: $(VENV)/.test engines
 	$(BIN)/python tests/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
+	$(BIN)/python tests/fuzz_edits.py --seconds $(DURATION) --seed $(SEED)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from leaks import USER
-from own_types import Branch, Household, HouseholdData, Person
+from own_types import Branch, Everything, EverythingData, Household, HouseholdData, Person
 
 from thrivecalc_models import (
     Budget,
@@ -21,12 +21,14 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     UserRecord,
+    data_store,
     payload,
     read_item,
 )
 from thrivecalc_models.table import DECLARED
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
+from thrivecalc_models.wire import same_item
 
 HUGE = "12345678901234567890.123456789012345678"
 
@@ -553,3 +555,49 @@ def test_an_item_as_from_a_stream_reads_the_same(item):
     assert read.data == record.data
     assert read.version == record.version
     assert read.problems == record.problems
+
+
+# --- after a write --------------------------------------------------------------------------------
+
+WRITES = {
+    "update": lambda user, record: user.update(record),
+    "put": lambda user, record: user.put(record),
+    "save": lambda user, record: record.save(),
+    "PynamoDB's update": lambda user, record: record.update([type(record).ttl.set(LATER)]),
+    "batch": lambda user, record: in_a_batch(record),
+}
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def in_a_batch(record):
+    with type(record).batch_write() as batch:
+        batch.save(record)
+
+
+@settings(max_examples=min(100, settings.default.max_examples))
+@given(st.data(), st.sampled_from(sorted(WRITES)))
+def test_after_every_write_a_record_is_its_own_snapshot(data, write):
+    """Whatever was edited and however it was written, nothing is left to send afterwards."""
+    record_class, payload_class = data.draw(
+        st.sampled_from([(Household, HouseholdData), (Everything, EverythingData)])
+    )
+    table, user, record = loaded(data.draw(own.stored_items(record_class, USER)))
+    data_store.configure(simulated_store(table))
+    fresh = data.draw(own.payloads(payload_class))
+    names = [name for name in payload_class.__slots__ if not name.startswith("__")]
+    for name in data.draw(st.sets(st.sampled_from(names))):
+        setattr(record.data, name, getattr(fresh, name))
+    if data.draw(st.booleans()):
+        record.data = fresh
+    record.extra_data["more"] = data.draw(own.plain_values())
+    record.extra_attributes["more"] = data.draw(own.plain_values())
+    WRITES[write](user, record)
+    user.update(record)  # what PynamoDB's update left as an edit
+    sent = table.sent()
+    user.update(record)
+    with user.unit_of_work(include_expired=True) as work:
+        work.attach(record)
+        assert not work.plan().requests
+    assert table.sent() == sent
+    assert same_item(record.item, table.get(USER, record.record_key))
+    data_store.configure(None)
