@@ -193,7 +193,7 @@ def old_ones(fault):
 def test_a_dead_pool(transport, fault):
     """When all kept connections are dead, a write has one try that does not count, and the next
     one goes over a new connection, even where a single try is all that is allowed."""
-    with wired(transport, timeout=0.3, retry=ONE_TRY) as (wire, user):
+    with wired(transport, timeout=1.0, retry=ONE_TRY) as (wire, user):
         open_eight(wire, user)
         wire.fault = old_ones(fault)
         record = user.add(goal())
@@ -354,7 +354,7 @@ def drip_the_body(wire, connection, reply):
 @pytest.mark.parametrize("fault", [drip, drip_the_body])
 def test_a_reply_that_comes_byte_by_byte(transport, fault):
     """`timeout` limits all of a request: a reply that drips in is lost once it is over."""
-    with wired(transport, timeout=0.4, retry=ONE_TRY) as (wire, user):
+    with wired(transport, timeout=0.8, retry=ONE_TRY) as (wire, user):
         wire.fault = lambda connection, request: fault
         with pytest.raises(OutcomeUnknownError):
             user.add(goal())
