@@ -20,6 +20,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.table import DEFAULT_TABLE_NAME, REAL_SERVICE, Settings, check_endpoint
 from thrivecalc_models.transport.advice import LATE_PATCH
 from thrivecalc_models.transport.botocore import STAND_IN, create_client, new_session
+from thrivecalc_models.transport.process import forks_wait
 
 _SERVICE = "dynamodb"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
@@ -224,7 +225,8 @@ def _check_bundle(session: Any) -> None:
             " a file of certificates"
         )
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(given)
+        with forks_wait:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(given)
     except OSError as error:  # what ssl says of junk is one, too
         what = error.strerror if not isinstance(error, ssl.SSLError) else "it has no certificates"
         raise ConfigurationError(
