@@ -39,6 +39,7 @@ from thrivecalc_models.payloads import (
     RetirementPlanData,
     SavingsGoalData,
     TransactionData,
+    field,
     payload,
 )
 from thrivecalc_models.protocol import Plan, RetryPolicy
@@ -110,6 +111,7 @@ __all__ = [
     "UnsafeNumberError",
     "UserData",
     "UserRecord",
+    "field",
     "payload",
     "read_item",
 ]

@@ -119,7 +119,7 @@ def _payload(payload: PayloadType, types: Catalogue) -> Schema:
         schema = _of_field(field, types)
         if field.wire_name in defaults:
             schema = schema | {"default": defaults[field.wire_name]}
-        properties[field.wire_name] = schema
+        properties[field.wire_name] = schema | _described(field.doc)
     required = [field.wire_name for field in payload.fields if field.required]
     return _described(payload.doc) | {
         "type": "object",

@@ -74,10 +74,10 @@ def _payload_interface(payload: PayloadType, types: Catalogue) -> str:
     defaults = defaults_of(payload.cls)
     lines = []
     for field in payload.fields:
+        words = [field.doc] if field.doc else []
         if field.wire_name in defaults:
-            lines += _comment(
-                f"Absent or null reads as {json.dumps(defaults[field.wire_name])}.", 2
-            )
+            words.append(f"Absent or null reads as {json.dumps(defaults[field.wire_name])}.")
+        lines += _comment("\n".join(words), 2)
         lines.append(f"  {_property(field)}: {_type_of_field(field, types)};")
     body = "\n".join(lines)
     return _join(_comment(payload.doc), f"export interface {payload.name} {{\n{body}\n}}\n")

@@ -19,6 +19,7 @@ from thrivecalc_models.payloads.classes import (
 from thrivecalc_models.payloads.define import (
     Field,
     converts_on_setting,
+    field,
     fields_of,
     has_plain_init,
     payload,
@@ -47,6 +48,7 @@ __all__ = [
     "SavingsGoalData",
     "TransactionData",
     "converts_on_setting",
+    "field",
     "fields_of",
     "has_plain_init",
     "is_payload",

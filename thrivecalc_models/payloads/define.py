@@ -6,7 +6,7 @@ import copy
 import enum
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar, dataclass_transform
@@ -27,6 +27,7 @@ from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
 from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.payloads.origins import HIDDEN, declare_hidden, hide, inherit_origin
 from thrivecalc_models.value import Value
+from thrivecalc_models.wire import name_fault, plain_value
 
 T = TypeVar("T")
 
@@ -37,7 +38,8 @@ class Field(Value):
 
     `required` fields have no default and do not take None. `default` makes the default value anew,
     converted; it is None for a field that `has_default` says has none. `fixed_default` says that
-    no function of the class's author makes it, so that it is always the same.
+    no function of the class's author makes it, so that it is always the same. `doc` is what the
+    author says about it.
     """
 
     name: str
@@ -47,9 +49,61 @@ class Field(Value):
     default: Callable[[], Any]
     has_default: bool
     fixed_default: bool
+    doc: str = ""
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
+@attrs.frozen(eq=False, repr=False)
+class _Words:
+    """What `field` adds to an attribute of attrs."""
+
+    stored_as: str | None
+    doc: str
+
+
+_WORDS = "thrivecalc_models.payloads.field"  # where an attribute's metadata holds _Words
+
+
+def field(
+    *,
+    stored_as: str | None = None,
+    doc: str = "",
+    default: Any = attrs.NOTHING,
+    factory: Callable[[], Any] | None = None,
+    metadata: Mapping[Any, Any] | None = None,
+    **others: Any,
+) -> Any:
+    """A field of a payload class: `attrs.field`, with its name in the table and its description.
+
+    `stored_as` is the name in the table, for one that is not the camelCase of the field's name;
+    `doc` appears in the printed TypeScript and JSON Schema. All else is as in `attrs.field`.
+    TypeError for a name that the table cannot hold.
+    """
+    if stored_as is not None:
+        stored_as = _checked_name(stored_as)
+    more = others if factory is None else others | {"factory": factory}
+    words = _Words(stored_as, doc)
+    of_attrs: Any = attrs.field  # whose overloads know no arguments that are handed on
+    return of_attrs(default=default, metadata={**(metadata or {}), _WORDS: words}, **more)
+
+
+def _checked_name(name: Any) -> str:
+    text = plain_value(name)
+    if type(text) is not str:
+        raise TypeError(f"stored_as takes the text of a name, not {type(name).__name__}")
+    fault = "has the name __proto__, which JavaScript takes for something else"
+    fault = fault if text == "__proto__" else (name_fault(text) or "")
+    if fault:
+        raise TypeError(f"a field {fault}")
+    return text
+
+
+def _wire_name(attribute: attrs.Attribute[Any]) -> str:
+    words: _Words | None = attribute.metadata.get(_WORDS)
+    named = None if words is None else words.stored_as
+    return camel_case(attribute.name) if named is None else named
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field, field))
 def payload(cls: type[T]) -> type[T]:
     """Make an attrs class a payload class.
 
@@ -170,8 +224,9 @@ def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
     """A `__getattr__`, which is only asked for what is not there, for fields without a value."""
 
     def __getattr__(self: Any, name: str) -> Any:
-        if any(each.name == name and each.init for each in attrs.fields(type(self))):
-            path = f"data.{camel_case(name)}"
+        fields = {each.name: each for each in attrs.fields(type(self)) if each.init}
+        if name in fields:
+            path = f"data.{_wire_name(fields[name])}"
             raise MissingFieldError(f"{path} is missing, but required; give it a value", path=path)
         if getattr_of_class is not None:
             return getattr_of_class(self, name)
@@ -295,12 +350,13 @@ def _field(attribute: attrs.Attribute[Any], kind: Kind) -> Field:
     has_default = written.default is not attrs.NOTHING
     return Field(
         name=attribute.name,
-        wire_name=camel_case(attribute.name),
+        wire_name=_wire_name(attribute),
         kind=kind,
         required=not has_default and not isinstance(kind, Optional | Anything),
         default=_default_maker(attribute, kind) if has_default else _none,
         has_default=has_default,
         fixed_default=has_default and _is_fixed(written),
+        doc=attribute.metadata[_WORDS].doc if _WORDS in attribute.metadata else "",
     )
 
 
@@ -310,7 +366,7 @@ def _none() -> None:
 
 def _default_maker(attribute: attrs.Attribute[Any], kind: Kind) -> Callable[[], Any]:
     """Return a function that makes the default as `__init__` makes it, anew at each call."""
-    path = f"data.{camel_case(attribute.name)}"
+    path = f"data.{_wire_name(attribute)}"
     default, own = attribute.default, _as_written(attribute).converter
     if isinstance(own, attrs.Converter):  # may need the instance
         return lambda: _raw_default(default)
@@ -387,7 +443,7 @@ def _with_conversion(
 def _own_validator(attribute: attrs.Attribute[Any]) -> OwnValidator | None:
     if attribute.validator is None:
         return None
-    return OwnValidator(attribute.validator, f"data.{camel_case(attribute.name)}")
+    return OwnValidator(attribute.validator, f"data.{_wire_name(attribute)}")
 
 
 def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any:
@@ -398,7 +454,7 @@ def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any
     except Undefined:
         ours = _CONVERTER
     else:
-        ours = kinds.converter(kind, f"data.{camel_case(attribute.name)}")
+        ours = kinds.converter(kind, f"data.{_wire_name(attribute)}")
     if attribute.converter is None:
         return ours
     return _copying(attribute.converter, ours)
@@ -413,7 +469,7 @@ def _copying(own: Any, ours: Any) -> Any:
 
     def convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
         kept = _payloads_within(value)
-        path = f"data.{camel_case(attribute.name)}"
+        path = f"data.{_wire_name(attribute)}"
         made = _apart(own_code(path, first, value, instance, attribute), kept)
         return second(made, instance, attribute)
 
@@ -459,12 +515,12 @@ def _unshared_default(attribute: attrs.Attribute[Any]) -> Any:
     if not _is_factory(default):
         return attrs.Factory(functools.partial(copy.deepcopy, default))
     if default.takes_self:
-        wire_name = camel_case(attribute.name)
+        wire_name = _wire_name(attribute)
         raise TypeError(f"the default of {wire_name} cannot depend on the other fields")
     factory = default.factory
     if factory in _EMPTY:
         return default
-    path = f"data.{camel_case(attribute.name)}"
+    path = f"data.{_wire_name(attribute)}"
     return attrs.Factory(lambda: copy.deepcopy(own_code(path, factory)))
 
 
