@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from proxy import make_certificates
 
 from thrivecalc_models import (
     DataStore,
@@ -56,7 +58,7 @@ class Wire:
     gets the socket and the reply that was due.
     """
 
-    def __init__(self, address="127.0.0.1", port=0):
+    def __init__(self, address="127.0.0.1", port=0, tls=None):
         self.table = SimulatedTable()
         self.fault = lambda connection, request: None
         self.served = []  # numbers of connections, one a request
@@ -64,7 +66,8 @@ class Wire:
         self.released, self.idle, self.sent_again = (threading.Event() for _ in range(3))
         self._listener = socket.create_server((address, port))
         self.port = self._listener.getsockname()[1]
-        self.endpoint = f"http://{address}:{self.port}"
+        self._tls = tls
+        self.endpoint = f"{'https' if tls else 'http'}://{address}:{self.port}"
         self._sockets = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -82,6 +85,11 @@ class Wire:
 
     def _serve(self, number, connection):
         count = 0
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
         with suppress(OSError), connection, connection.makefile("rb") as incoming:
             while (asked := read_request(incoming)) is not None:
                 self.served.append(number)
@@ -158,8 +166,8 @@ def close_after(wire, connection, reply):
 
 
 @contextmanager
-def wired(transport, **options):
-    with closing(Wire()) as wire:
+def wired(transport, *, tls=None, **options):
+    with closing(Wire(tls=tls)) as wire:
         options = {"timeout": PATIENCE, "max_concurrency": 8} | options
         with DataStore(endpoint=wire.endpoint, transport=transport, **options) as store:
             yield wire, store.user(USER)
@@ -267,10 +275,22 @@ def one_late(wire, connection, reply):
     connection.sendall(wire.last + reply)
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    pytest.importorskip("cryptography")
+    authority, own = make_certificates(tmp_path_factory.mktemp("certificates"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*own)
+    return authority, context
+
+
 @pytest.mark.parametrize("fault", [twice, twice_later, one_late])
-def test_a_reply_that_is_sent_twice(transport, fault):
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_reply_that_is_sent_twice(transport, tls, fault, certificates, monkeypatch):
     """A reply that comes twice is never taken for the reply to the next request."""
-    with wired(transport) as (wire, user):
+    authority, context = certificates
+    monkeypatch.setenv("AWS_CA_BUNDLE", authority)
+    with wired(transport, tls=context if tls else None) as (wire, user):
         records = [user.put(goal(name), record_id=name) for name in "abc"]
         assert wire.served == [0, 0, 0]
         wire.fault = lambda connection, request: fault if connection == 0 else None
