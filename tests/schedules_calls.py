@@ -527,7 +527,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], Any], Callable[[Any, Tally | No
     "reads": (make_reads, play_reads),
     "rivals": (make_rivals, play_rivals),
 }
-MIX = (*["units"] * 6, *["calls"] * 2, "reads", "rivals")
+MIX = (*["units"] * 12, *["calls"] * 4, *["reads"] * 3, "rivals")
 
 
 def play_seed(seed: int, tally: Tally | None = None) -> None:
