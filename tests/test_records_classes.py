@@ -106,6 +106,8 @@ def test_a_derived_type_leaves_its_payload_to_the_class_that_declares_it(user):
 
 
 SENDER = """
+from __future__ import annotations
+
 import sys
 import cloudpickle
 from thrivecalc_models import PayloadAttribute, UserRecord, payload
@@ -118,6 +120,7 @@ class LineData:
 class BillData:
     total: int
     lines: list[LineData]
+    before: BillData | None = None
 
 class Bill(UserRecord, discriminator="x-bill"):
     data: PayloadAttribute[BillData] = PayloadAttribute(BillData)
@@ -127,6 +130,7 @@ def job():
     user = simulated_store(SimulatedTable()).user("u")
     bill = user.add(BillData(total=1, lines=[LineData(label="a")]))
     bill.data.lines[0].label = "b"
+    bill.data.before = BillData(total=2, lines=[])
     user.update(bill)
     (again,) = user.list("x-bill")
     return type(again) is Bill, again.data == bill.data, again.data.lines[0].label, again.data_type

@@ -137,7 +137,7 @@ def payload(cls: type[T]) -> type[T]:
             setattr(made, name, _copying_what_it_sets(hook))
     inner[made.__name__] = made  # which may hold others of its class
     try:
-        _FIELDS[made] = _fields(made, inner)
+        _keep_fields(made, _fields(made, inner))
     except Undefined:  # a name that is defined further down, perhaps
         _INNER_NAMES[made] = inner
     defined(made)
@@ -288,14 +288,25 @@ def fields_of(cls: type) -> tuple[Field, ...]:
 
     Raises ConfigurationError for an annotation whose names are still not defined.
     """
-    known = _FIELDS.get(cls)
+    known = _known_fields(cls)
     if known is None:
-        known = _FIELDS[cls] = _late_fields(cls)
+        known = _keep_fields(cls, _late_fields(cls))
         _INNER_NAMES.pop(cls, None)
     return known
 
 
-_FIELDS: dict[type, tuple[Field, ...]] = {}
+_FIELDS = "__thrivecalc_fields__"
+
+
+def _known_fields(cls: type) -> tuple[Field, ...] | None:
+    """The fields, which the class has itself: they travel with one that is sent by value."""
+    return vars(cls).get(_FIELDS)
+
+
+def _keep_fields(cls: type, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    setattr(cls, _FIELDS, fields)
+    return fields
+
 
 _INNER_NAMES: dict[type, Names] = {}
 """Names of the functions in which classes were defined that could not be finished there."""
@@ -317,7 +328,7 @@ def _fields(cls: type, inner: Names) -> tuple[Field, ...]:
 def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Kind:
     """Raises Undefined, with the attribute."""
     owner = _owner(cls, attribute)
-    known = {field.name: field.kind for field in _FIELDS.get(owner, ())}
+    known = {field.name: field.kind for field in _known_fields(owner) or ()}
     if attribute.name in known:
         return known[attribute.name]
     return kind_of_field(owner, attribute, names_for(owner, inner | _INNER_NAMES.get(owner, {})))
