@@ -194,21 +194,37 @@ class Driver:
         own = self._gate.new_pass()
         try:
             self._gate.enter(own)
-            flight = _Flight(self._exchange, send, results, shield, self._gate)
-            try:
-                if min(len(results), self._max_concurrency) > 1:
-                    self._share_out(flight)
-                else:
-                    flight.work()
-            except BaseException as error:  # noqa: BLE001 - raised below
-                flight.stop(error)
-            flight.wait()
+            if len(results) == 1:
+                self._send_one(send, results, shield)
+            else:
+                self._send_many(send, results, shield)
+        finally:
             if self._gate.closed:
                 results[:] = [_CLOSED if one is _NOT_STARTED else one for one in results]
-            if flight.error is not None:
-                raise flight.error
-        finally:
             self._gate.leave(own)
+
+    def _send_one(self, send: Send, results: list[Result], shield: Shield | None) -> None:
+        """As most requests are sent, by the caller: there is nobody to share the work with."""
+        if self._gate.closed or (shield is not None and shield.interrupt is not None):
+            return
+        raised: list[BaseException] = []
+        results[0] = _IN_DOUBT  # until we know better
+        results[0] = self._exchange.send(send.operations[0], send.attempt, raised.append)
+        if raised:
+            raise raised[0]
+
+    def _send_many(self, send: Send, results: list[Result], shield: Shield | None) -> None:
+        flight = _Flight(self._exchange, send, results, shield, self._gate)
+        try:
+            if self._max_concurrency > 1:
+                self._share_out(flight)
+            else:
+                flight.work()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            flight.stop(error)
+        flight.wait()
+        if flight.error is not None:
+            raise flight.error
 
     def _share_out(self, flight: _Flight) -> None:
         """By helpers, even where one of them does it all: signals do not interrupt a helper.
