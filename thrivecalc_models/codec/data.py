@@ -198,7 +198,9 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     except (KeyError, ValueError):  # something is missing, NULL, or of another type
         made = None
     payload, values = made or decode_plainly(cls, content, nested)
-    if not plan.reads_alike:
+    if plan.reads_alike:
+        set_origin(payload, None)
+    else:
         holder.origins.note(payload, content, nested=False)
     return payload, values
 

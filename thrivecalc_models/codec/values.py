@@ -110,7 +110,7 @@ class Encoding(Value):
 
     def also(self, *read: Item | None) -> Encoding:
         """The same, where the numbers of these maps are known, too."""
-        return attrs.evolve(self, known=KnownNumbers(read, self.known)) if self.js_safe else self
+        return Encoding(True, KnownNumbers(read, self.known)) if self.js_safe else self
 
 
 SAFE = Encoding()

@@ -79,9 +79,8 @@ def _hidden(payload: Any, name: str) -> Any:
 def declare_hidden(cls: type) -> None:
     """Give a class, before attrs makes it, the slots for what its instances hide."""
     for name in HIDDEN:
-        if not hasattr(cls, name):  # a slot is inherited
-            setattr(cls, name, attrs.field(init=False, eq=False, repr=False))
-            cls.__annotations__[name] = Any
+        setattr(cls, name, attrs.field(init=False, default=None, eq=False, repr=False))
+        cls.__annotations__[name] = Any
 
 
 def hide(made: type, *, own_state: bool) -> None:

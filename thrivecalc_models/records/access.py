@@ -121,6 +121,11 @@ class Access:
         """Raises IsolationError for a record of another user."""
         if not isinstance(record, UserRecord):
             raise TypeError(f"a record is needed here, not {type(record).__name__}")
+        if not record.user_id:
+            raise InvalidRecordError(
+                f"{describe(record.record_key)} was never stored; use add or put",
+                path=table.USER_ID,
+            )
         if record.user_id != self.user_id:
             raise IsolationError(
                 f"{describe(record.record_key)} belongs to another user than this scope; use that"

@@ -20,7 +20,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     Rebuilding,
 )
-from thrivecalc_models.payloads.origins import copied, owner_of, set_origin, set_owner
+from thrivecalc_models.payloads.origins import copied, origin_of, owner_of, set_origin, set_owner
 from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
@@ -211,8 +211,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         data_type = cls._own_data_type or ""
         record = cls.__new__(cls)
         text = check_record_id(record_id, data_type)
-        record._key = record_key(data_type, text)
-        record._state = state = State()
+        fields = record.__dict__  # past `__setattr__`, as in `from_item`
+        fields["_key"] = record_key(data_type, text)
+        fields["_state"] = state = State()
         state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: text})
         state.payload = record._own(payload)
         return record
@@ -251,8 +252,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _belong_to(self, binding: Binding, user_id: str | None = None) -> None:
         """Belong to a store from now on, and to the scope of a user where one takes the record."""
-        self._binding = binding
-        self._scope = user_id or self._scope
+        fields = self.__dict__  # past `__setattr__`: thousands are queued in a commit
+        fields["_binding"] = binding
+        fields["_scope"] = user_id or self._scope
         if self._state.values is not None:
             self._state.values.fixed = True
 
@@ -307,11 +309,11 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return given
         if isinstance(given, dict):
             return copied(given)
-        origin = self._state.origins.of(given)
+        origin = origin_of(given)
         is_nested = origin is not None and origin.nested
         if is_nested or owner_of(given) not in (None, id(self)):
             given = copied(given)
-        if origin is not None and origin.nested:
+        if origin is not None and is_nested and origin.user_id == self._state.user_id:
             self._bring(codec.undeclared(type(given), origin.content))
             set_origin(given, attrs.evolve(origin, made=None, nested=False))
         set_owner(given, id(self))
@@ -453,9 +455,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     # --- what it shows, and what it refuses -------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name.startswith("_") or names.declares(type(self), name)):
+        if name[:1] != "_" and not names.declares(type(self), name):
             raise AttributeError(names.no_attribute(type(self), name), name=name)
-        super().__setattr__(name, value)
+        object.__setattr__(self, name, value)
 
     if not TYPE_CHECKING:  # type checkers know the attributes
 

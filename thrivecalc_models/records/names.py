@@ -19,6 +19,15 @@ def declares(cls: type[UserRecord], name: str) -> bool:
     Annotations, properties and slots of a service's own count. A method does not where the payload
     has a field of its name: that is what was meant.
     """
+    if (cls, name) not in _DECLARED and _is_declared(cls, name):
+        _DECLARED.add((cls, name))
+    return (cls, name) in _DECLARED
+
+
+_DECLARED: set[tuple[type, str]] = set()
+
+
+def _is_declared(cls: type[UserRecord], name: str) -> bool:
     for base in cls.__mro__:
         if name in vars(base):
             return not (_cannot_be_set(vars(base)[name]) and name in _fields(cls))
