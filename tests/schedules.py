@@ -345,7 +345,7 @@ class World:
                 self.meddle(act, keys[act.number % len(keys)])
             fault = trouble.faults.get(mine, trouble.lasting)
             if fault is not None and concerns(fault, operation):
-                self.injected[_name(fault)] += 1
+                self.injected[name_of(fault)] += 1
                 if isinstance(fault, Late | Overtaken) and operation in WRITES:
                     self.late.add(number)
             return fault
@@ -365,7 +365,7 @@ def _stamp(table: SimulatedTable) -> str:
     return table.clock().strftime("%Y-%m-%dT%H:%M:%S.") + f"{table.clock().microsecond // 1000:03}Z"
 
 
-def _name(fault: Fault) -> str:
+def name_of(fault: Fault) -> str:
     applied = getattr(fault, "applied", None)
     suffix = {None: "", True: " after apply", False: " before apply"}[applied]
     return type(fault).__name__ + suffix

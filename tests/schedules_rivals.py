@@ -18,6 +18,7 @@ from schedules import (
     Tally,
     law,
     made_policy,
+    name_of,
     stored_goal,
 )
 
@@ -130,7 +131,7 @@ def _play_round(
         unknown += outcome == "unknown"
         if tally is not None:
             tally.outcomes[outcome] += 1
-            tally.faults.update(type(fault).__name__ for fault in turn.faults.values())
+            tally.faults.update(map(name_of, turn.faults.values()))
     table.heal()
     written = table.applied_writes(KEY) - before
     doubled = told > written
