@@ -1,7 +1,7 @@
 # make demo     see the library at work
 # make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
-# make lint     check style, types and layers
+# make lint     check style, types, layers and shape
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
 # make bench    measure against other clients, and write the tables of docs/performance.md
 # make golden   write the golden files anew, after a change of what is stored
@@ -40,6 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python -p tests/typing
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.measures
 
 engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched
 

@@ -17,7 +17,7 @@ from schedules_rivals import make_rivals, play_rivals
 
 from thrivecalc_models.operations import TransactWrite
 from thrivecalc_models.protocol import retry
-from thrivecalc_models.records import binding
+from thrivecalc_models.records import session
 from thrivecalc_models.transport import driver
 
 SCHEDULES = 1_500
@@ -66,7 +66,7 @@ def break_own_write_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def break_random_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where now is not later than what was read, a stamp is the one that was read, plus 1 ms."""
-    monkeypatch.setattr(binding, "MAX_SKIP", 1)
+    monkeypatch.setattr(session, "MAX_SKIP", 1)
 
 
 @pytest.fixture

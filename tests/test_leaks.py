@@ -47,7 +47,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.operations import (
     TransactWrite as Transaction,
 )
-from thrivecalc_models.records import default_binding
+from thrivecalc_models.records import default_session
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.signals import CommitEvent, RetryEvent
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
@@ -421,7 +421,7 @@ def batch(record: SavingsGoal) -> None:
 
 
 def transaction(record: SavingsGoal) -> None:
-    with TransactWrite(connection=table_of(default_binding()).connection) as writer:
+    with TransactWrite(connection=table_of(default_session()).connection) as writer:
         writer.save(record)
         writer.save(SavingsGoal(USER, data=goal()))
 

@@ -18,7 +18,7 @@ from pynamodb.exceptions import (
 from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, UserRecord, data_store
-from thrivecalc_models.records import default_binding
+from thrivecalc_models.records import default_session
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
@@ -318,7 +318,7 @@ def test_a_transaction_comes_after_what_is_unknown(service, loaded, applied):
     """An entry of TransactWrite is made over what came of an unknown save."""
     edit(loaded, name=EMAIL)
     lose(service, loaded.save, applied=applied, error=PutError)
-    with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+    with TransactWrite(connection=table_of(default_session()).connection) as transaction:
         transaction.update(loaded, [SavingsGoal.data["targetAmount"].add(1)])
     stored = service.get(USER, KEY)["data"]["M"]
     assert (stored["name"], stored["targetAmount"]) == ({"S": EMAIL}, {"N": "101"})
@@ -489,7 +489,7 @@ def test_a_missing_table_is_pynamodbs_error(service):
 def test_transactions_have_a_token_of_their_own(service, loaded):
     """A transaction through our connection is applied once, however often it is sent."""
     service.fail_next(faults.LoseReply(applied=True), "TransactWriteItems")
-    with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+    with TransactWrite(connection=table_of(default_session()).connection) as transaction:
         transaction.update(loaded, [SavingsGoal.data["targetAmount"].add(1)])
     assert service.sent("TransactWriteItems") == 2
     assert service.get(USER, KEY)["data"]["M"]["targetAmount"] == {"N": "101"}
@@ -500,7 +500,7 @@ def test_a_cancelled_transaction_gives_its_reasons(service, loaded):
     other_writer(service)
 
     def save_both():
-        with TransactWrite(connection=table_of(default_binding()).connection) as transaction:
+        with TransactWrite(connection=table_of(default_session()).connection) as transaction:
             transaction.save(loaded, return_values="ALL_OLD")
             transaction.save(_goal(7))
 
@@ -521,7 +521,7 @@ def test_a_transaction_that_is_cancelled_when_it_is_sent_again(service):
     taken = simulated_store(SimulatedTable()).user(USER).put(other).item
     service.fail_next(faults.Overtaken(), "TransactWriteItems")
     service.fail_next(faults.OtherWriter(lambda table: table.put(taken)), "TransactWriteItems")
-    transaction = TransactWrite(connection=table_of(default_binding()).connection)
+    transaction = TransactWrite(connection=table_of(default_session()).connection)
     transaction.save(goal, condition=UserRecord.record_key.does_not_exist())
     with pytest.raises(TransactWriteError) as caught, transaction:
         pass

@@ -12,7 +12,7 @@ from typing import Any
 
 from thrivecalc_models import table
 from thrivecalc_models.payloads import is_payload
-from thrivecalc_models.records import UserRecord, default_binding, set_default_binding
+from thrivecalc_models.records import UserRecord, default_session, set_default_session
 from thrivecalc_models.records.access import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.transport.process import PerProcess
@@ -29,15 +29,15 @@ def configure(store: DataStore | None) -> None:
     None goes back to a store made from the environment at the next call.
     """
     _Current.store = store
-    set_default_binding(None if store is None else store._binding)
+    set_default_session(None if store is None else store.session)
 
 
 def _store() -> DataStore:
     with _Current.making.get():
         if _Current.store is None:
             _Current.store = DataStore()
-            set_default_binding(_Current.store._binding, of_environment=True)
-        default_binding()
+            set_default_session(_Current.store.session, of_environment=True)
+        default_session()
         return _Current.store
 
 

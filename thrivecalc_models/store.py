@@ -24,15 +24,13 @@ from thrivecalc_models.errors import (
 from thrivecalc_models.operations import Query
 from thrivecalc_models.protocol import (
     RetryPolicy,
-    ServiceFailure,
     full_jitter,
     pause,
-    service_error,
 )
-from thrivecalc_models.records import Binding, UserRecord
+from thrivecalc_models.records import Session, UserRecord
 from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
-from thrivecalc_models.records.binding import local_closed, local_opened
 from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.records.session import local_closed, local_opened
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
 from thrivecalc_models.transport import Driver
@@ -93,6 +91,9 @@ class DataStore:
     threads; after a fork the child opens connections of its own. Raises ConfigurationError.
     """
 
+    session: Session
+    """How this store sends; for this package's own modules."""
+
     def __init__(
         self,
         *,
@@ -129,7 +130,7 @@ class DataStore:
             way, settings.table_name, max_concurrency=max_concurrency, observer=observer
         )
         given = {"clock": clock, "new_id": new_id}
-        self._binding = Binding(
+        self.session = Session(
             settings=settings,
             driver=driver,
             retry=retry or RetryPolicy(),
@@ -151,8 +152,8 @@ class DataStore:
         engine = EmbeddedEngine()
         try:
             store = cls(endpoint=engine.endpoint, **options)
-            store._binding.engine = engine
-            local_opened(store._binding)
+            store.session.engine = engine
+            local_opened(store.session)
             store.create_table()
         except BaseException:
             engine.close()
@@ -160,15 +161,15 @@ class DataStore:
         return store
 
     @classmethod
-    def _of(cls, binding: Binding) -> Self:
-        """A store around a binding, for simulated tables."""
+    def of_session(cls, session: Session) -> Self:
+        """Make a store of a session, as simulated tables do."""
         store = cls.__new__(cls)
-        store._binding = binding
+        store.session = session
         return store
 
     @property
     def settings(self) -> Settings:
-        return self._binding.settings
+        return self.session.settings
 
     @property
     def table_name(self) -> str:
@@ -193,11 +194,11 @@ class DataStore:
         with forks_wait:
             from thrivecalc_models.transport.choice import explain
 
-        return explain(self._binding.driver.transport)
+        return explain(self.session.driver.transport)
 
     def user(self, user_id: str) -> UserData:
         """The data of one user. Raises InvalidKeyError for an id that no user can have."""
-        return UserData(Access(self._binding, user_id))
+        return UserData(Access(self.session, user_id))
 
     def create_table(self) -> None:
         """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.
@@ -209,21 +210,15 @@ class DataStore:
                 ensure_table,  # few programs make the table
             )
 
-        binding = self._binding
-        try:
-            binding.driver.run(ensure_table(self.table_name, binding.retry, binding.rng))
-        except ServiceFailure as failure:
-            error = service_error(failure.operation, failure.failure, self.settings)
-        else:
-            return
-        raise error
+        session = self.session
+        session.execute(ensure_table(self.table_name, session.retry, session.rng))
 
     def close(self) -> None:
         """Close the connections, and an embedded engine with all that is in it."""
-        self._binding.driver.close()
-        if self._binding.engine is not None:
-            local_closed(self._binding)
-            self._binding.engine.close()
+        self.session.driver.close()
+        if self.session.engine is not None:
+            local_closed(self.session)
+            self.session.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -265,7 +260,7 @@ class UserData:
 
     @even_half_made
     def __repr__(self) -> str:
-        return f"<UserData of {self._access.binding.settings.table_name}>"
+        return f"<UserData of {self._access.session.settings.table_name}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("UserData belongs to its store and cannot be pickled")
@@ -623,7 +618,7 @@ class UserData:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidRecordError("attempts takes a whole number, at least 1")
         _check_plain(function)
-        binding = self._access.binding
+        session = self._access.session
         for tried in range(attempts):
             work = self.unit_of_work(atomic=atomic)
             try:
@@ -639,8 +634,8 @@ class UserData:
                     raise
             else:
                 return result
-            seconds = full_jitter(binding.retry, binding.retry.base, tried, binding.rng)
-            binding.driver.run(pause(seconds))
+            seconds = full_jitter(session.retry, session.retry.base, tried, session.rng)
+            session.driver.run(pause(seconds))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 

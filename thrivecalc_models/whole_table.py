@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.operations import Call, Failure, Key, Protocol, Query, Scan
+from thrivecalc_models.operations import Call, Failure, Key, Query, Scan
 from thrivecalc_models.protocol import (
     ItemPage,
     Segment,
-    ServiceFailure,
     get_many,
     persist,
     scan_segments,
@@ -24,8 +23,6 @@ from thrivecalc_models.wire import Item, same_item
 
 __all__ = ["Segment", "WholeTable"]
 
-T = TypeVar("T")
-
 
 class WholeTable:
     """Every user's items of one table: for looking after it, never for serving users.
@@ -35,17 +32,18 @@ class WholeTable:
 
     def __init__(self, store: DataStore) -> None:
         self.store = store
+        self.session = store.session
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """The reply to one request, of any operation that may be applied twice without harm.
 
         Nothing is added to the parameters, the table's name neither. Raises ServiceError.
         """
-        binding = self.store._binding
+        session = self.session
         request = Call(operation, parameters)
-        result = self.run(persist(request, binding.retry, binding.rng))
+        result = session.execute(persist(request, session.retry, session.rng))
         if isinstance(result, Failure):
-            raise service_error(operation, result, binding.settings)
+            raise service_error(operation, result, session.settings)
         return result.body
 
     def scan(
@@ -64,9 +62,9 @@ class WholeTable:
         """
         if not 1 <= segments <= _MAX_SEGMENTS:
             raise InvalidRecordError(f"segments takes a number from 1 to {_MAX_SEGMENTS:,}")
-        binding = self.store._binding
+        session = self.session
         scan = Scan(segments=segments, consistent=consistent, limit=limit)
-        return self._stream(scan_segments(scan, after or {}, binding.retry, binding.rng))
+        return session.stream(scan_segments(scan, after or {}, session.retry, session.rng))
 
     def user_items(self, user_id: str) -> Iterator[list[Item]]:
         """All items of one user, page by page, as they are now (a consistent read)."""
@@ -74,7 +72,7 @@ class WholeTable:
 
     def user_pages(self, user_id: str) -> Iterator[ItemPage]:
         """The same, each page with the read units that it cost."""
-        access = Access(self.store._binding, user_id)
+        access = Access(self.session, user_id)
         return access.pages(Query(user_id=user_id, consistent=True))
 
     def put(self, items: Iterable[Item]) -> float:
@@ -83,8 +81,8 @@ class WholeTable:
         Nothing is checked, and no stamp is set. Raises ServiceError, after which any of the items
         may have been written; putting them again is harmless.
         """
-        binding = self.store._binding
-        return self.run(put_items(items, binding.retry, binding.rng))
+        session = self.session
+        return session.execute(put_items(items, session.retry, session.rng))
 
     def put_each(
         self,
@@ -99,36 +97,17 @@ class WholeTable:
         outcomes are in their order: one that the service finds invalid is told, not raised. Raises
         ServiceError, after which any of the items may have been written.
         """
-        binding = self.store._binding
-        return self.run(
-            put_each(items, only_free=only_free, policy=binding.retry, rng=binding.rng, same=same)
+        session = self.session
+        return session.execute(
+            put_each(items, only_free=only_free, policy=session.retry, rng=session.rng, same=same)
         )
 
     def get(self, keys: Iterable[Key]) -> list[Item]:
         """The items under distinct keys, as they are now, in no order. Raises ServiceError."""
-        binding = self.store._binding
-        return self.run(get_many(keys, consistent=True, policy=binding.retry, rng=binding.rng))
-
-    def run(self, protocol: Protocol[T]) -> T:
-        """What the protocol returns. Raises ServiceError where a request fails for good."""
-        try:
-            return self.store._binding.driver.run(protocol)
-        except ServiceFailure as failure:
-            error = self._public(failure)
-        raise error
-
-    def _stream(self, protocol: Protocol[None]) -> Iterator[Segment]:
-        try:
-            yield from self.store._binding.driver.stream(protocol)
-        except ServiceFailure as failure:
-            error = self._public(failure)
-        else:
-            return
-        raise error
-
-    def _public(self, failure: ServiceFailure) -> Exception:
-        settings = self.store.settings
-        return service_error(failure.operation, failure.failure, settings, where=failure.where)
+        session = self.session
+        return session.execute(
+            get_many(keys, consistent=True, policy=session.retry, rng=session.rng)
+        )
 
 
 _MAX_SEGMENTS = 1_000_000

@@ -188,7 +188,7 @@ class _Import:
         saved = None if options.check else files.load(self._progress, _State, of="import")
         if saved is not None and saved.get("what") == what:
             return _State(**saved), True
-        return _State(what, format_timestamp(self._whole.store._binding.clock())), False
+        return _State(what, format_timestamp(self._whole.session.clock())), False
 
     def run(self, reader: Reader, state: _State, tell: Tell, *, resumed: bool) -> Imported:
         counts = Counts(**state.counts)

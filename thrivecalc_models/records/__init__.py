@@ -1,7 +1,6 @@
 """Records: the items of the table as PynamoDB models."""
 
 from thrivecalc_models.records.attributes import PayloadAttribute
-from thrivecalc_models.records.binding import Binding, default_binding, set_default_binding
 from thrivecalc_models.records.classes import (
     Budget,
     PortfolioHolding,
@@ -11,19 +10,20 @@ from thrivecalc_models.records.classes import (
     Transaction,
 )
 from thrivecalc_models.records.model import UnknownRecord, UserRecord, read_item
+from thrivecalc_models.records.session import Session, default_session, set_default_session
 
 __all__ = [
-    "Binding",
     "Budget",
     "PayloadAttribute",
     "PortfolioHolding",
     "Profile",
     "RetirementPlan",
     "SavingsGoal",
+    "Session",
     "Transaction",
     "UnknownRecord",
     "UserRecord",
-    "default_binding",
+    "default_session",
     "read_item",
-    "set_default_binding",
+    "set_default_session",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -20,16 +19,13 @@ from thrivecalc_models.operations import GetItem, Key, Protocol, Query, Write
 from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.protocol import (
     ItemPage,
-    ServiceFailure,
     get_item,
     get_many,
     read_page,
     read_pages,
-    service_error,
 )
-from thrivecalc_models.records.binding import Binding
 from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UnknownRecord, UserRecord
-from thrivecalc_models.signals import log
+from thrivecalc_models.records.session import Session
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
@@ -37,7 +33,6 @@ from thrivecalc_models.wire import (
     check_user_id,
     describe,
     later,
-    masked_user,
     plain_value,
     record_key,
     split_key,
@@ -54,7 +49,7 @@ KeyLike = tuple[DataTypeLike, RecordId] | str
 class Access:
     """Reads for one user, and the checks of everything that is to be written for them."""
 
-    binding: Binding
+    session: Session
     user_id: str = attrs.field(converter=check_user_id)
 
     # --- keys -------------------------------------------------------------------------------------
@@ -135,21 +130,21 @@ class Access:
     # --- items and records ------------------------------------------------------------------------
 
     def record(self, item: Item) -> UserRecord:
-        return UserRecord.from_item(item, binding=self.binding)
+        return UserRecord.from_item(item, session=self.session)
 
     def seen(self, item: Item, *, include_expired: bool) -> UserRecord | None:
         """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
-        record = UserRecord.from_item(item, binding=self.binding)
+        record = UserRecord.from_item(item, session=self.session)
         if table.TTL not in item or include_expired:
             return record
         ttl = record.ttl
-        return None if ttl is not None and ttl < self.binding.clock() else record
+        return None if ttl is not None and ttl < self.session.clock() else record
 
     # --- reading ----------------------------------------------------------------------------------
 
     def fetch(self, key: Key, *, consistent: bool) -> Item | None:
         operation = GetItem(key=key, consistent=consistent)
-        return self.run(get_item(operation, self.binding.retry, self.binding.rng))
+        return self.run(get_item(operation, self.session.retry, self.session.rng))
 
     def fetch_many(
         self, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
@@ -157,7 +152,7 @@ class Access:
         """The records that are there of some keys, both by record key."""
         wanted = keys.values()
         items = self.run(
-            get_many(wanted, consistent=consistent, policy=self.binding.retry, rng=self.binding.rng)
+            get_many(wanted, consistent=consistent, policy=self.session.retry, rng=self.session.rng)
         )
         found = {}
         for item in items:
@@ -179,42 +174,14 @@ class Access:
 
     def pages(self, query: Query) -> Iterator[ItemPage]:
         """Page after page, as the service orders them."""
-        pages = self.binding.driver.stream(read_pages(query, self.binding.retry, self.binding.rng))
-        while True:
-            try:
-                page: ItemPage = next(pages)
-            except StopIteration:
-                return
-            except ServiceFailure as failure:
-                error = self._public(failure)
-            else:
-                yield page
-                continue
-            raise error
+        reading = read_pages(query, self.session.retry, self.session.rng)
+        return self.session.stream(reading, user_id=self.user_id)
 
     def page(self, query: Query) -> ItemPage:
-        return self.run(read_page(query, self.binding.retry, self.binding.rng))
+        return self.run(read_page(query, self.session.retry, self.session.rng))
 
     def run(self, protocol: Protocol[T]) -> T:
-        """What the protocol returns; its failure as a public error without a context."""
-        try:
-            return self.binding.driver.run(protocol)
-        except ServiceFailure as failure:
-            error = self._public(failure)
-        raise error
-
-    def _public(self, failure: ServiceFailure) -> Exception:
-        log(
-            logging.WARNING,
-            "gave up %s%s for user %s (%s)",
-            failure.operation,
-            failure.where,
-            masked_user(self.user_id),
-            failure.failure.code,
-        )
-        return service_error(
-            failure.operation, failure.failure, self.binding.settings, where=failure.where
-        )
+        return self.session.execute(protocol, user_id=self.user_id)
 
     # --- what callers give ------------------------------------------------------------------------
 
@@ -239,13 +206,13 @@ class Access:
             record = given
         else:
             generated = record_id is None
-            record = self._new(given, data, self.binding.new_id() if generated else record_id)
+            record = self._new(given, data, self.session.new_id() if generated else record_id)
             record._has_fresh_id = generated
         if isinstance(ttl, timedelta):
-            ttl = later(self.binding.clock(), ttl, path=table.TTL)
+            ttl = later(self.session.clock(), ttl, path=table.TTL)
         if ttl is not None:
             record.ttl = ttl
-        record._belong_to(record._binding or self.binding, self.user_id)
+        record._belong_to(record._session or self.session, self.user_id)
         return record
 
     def _new(self, given: Any, data: Any, record_id: Any) -> UserRecord:
@@ -272,7 +239,7 @@ class Access:
             record.data = data
         else:
             content = codec.check_mapping(
-                record.payload_class(), data, js_safe=self.binding.js_safe_numbers
+                record.payload_class(), data, js_safe=self.session.js_safe_numbers
             )
             record._state.base = {table.DATA: {"M": content}}
         return record

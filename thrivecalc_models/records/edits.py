@@ -28,7 +28,7 @@ class Edit(Value):
 
 def replacement(access: Access, key: Key, data: Any) -> Edit:
     """All of `data` from a camelCase mapping, once it fits the type's payload class."""
-    content = codec.check_mapping(_payload_class(key), data, js_safe=access.binding.js_safe_numbers)
+    content = codec.check_mapping(_payload_class(key), data, js_safe=access.session.js_safe_numbers)
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
     stamp = _stamp(access)
     sets = (((table.DATA,), {"M": content}), stamp)
@@ -49,7 +49,7 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
         {},
         None,
         codec.Origins(access.user_id),
-        codec.encoding_of(access.binding.js_safe_numbers),
+        codec.encoding_of(access.session.js_safe_numbers),
     )
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
     names = [field.wire_name for field in fields_of(type(payload))]
@@ -72,7 +72,7 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
 
 
 def _stamp(access: Access) -> tuple[tuple[str], dict[str, str]]:
-    return ((table.UPDATED_AT,), {"S": format_timestamp(floor_ms(access.binding.clock()))})
+    return ((table.UPDATED_AT,), {"S": format_timestamp(floor_ms(access.session.clock()))})
 
 
 def _payload_class(key: Key) -> type | None:

@@ -31,10 +31,10 @@ from thrivecalc_models.records.attributes import (
     PayloadAttribute,
     TimestampAttribute,
 )
-from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.index import DataTypeIndex
 from thrivecalc_models.records.pynamo import PynamoReads, PynamoWrites
 from thrivecalc_models.records.pynamo.lookups import whole
+from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import (
     UNREAD,
     AttributeValues,
@@ -72,7 +72,7 @@ class _LazySettings(type):
 
     @property
     def table_name(cls) -> str:
-        return default_binding().settings.table_name
+        return default_session().settings.table_name
 
 
 class RecordMeta(MetaModel):
@@ -126,7 +126,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     keep_for: ClassVar[timedelta | None] = None
 
-    _binding: Binding | None = None
+    _session: Session | None = None
     _scope: str | None = None
     _attempt: Any = None
     _has_fresh_id = False
@@ -248,12 +248,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     def _identity_is_fixed(self) -> bool:
         """Whether a store has the record, or waits for it to be written."""
-        return self._state.stored is not None or self._binding is not None
+        return self._state.stored is not None or self._session is not None
 
-    def _belong_to(self, binding: Binding, user_id: str | None = None) -> None:
+    def _belong_to(self, session: Session, user_id: str | None = None) -> None:
         """Belong to a store from now on, and to the scope of a user where one takes the record."""
         fields = self.__dict__  # past `__setattr__`: thousands are queued in a commit
-        fields["_binding"] = binding
+        fields["_session"] = session
         fields["_scope"] = user_id or self._scope
         if self._state.values is not None:
             self._state.values.fixed = True
@@ -297,7 +297,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         self._state.payload = self._own(checked)
 
     def _now(self) -> datetime:
-        return datetime.now(UTC) if self._binding is None else self._binding.clock()
+        return datetime.now(UTC) if self._session is None else self._session.clock()
 
     def _own(self, given: Any) -> Any:
         """What is given as this record's data, or a copy where something else has it already.
@@ -491,7 +491,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     @classmethod
     def from_item(
-        cls, item: Item, *, binding: Binding | None = None, projected: bool = False
+        cls, item: Item, *, session: Session | None = None, projected: bool = False
     ) -> UserRecord:
         """The record of a stored item, in the class that its type says."""
         try:
@@ -509,7 +509,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         else:
             record = record_class(_user_instantiated=False)
         fields = record.__dict__  # past `__setattr__`: thousands are made of a list
-        fields["_binding"] = binding
+        fields["_session"] = session
         fields["_state"] = State(item, UNREAD, projected, sound)
         fields["_key"] = key
         return record

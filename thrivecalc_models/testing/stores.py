@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from thrivecalc_models.protocol import RetryPolicy
-from thrivecalc_models.records import Binding
+from thrivecalc_models.records import Session
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings
@@ -41,7 +41,7 @@ def simulated_store(
     settings = Settings(
         table_name=table.table_name, region="us-east-1", endpoint="http://localhost:1"
     )
-    binding = Binding(
+    session = Session(
         settings=settings,
         driver=driver,
         retry=retry or RetryPolicy(),
@@ -50,4 +50,4 @@ def simulated_store(
         rng=random.Random(f"{seed} {table.stores}"),  # not a secret
         **({"clock": table.clock} | options),
     )
-    return DataStore._of(binding)
+    return DataStore.of_session(session)

@@ -57,8 +57,8 @@ def pending_writes(
     Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed,
     IsolationError for a key of another user.
     """
-    binding = access.binding
-    now = binding.clock()
+    session = access.session
+    now = session.clock()
     first = WriteTime(now, 1)  # of new records, which have no stamp to go past
     writes: list[PendingWrite] = []
     errors: dict[str, Exception] = {}
@@ -67,7 +67,7 @@ def pending_writes(
             continue  # as most of what was only read
         try:
             stored = entry.record is not None and writing.is_stored(entry.record)
-            at = binding.write_time(now) if stored else first
+            at = session.write_time(now) if stored else first
             write = write_of(entry, access, at, lock=lock)
         except (InvalidRecordError, CorruptItemError) as error:
             errors[entry.key] = error
@@ -96,7 +96,7 @@ def write_of(entry: Entry, access: Access, at: WriteTime, *, lock: bool) -> Pend
         record.check_whole()
         delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
-    js_safe = access.binding.js_safe_numbers
+    js_safe = access.session.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):
         return _whole(entry, record, at, js_safe=js_safe)
     return _noticed(entry, record, at, js_safe=js_safe, lock=lock)

@@ -127,7 +127,7 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
         )
     if outcome.failure.kind is not FailureKind.CONDITION_FAILED:
         return service_error(
-            outcome.operation, outcome.failure, access.binding.settings, parts=outcome.parts
+            outcome.operation, outcome.failure, access.session.settings, parts=outcome.parts
         )
     stored = _stored(access, outcome)
     if adding:
@@ -146,7 +146,7 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
 
 def tell(access: Access, account: Account, duration: float) -> None:
     """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
-    if access.binding.observer is None and account.complete:
+    if access.session.observer is None and account.complete:
         return
     counts = {state: len(account.keys(state)) for state in State}
     if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
@@ -157,7 +157,7 @@ def tell(access: Access, account: Account, duration: float) -> None:
             plural(counts[State.NOT_APPLIED], "write"),
             counts[State.UNKNOWN],
         )
-    if access.binding.observer is None or not account.outcomes:
+    if access.session.observer is None or not account.outcomes:
         return
     event = CommitEvent(
         user=masked_user(access.user_id),
@@ -170,7 +170,7 @@ def tell(access: Access, account: Account, duration: float) -> None:
         write_units=account.write_units,
         duration=duration,
     )
-    notify(access.binding.observer, event)
+    notify(access.session.observer, event)
 
 
 def _given_up(outcome: Outcome) -> bool:

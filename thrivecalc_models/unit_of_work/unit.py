@@ -176,13 +176,13 @@ class UnitOfWork:
 
     def note_beside(self, access: Access, record: UserRecord) -> None:
         """Hear of a record that a scope gave inside the block of this unit."""
-        if access.user_id == self.user_id and access.binding is self._access.binding:
+        if access.user_id == self.user_id and access.session is self._access.session:
             self._beside = self._beside or WeakSet()
             self._beside.add(record)
 
     def _warn_of_unattached(self) -> None:
         """Warn of records that were edited in the block as if they were the unit's."""
-        js_safe = self._access.binding.js_safe_numbers
+        js_safe = self._access.session.js_safe_numbers
         while self._beside:
             record = self._beside.pop()
             entry = self._entries.get(record.record_key)
@@ -510,7 +510,7 @@ class UnitOfWork:
             return CommitResult()
         account = Account()
         try:
-            driver = self._access.binding.driver
+            driver = self._access.session.driver
             began = driver.monotonic()
             with driver.shield() as shield:
                 pending = self._pending()
@@ -575,17 +575,17 @@ class UnitOfWork:
             self._run(pending, account, shield)
 
     def _run(self, writes: Sequence[PendingWrite], account: Account, shield: Shield) -> None:
-        binding = self._access.binding
+        session = self._access.session
         self._under_way = {write.key: write for write in writes}
-        found = binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield)
+        found = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
         account.merge(found)
         for write in writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
 
     def _run_transaction(self, transaction: Transaction, account: Account, shield: Shield) -> None:
-        binding = self._access.binding
+        session = self._access.session
         self._under_way = {write.key: write for write in transaction.writes}
-        found = binding.driver.run(transact(transaction, binding.retry, binding.rng), shield=shield)
+        found = session.driver.run(transact(transaction, session.retry, session.rng), shield=shield)
         account.merge(found)
         for write in transaction.writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
@@ -620,7 +620,7 @@ class UnitOfWork:
         if write.after is not None and entry.record is not None:
             item = write.after if outcome.item is None else outcome.item
             writing.absorb(entry.record, item, write.after)
-            entry.record._belong_to(self._access.binding)
+            entry.record._belong_to(self._access.session)
 
     def _conclude(self, account: Account, shield: Shield) -> CommitResult:
         error = self._commit_error(account)
@@ -665,7 +665,7 @@ class UnitOfWork:
                 record_key=record.record_key,
             )
         writing.restore(record, item)
-        record._belong_to(self._access.binding)
+        record._belong_to(self._access.session)
         self._entries[entry.key] = Entry(entry.key, record)
 
     @_exclusive

@@ -33,11 +33,11 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
     key = edit.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
     access.check_write(write.write, key)
-    binding = access.binding
-    began = binding.driver.monotonic()
-    with binding.driver.shield() as shield:
-        account = binding.driver.run(commit([write], binding.retry, binding.rng), shield=shield)
-        shield.guard(tell, access, account, binding.driver.monotonic() - began)
+    session = access.session
+    began = session.driver.monotonic()
+    with session.driver.shield() as shield:
+        account = session.driver.run(commit([write], session.retry, session.rng), shield=shield)
+        shield.guard(tell, access, account, session.driver.monotonic() - began)
     outcome = account.outcomes[key]
     error = write_error(access, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
@@ -60,10 +60,10 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
 def delete_everything(access: Access) -> CommitResult:
     """Delete all items of the user until a whole reading finds none."""
     account = Account()
-    binding = access.binding
-    began = binding.driver.monotonic()
+    session = access.session
+    began = session.driver.monotonic()
     problem: ThriveCalcError | None = None
-    with binding.driver.shield() as shield:
+    with session.driver.shield() as shield:
         shield.guard(shield.hold_signals)
         try:
             while _delete_pass(access, account, shield):
@@ -72,7 +72,7 @@ def delete_everything(access: Access) -> CommitResult:
             problem = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001 - raised below, with the account
             shield.keep(error)
-        shield.guard(tell, access, account, binding.driver.monotonic() - began)
+        shield.guard(tell, access, account, session.driver.monotonic() - began)
     causes = {
         key: cause
         for key, outcome in account.outcomes.items()
@@ -95,7 +95,7 @@ def delete_everything(access: Access) -> CommitResult:
 
 def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
     """Read all keys and delete them; whether another pass is needed."""
-    binding = access.binding
+    session = access.session
     found = False
     for page in access.pages(Query(user_id=access.user_id, consistent=True, keys_only=True)):
         if shield.interrupt is not None:
@@ -106,7 +106,7 @@ def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
         if not writes:
             continue
         found = True
-        account.merge(binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield))
+        account.merge(session.driver.run(commit(writes, session.retry, session.rng), shield=shield))
         if account.halted or account.keys(State.NOT_APPLIED) or account.keys(State.UNKNOWN):
             return False
     return found

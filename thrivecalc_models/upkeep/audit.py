@@ -72,7 +72,7 @@ def audit(
     An error, or an interrupt, comes after the page that says what became of every repair.
     """
     for items, units in _pages(whole, user_id, segments):
-        now = whole.store._binding.clock()
+        now = whole.session.clock()
         found = [finding for item in items for finding in findings(item, now)]
         repairs = [repair for item in items if (repair := repair_of(item, now)) is not None]
         page = Examined(items=len(items), units=units, findings=found, repairs=repairs)

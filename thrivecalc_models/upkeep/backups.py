@@ -61,7 +61,7 @@ def create_backup(whole: WholeTable, name: str) -> Backup:
     """
     parameters = {"TableName": whole.store.table_name, "BackupName": name}
     body = _begin(whole, "CreateBackup", parameters, "`thrivecalc backup list` shows it if it was")
-    return whole.run(_until_available(whole, body["BackupDetails"]["BackupArn"]))
+    return whole.session.execute(_until_available(whole, body["BackupDetails"]["BackupArn"]))
 
 
 def list_backups(whole: WholeTable) -> Iterator[Backup]:
@@ -151,9 +151,9 @@ def _begin(
     into: str | None = None,
 ) -> Json:
     """Send what makes something each time it is applied: again only if it cannot have been."""
-    binding = whole.store._binding
+    session = whole.session
     call = Call(operation, parameters)
-    result = whole.run(persist(call, binding.retry, binding.rng, twice=False))
+    result = whole.session.execute(persist(call, session.retry, session.rng, twice=False))
     if isinstance(result, Reply):
         return result.body
     if result.applied_maybe:
@@ -168,10 +168,10 @@ def _begin(
 
 
 def _until_available(whole: WholeTable, arn: str) -> Protocol[Backup]:
-    binding = whole.store._binding
+    session = whole.session
     call = Call("DescribeBackup", {"BackupArn": arn})
     while True:
-        result = yield from persist(call, binding.retry, binding.rng)
+        result = yield from persist(call, session.retry, session.rng)
         if isinstance(result, Failure):
             raise service_error(call.name, result, whole.store.settings)
         backup = _backup(result.body["BackupDescription"]["BackupDetails"])

@@ -359,11 +359,11 @@ def _probes(name: str) -> list[_Probe]:
 
 
 def _actions(store: DataStore) -> Iterator[Row]:
-    binding = store._binding
+    session = store.session
     commands = Commands(store.settings)
     for probe in _probes(store.table_name):
         call = Call(probe.operation, probe.request)
-        result = binding.driver.run(persist(call, binding.retry, binding.rng))
+        result = session.driver.run(persist(call, session.retry, session.rng))
         if isinstance(result, Failure) and result.kind is FailureKind.NO_TABLE and not probe.where:
             yield _no_table(WholeTable(store))
             raise _Stop

@@ -131,18 +131,18 @@ def perform(
     change are as they were read. `updatedAt` is set as by every write. A repair that may have been
     applied is sent again only in that form, and never called not applied.
     """
-    binding = store._binding
+    session = store.session
     refused: dict[int, Repaired] = {}
     writes = []
     for number, repair in enumerate(repairs):
         try:
-            write = _update(repair, binding.write_time())
+            write = _update(repair, session.write_time())
         except InvalidRecordError as error:
             refused[number] = Repaired(repair, State.NOT_APPLIED.value, str(error))
         else:
             writes.append(PendingWrite(key=str(number), intent=Intent.UPDATE, write=write))
-    with binding.driver.shield() as shield:
-        account = binding.driver.run(commit(writes, binding.retry, binding.rng), shield=shield)
+    with session.driver.shield() as shield:
+        account = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
     done = [
         refused.get(number) or _repaired(repair, account.outcomes[str(number)])
         for number, repair in enumerate(repairs)

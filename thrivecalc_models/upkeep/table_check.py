@@ -72,15 +72,15 @@ def wait_until_active(whole: WholeTable, *, every: float = 1.0) -> None:
 
     A table that was only just begun may be unknown at first. Raises ServiceError.
     """
-    whole.run(_until_active(whole, every))
+    whole.session.execute(_until_active(whole, every))
 
 
 def _until_active(whole: WholeTable, every: float) -> Protocol[None]:
-    binding = whole.store._binding
+    session = whole.session
     call = Call("DescribeTable", {"TableName": whole.store.table_name})
     patience = _UNKNOWN_AT_FIRST
     while True:
-        result = yield from persist(call, binding.retry, binding.rng)
+        result = yield from persist(call, session.retry, session.rng)
         if isinstance(result, Reply):
             if _is_active(result.body["Table"]):
                 return

@@ -17,9 +17,9 @@ from pynamodb.exceptions import PynamoDBException
 from thrivecalc_models.operations import ConditionCheck, Failure, FailureKind, Key, UpdateItem
 from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records import writing
-from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.actions import form_at
 from thrivecalc_models.records.pynamo.connection import IsOurs, failure_of, single_write, table_of
+from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.wire import Item, WriteTime, same_item, same_value
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def undoubted(record: UserRecord, make: Make, *, lock: bool) -> Write:
     return make(binding.write_time())
 
 
-def binding_of(record: UserRecord) -> Binding:
-    return record._binding or default_binding()
+def binding_of(record: UserRecord) -> Session:
+    return record._session or default_session()
 
 
 def has_snapshot(record: UserRecord) -> bool:

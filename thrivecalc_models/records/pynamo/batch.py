@@ -26,9 +26,9 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records import writing
-from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
 from thrivecalc_models.records.pynamo.connection import table_of
+from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.wire import describe
 from thrivecalc_models.words import plural
 
@@ -99,7 +99,7 @@ class RecordBatch(BatchWrite[R]):
         """
         if not self.pending_operations:
             return
-        binding = default_binding()
+        binding = default_session()
         records = [operation["item"] for operation in self.pending_operations]
         writes = self._writes(binding)
         connection = table_of(binding).connection
@@ -125,8 +125,8 @@ class RecordBatch(BatchWrite[R]):
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
-        if record._binding is None:
-            record._belong_to(default_binding())
+        if record._session is None:
+            record._belong_to(default_session())
         for operation in self.pending_operations:
             if _key(operation["item"]) == key:
                 operation.update(action=action, item=record)
@@ -144,7 +144,7 @@ class RecordBatch(BatchWrite[R]):
             error.not_applied.append(record.record_key)
             raise
 
-    def _writes(self, binding: Binding) -> list[PendingWrite]:
+    def _writes(self, binding: Session) -> list[PendingWrite]:
         """Every pending operation, encoded and checked. Raises InvalidRecordError."""
         writes: list[PendingWrite] = []
         errors: dict[str, Exception] = {}
@@ -169,9 +169,9 @@ def _key(record: UserRecord) -> Key:
     return writing.key_of(record)
 
 
-def _write(name: str, action: str, record: UserRecord, binding: Binding) -> PendingWrite:
+def _write(name: str, action: str, record: UserRecord, binding: Session) -> PendingWrite:
     """The write of one operation, by a name of its own: two users may have one record key."""
-    if record._binding is not None and record._binding.settings != binding.settings:
+    if record._session is not None and record._session.settings != binding.settings:
         raise InvalidRecordError(
             f"{describe(record.record_key)} belongs to another store than batch_write() writes to;"
             " write it through its own, or make a record of this one with read_item(record.item)"
@@ -187,7 +187,7 @@ def _write(name: str, action: str, record: UserRecord, binding: Binding) -> Pend
 _NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 
 
-def _error(writes: list[PendingWrite], account: Account, binding: Binding) -> BatchWriteError:
+def _error(writes: list[PendingWrite], account: Account, binding: Session) -> BatchWriteError:
     keys: dict[State, list[str]] = {state: [] for state in State}
     causes: dict[str, ThriveCalcError] = {}
     failed = None

@@ -45,7 +45,7 @@ from thrivecalc_models.protocol import (
     persist,
     service_error,
 )
-from thrivecalc_models.records.binding import Binding
+from thrivecalc_models.records.session import Session
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.value import even_half_made
@@ -90,7 +90,7 @@ _WRAPPED: dict[str, tuple[type[PynamoDBConnectionError], str]] = {
 class StoreConnection(Connection):
     """PynamoDB's connection to the one table of a store."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Session) -> None:
         super().__init__(region=binding.settings.region, host=binding.settings.endpoint)
         # Not the binding itself: it is the key under which this connection is kept.
         self._settings = binding.settings
@@ -236,15 +236,15 @@ class StoreTable(TableConnection):
 
     connection: StoreConnection
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Session) -> None:
         super().__init__(binding.settings.table_name)
         self.connection = StoreConnection(binding)
 
 
-_tables: WeakKeyDictionary[Binding, StoreTable] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[Session, StoreTable] = WeakKeyDictionary()
 
 
-def table_of(binding: Binding) -> StoreTable:
+def table_of(binding: Session) -> StoreTable:
     """The connection of a binding; always the same one."""
     found = _tables.get(binding)
     return _tables.setdefault(binding, StoreTable(binding)) if found is None else found

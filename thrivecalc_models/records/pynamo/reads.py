@@ -17,7 +17,6 @@ from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.operations import Key
 from thrivecalc_models.protocol import get_many
 from thrivecalc_models.protocol.reads import BATCH_GET_KEYS
-from thrivecalc_models.records.binding import Binding, default_binding
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.lookups import (
     absent,
@@ -33,6 +32,7 @@ from thrivecalc_models.records.pynamo.lookups import (
     whole,
 )
 from thrivecalc_models.records.pynamo.tables import PynamoTable
+from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import Item, check_user_id
 
@@ -63,7 +63,7 @@ class PynamoReads(PynamoTable):
         Raises DoesNotExist; InvalidKeyError, before anything is sent, for what can be no key. What
         is stored under the key comes back in the class that its own type says.
         """
-        binding = default_binding()
+        binding = default_session()
         key = checked_key(hash_key, range_key)
         reply = table_of(binding).get_item(
             key.user_id, key.record_key, consistent_read, projection(attributes_to_get)
@@ -86,7 +86,7 @@ class PynamoReads(PynamoTable):
         for longer than the retry policy allows.
         """
         keys = iter(dict.fromkeys(checked_pairs(items)))
-        return _many(cls, keys, bool(consistent_read), attributes_to_get, default_binding())
+        return _many(cls, keys, bool(consistent_read), attributes_to_get, default_session())
 
     @classmethod
     def query(
@@ -107,7 +107,7 @@ class PynamoReads(PynamoTable):
 
         A range key condition takes the place of the one on the type, which is then filtered.
         """
-        binding, hash_key = default_binding(), check_user_id(hash_key)
+        binding, hash_key = default_session(), check_user_id(hash_key)
         asked = query_arguments(
             cls, range_key_condition, filter_condition, index_name, consistent_read
         )
@@ -142,7 +142,7 @@ class PynamoReads(PynamoTable):
         attributes_to_get: Sequence[str] | None = None,
     ) -> ResultIterator[R]:
         """Every user's records of this type, by reading the whole table or index and filtering."""
-        binding = default_binding()
+        binding = default_session()
         check_index(cls, index_name, consistent_read)
         data_type = type_read_by(cls)
         if data_type is not None:
@@ -188,7 +188,7 @@ class PynamoReads(PynamoTable):
             cls, range_key_condition, filter_condition, index_name, consistent_read
         )
         pages: PageIterator[Json] = PageIterator(
-            table_of(default_binding()).query,
+            table_of(default_session()).query,
             (hash_key,),
             asked | {"limit": limit, "select": "COUNT"},
             rate_limit,
@@ -233,13 +233,13 @@ def _class(cls: type[PynamoReads]) -> type[UserRecord]:
     return cast("type[UserRecord]", cls)
 
 
-def _record(cls: type[R], item: Item, binding: Binding, attributes_to_get: Any) -> R:
+def _record(cls: type[R], item: Item, binding: Session, attributes_to_get: Any) -> R:
     in_part = attributes_to_get is not None
-    return cast(R, _class(cls).from_item(item, binding=binding, projected=in_part))
+    return cast(R, _class(cls).from_item(item, session=binding, projected=in_part))
 
 
 def _many(
-    cls: type[R], keys: Iterator[Key], consistent: bool, attributes_to_get: Any, binding: Binding
+    cls: type[R], keys: Iterator[Key], consistent: bool, attributes_to_get: Any, binding: Session
 ) -> Iterator[R]:
     connection = table_of(binding)
     names = projection(attributes_to_get)

@@ -8,8 +8,8 @@ from pynamodb.exceptions import TableError
 
 from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.protocol import ServiceFailure
-from thrivecalc_models.records.binding import default_binding
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
+from thrivecalc_models.records.session import default_session
 from thrivecalc_models.transport.process import forks_wait
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class PynamoTable(Model):
 
     @classmethod
     def _get_connection(cls) -> StoreTable:
-        return table_of(default_binding())
+        return table_of(default_session())
 
     @classmethod
     def create_table(
@@ -52,7 +52,7 @@ class PynamoTable(Model):
                 ensure_table,  # few programs make the table
             )
 
-        binding = default_binding()
+        binding = default_session()
         name = binding.settings.table_name
         connection = table_of(binding).connection
         try:

@@ -1,0 +1,141 @@
+"""The session of a store: how its requests travel, by which rules, and what a failure becomes."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import attrs
+
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.operations import Protocol
+from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
+from thrivecalc_models.signals import Observer, log
+from thrivecalc_models.table import Settings, resolve_settings
+from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.process import forks_wait
+from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id, masked_user
+
+T = TypeVar("T")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Session:
+    """What every sender of a store shares: settings, driver, retry policy, clock, ids, randomness.
+
+    `DataStore.session` is the one of a store. A record keeps the session that read or wrote it.
+    """
+
+    settings: Settings
+    driver: Driver
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    js_safe_numbers: bool = True
+    clock: Callable[[], datetime] = _now
+    new_id: Callable[[], str] = fresh_id
+    rng: random.Random = attrs.field(factory=random.SystemRandom)  # a fork does not copy its state
+    observer: Observer | None = None
+    engine: Any = None
+    """An embedded engine, which lives as long as anything that can reach its table."""
+
+    def write_time(self, now: datetime | None = None) -> WriteTime:
+        """The time of a write that is made now, with a random part of its own."""
+        skip = 1 + int(self.rng.random() * MAX_SKIP)
+        return WriteTime(self.clock() if now is None else now, skip)
+
+    def execute(self, protocol: Protocol[T], *, user_id: str | None = None) -> T:
+        """Run a protocol and return its result.
+
+        Raises the public error of the request that failed, without a context. With the user that it
+        was for, that is logged.
+        """
+        try:
+            return self.driver.run(protocol)
+        except ServiceFailure as failure:
+            error = self._public(failure, user_id)
+        raise error
+
+    def stream(self, protocol: Protocol[None], *, user_id: str | None = None) -> Iterator[Any]:
+        """Give what a protocol emits, as it comes; errors as of `execute`."""
+        try:
+            yield from self.driver.stream(protocol)
+        except ServiceFailure as failure:
+            error = self._public(failure, user_id)
+        else:
+            return
+        raise error
+
+    def _public(self, failure: ServiceFailure, user_id: str | None) -> Exception:
+        if user_id is not None:
+            log(
+                logging.WARNING,
+                "gave up %s%s for user %s (%s)",
+                failure.operation,
+                failure.where,
+                masked_user(user_id),
+                failure.failure.code,
+            )
+        return service_error(failure.operation, failure.failure, self.settings, where=failure.where)
+
+
+class _Default:
+    """The session of class methods: made from the environment when first needed, or given."""
+
+    session: Session | None = None
+    of_environment = False
+
+
+_LOCAL: WeakSet[Session] = WeakSet()
+
+
+def default_session() -> Session:
+    """The session of everything that belongs to no store yet.
+
+    Raises ConfigurationError where that would be the real service's, made from an environment that
+    names no endpoint, while a store on an embedded engine is open.
+    """
+    if _Default.session is None:
+        set_default_session(connect(resolve_settings()), of_environment=True)
+    session = _Default.session
+    assert session is not None
+    if _Default.of_environment and _LOCAL and session.settings.endpoint is None:
+        raise ConfigurationError(
+            "class methods of the models and the functions of data_store would go to the real"
+            " service here, while a DataStore.local() is open in this process; for them to use that"
+            " one, call data_store.configure(store), or name an endpoint in AWS_ENDPOINT"
+        )
+    return session
+
+
+def set_default_session(session: Session | None, *, of_environment: bool = False) -> None:
+    """Use this one from now on; None goes back to the environment."""
+    _Default.session, _Default.of_environment = session, of_environment
+
+
+def local_opened(session: Session) -> None:
+    """Note that a store on an embedded engine is open, until `local_closed` or its end."""
+    _LOCAL.add(session)
+
+
+def local_closed(session: Session) -> None:
+    """Note that it is closed."""
+    _LOCAL.discard(session)
+
+
+def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Session:
+    """Make the session of some settings, by the transport that suits this process."""
+    with forks_wait:  # not needed to define models
+        from thrivecalc_models.transport.choice import make_transport
+        from thrivecalc_models.transport.configuration import configured
+
+    settings = configured(settings)
+    transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)
+    driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
+    return Session(settings=settings, driver=driver)
