@@ -653,6 +653,24 @@ def test_the_data_of_one_record_given_to_another_is_copied():
     assert notes[1].data == given == {"list": [1]}
 
 
+def test_a_payload_within_the_data_belongs_to_one_record_too():
+    """A member that two records are given is one record's, and the other has a copy of it."""
+    _, user, record = bill()
+    line = TwigData(label="shared")
+    one, two = (user.add(TreeData(twigs=[line])) for _ in range(2))
+    assert one.data.twigs[0] is line
+    three = user.add(TreeData(twigs=[record.data.twigs[0]]))
+    three.data.twigs.append(record.data.twigs[1])  # seen when it is written
+    user.update(three)
+    for twig in (line, *three.data.twigs):
+        twig.label = "edited"
+    assert two.data.twigs == [TwigData(label="shared")]
+    assert "edited" not in {twig.label for twig in record.data.twigs}
+    kept = record.data.twigs[0]
+    record.data = TreeData(twigs=[kept])
+    assert record.data.twigs[0] is kept
+
+
 # --- from within the data to its top --------------------------------------------------------------
 
 

@@ -66,6 +66,33 @@ def set_owner(payload: Any, owner: int) -> None:
     object.__setattr__(payload, OWNER, owner)
 
 
+def take(payload: Any, owner: int) -> None:
+    """Make a record the owner of a payload and of the payloads within it.
+
+    One of those that another record has stays that record's: a copy takes its place here.
+    """
+    set_owner(payload, owner)
+    for attribute in attrs.fields(type(payload)):
+        value = _hidden(payload, attribute.name)
+        own = _taken(value, owner)
+        if own is not value:
+            object.__setattr__(payload, attribute.name, own)
+
+
+def _taken(value: Any, owner: int) -> Any:
+    match value:
+        case list():
+            value[:] = [_taken(inner, owner) for inner in value]
+        case dict():
+            for name, inner in value.items():
+                value[name] = _taken(inner, owner)
+        case _ if is_payload_class(type(value)):
+            own = value if owner_of(value) in (None, owner) else copied(value)
+            take(own, owner)
+            return own
+    return value
+
+
 def _hidden(payload: Any, name: str) -> Any:
     try:
         return object.__getattribute__(payload, name)  # a class may have a __getattr__

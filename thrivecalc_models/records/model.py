@@ -20,7 +20,7 @@ from thrivecalc_models.errors import (
     InvalidRecordError,
     Rebuilding,
 )
-from thrivecalc_models.payloads.origins import copied, origin_of, owner_of, set_origin, set_owner
+from thrivecalc_models.payloads.origins import copied, origin_of, owner_of, set_origin
 from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
@@ -43,6 +43,7 @@ from thrivecalc_models.records.state import (
     fixed_identity,
     identity_problems,
     key_values,
+    own,
     read_payload,
     stamp_problems,
     undeclared_attributes,
@@ -316,7 +317,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         if origin is not None and is_nested and origin.user_id == self._state.user_id:
             self._bring(codec.undeclared(type(given), origin.content))
             set_origin(given, attrs.evolve(origin, made=None, nested=False))
-        set_owner(given, id(self))
+        own(given, id(self))
         return given
 
     def _bring(self, undeclared: dict[str, Any]) -> None:
@@ -529,6 +530,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             return
         if codec.has_origins(payload_class):
             content, origins = item[table.DATA]["M"], state.origins
+            own(state.payload, id(self))
             edited = codec.edited_fields(state.payload, content, origins)  # since it was encoded
             origins.learn(state.payload, content, edited)
 

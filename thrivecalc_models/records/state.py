@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
 from thrivecalc_models.errors import InvalidKeyError
-from thrivecalc_models.payloads.origins import set_owner
+from thrivecalc_models.payloads.origins import set_owner, take
 from thrivecalc_models.wire import Item, split_key
 
 UNREAD: Final = object()
@@ -172,7 +172,15 @@ def read_payload(state: State, payload_class: type | None, *, owner: int) -> Non
         state.payload = codec.decode_plain({"M": content}, table.DATA)
     else:
         state.payload, state.as_read = codec.decode_data(payload_class, content, state)
-        set_owner(state.payload, owner)
+        own(state.payload, owner)
+
+
+def own(payload: Any, owner: int) -> None:
+    """Make a record, by its `id`, the owner of its payload and of those within."""
+    if codec.has_origins(type(payload)):
+        take(payload, owner)
+    else:  # nothing within is a payload
+        set_owner(payload, owner)
 
 
 def check_undeclared(state: State, payload_class: type | None) -> None:

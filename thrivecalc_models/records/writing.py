@@ -26,7 +26,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.payloads.kinds import convert_mapping
-from thrivecalc_models.records.state import UNREAD, State
+from thrivecalc_models.records.state import UNREAD, State, own
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
@@ -517,6 +517,7 @@ def _overwrite(record: UserRecord, fresh: Any, edits: _Edits, before: codec.Orig
         value = getattr(fresh, field.name)
         if field.wire_name not in keep and not _alike(getattr(payload, field.name), value):
             object.__setattr__(payload, field.name, value)  # as read: converted once
+    own(payload, id(record))
     record._state.origins.learn(payload, content, edits.data)
 
 
