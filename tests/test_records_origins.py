@@ -23,6 +23,7 @@ from pynamodb.transactions import TransactWrite
 from thrivecalc_models import (
     Amount,
     InvalidRecordError,
+    OutcomeUnknownError,
     PayloadAttribute,
     UnknownRecord,
     UnsafeNumberError,
@@ -30,7 +31,7 @@ from thrivecalc_models import (
     data_store,
     payload,
 )
-from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 from thrivecalc_models.wire import same_value
 
 OTHER = "google-oauth2|998877665544332212"
@@ -735,3 +736,48 @@ def test_where_it_is_open_whose_an_attribute_is_nothing_is_guessed():
         "label": {"S": "in"},
         "mark": {"S": "in"},
     }
+
+
+# --- rollback, refresh, lost replies --------------------------------------------------------------
+
+
+def scrambled(record):
+    """Members that are equal but for what is undeclared, in another order, and one of them gone."""
+    for twig in record.data.twigs:
+        twig.label = "same"
+    record.data.twigs = [attrs.evolve(twig) for twig in reversed(record.data.twigs)][1:]
+    record.data.named["y"] = record.data.rows[0].pop()
+
+
+def test_a_rollback_gives_each_member_its_own_again():
+    """After a rollback every member has what is stored in its place; nothing is left to send."""
+    table, user, _ = bill()
+    before = table.get(USER, "x-origins#bill")
+    work = user.unit_of_work()
+    record = work.get(Tree, "bill")
+    scrambled(record)
+    work.rollback()
+    sent = table.sent()
+    user.update(record)
+    assert table.sent() == sent
+    record.data.twigs.reverse()
+    user.update(record)
+    assert currencies(table, "twigs") == [("c", "JPY"), ("b", "USD"), ("a", "EUR")]
+    assert table.get(USER, "x-origins#bill")["data"]["M"]["named"] == before["data"]["M"]["named"]
+
+
+def test_edits_after_a_lost_reply_keep_each_members_own():
+    """Edits made while it is unknown whether the first write was applied go where they belong."""
+    table, user, record = bill()
+    record.data.twigs.reverse()
+    table.fail_always(faults.LoseReply(applied=True))
+    with pytest.raises(OutcomeUnknownError):
+        user.update(record)
+    table.heal()
+    scrambled(record)
+    user.update(record)
+    assert currencies(table, "twigs") == [("same", "USD"), ("same", "JPY")]
+    assert currencies(table, "named") == [("d", "CHF"), ("e", "SEK")]
+    sent = table.sent()
+    user.update(record)
+    assert table.sent() == sent
