@@ -13,7 +13,7 @@ from typing import Any
 from thrivecalc_models import table
 from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.records import UserRecord, default_session, set_default_session
-from thrivecalc_models.records.access import DataTypeLike, RecordId
+from thrivecalc_models.records.scope import DataTypeLike, RecordId
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.transport.process import PerProcess
 

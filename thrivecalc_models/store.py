@@ -27,9 +27,9 @@ from thrivecalc_models.protocol import (
     full_jitter,
     pause,
 )
-from thrivecalc_models.records import Session, UserRecord
-from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
+from thrivecalc_models.records import Session, UserRecord, reading
 from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.records.session import local_closed, local_opened
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
@@ -198,7 +198,7 @@ class DataStore:
 
     def user(self, user_id: str) -> UserData:
         """The data of one user. Raises InvalidKeyError for an id that no user can have."""
-        return UserData(Access(self.session, user_id))
+        return UserData(Scope(self.session, user_id))
 
     def create_table(self) -> None:
         """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.
@@ -251,16 +251,16 @@ def _check_options(max_concurrency: int, timeout: float) -> None:
 class UserData:
     """One user's records. Nothing that is called here can reach another user's."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
 
     @property
     def user_id(self) -> str:
-        return self._access.user_id
+        return self._scope.user_id
 
     @even_half_made
     def __repr__(self) -> str:
-        return f"<UserData of {self._access.session.settings.table_name}>"
+        return f"<UserData of {self._scope.session.settings.table_name}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("UserData belongs to its store and cannot be pickled")
@@ -294,11 +294,13 @@ class UserData:
         include_expired: bool = False,
     ) -> UserRecord | None:
         """The record, or None where there is none or it has expired."""
-        item = self._access.fetch(self._access.key(data_type, record_id), consistent=consistent)
+        item = reading.fetch(
+            self._scope, self._scope.key(data_type, record_id), consistent=consistent
+        )
         if item is None:
             return None
-        record = self._access.seen(item, include_expired=include_expired)
-        beside.give(self._access, record)
+        record = reading.seen(self._scope, item, include_expired=include_expired)
+        beside.give(self._scope, record)
         return record
 
     @overload
@@ -329,11 +331,11 @@ class UserData:
         A key is a pair of type and record id, or the text of a record key. One that is asked for
         twice gives the same object twice.
         """
-        wanted = [self._access.key_of(each) for each in keys]
-        found = self._access.fetch_many(
-            distinct(wanted), consistent=consistent, include_expired=include_expired
+        wanted = [self._scope.key_of(each) for each in keys]
+        found = reading.fetch_many(
+            self._scope, distinct(wanted), consistent=consistent, include_expired=include_expired
         )
-        beside.give_all(self._access, found.values())
+        beside.give_all(self._scope, found.values())
         return [found.get(key.record_key) for key in wanted]
 
     @overload
@@ -392,8 +394,8 @@ class UserData:
     ) -> Records:
         _check_order(order_by)
         query = self._query(data_type, consistent)
-        records = self._access.records(query, include_expired=include_expired)
-        beside.give_all(self._access, records)
+        records = reading.records(self._scope, query, include_expired=include_expired)
+        beside.give_all(self._scope, records)
         return _ordered(records, order_by)
 
     @overload
@@ -424,11 +426,11 @@ class UserData:
         return self._iterated(query, include_expired)
 
     def _iterated(self, query: Query, include_expired: bool) -> Iterator[UserRecord]:
-        for page in self._access.pages(query):
+        for page in reading.pages(self._scope, query):
             for item in page.items:
-                record = self._access.seen(item, include_expired=include_expired)
+                record = reading.seen(self._scope, item, include_expired=include_expired)
                 if record is not None:
-                    beside.give(self._access, record)
+                    beside.give(self._scope, record)
                     yield record
 
     @overload
@@ -469,14 +471,16 @@ class UserData:
         query = attrs.evolve(self._query(data_type, consistent), limit=limit)
         if cursor is not None:
             query = attrs.evolve(query, after=read_cursor(query, cursor))
-        page = self._access.page(query)
-        seen = (self._access.seen(item, include_expired=include_expired) for item in page.items)
+        page = reading.page(self._scope, query)
+        seen = (
+            reading.seen(self._scope, item, include_expired=include_expired) for item in page.items
+        )
         records = [record for record in seen if record is not None]
-        beside.give_all(self._access, records)
+        beside.give_all(self._scope, records)
         return Page(records, None if page.after is None else make_cursor(query, page.after))
 
     def _query(self, data_type: DataTypeLike | None, consistent: bool) -> Query:
-        text = None if data_type is None else self._access.data_type(data_type)
+        text = None if data_type is None else self._scope.data_type(data_type)
         return Query(
             user_id=self.user_id,
             data_type=text,
@@ -503,7 +507,7 @@ class UserData:
         work = self._unit()
         record = work.add(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
-        beside.give(self._access, record)
+        beside.give(self._scope, record)
         return record
 
     @makes_record
@@ -520,7 +524,7 @@ class UserData:
         work = self._unit()
         record = work.put(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
-        beside.give(self._access, record)
+        beside.give(self._scope, record)
         return record
 
     def update(self, record: R) -> R:
@@ -556,8 +560,8 @@ class UserData:
             from thrivecalc_models.records import edits  # programs that load records need neither
             from thrivecalc_models.unit_of_work.without_unit import perform_edit
 
-        key = self._access.key(data_type, record_id)
-        return perform_edit(self._access, edits.replacement(self._access, key, data))
+        key = self._scope.key(data_type, record_id)
+        return perform_edit(self._scope, edits.replacement(self._scope, key, data))
 
     def set_fields(self, data_type: DataTypeLike, record_id: RecordId, payload: Any) -> UserRecord:
         """Write the declared fields of a payload over a stored record; its extras stay.
@@ -568,8 +572,8 @@ class UserData:
             from thrivecalc_models.records import edits  # programs that load records need neither
             from thrivecalc_models.unit_of_work.without_unit import perform_edit
 
-        key = self._access.key(data_type, record_id)
-        return perform_edit(self._access, edits.field_update(self._access, key, payload))
+        key = self._scope.key(data_type, record_id)
+        return perform_edit(self._scope, edits.field_update(self._scope, key, payload))
 
     def delete_all(self) -> CommitResult:
         """Delete every item of the user, expired, unknown and malformed ones too.
@@ -581,7 +585,7 @@ class UserData:
                 delete_everything,  # seldom needed
             )
 
-        return delete_everything(self._access)
+        return delete_everything(self._scope)
 
     # --- units of work ----------------------------------------------------------------------------
 
@@ -595,7 +599,7 @@ class UserData:
     ) -> UnitOfWork:
         """Reads and writes that are committed together at the end of the block."""
         return UnitOfWork(
-            self._access,
+            self._scope,
             atomic=atomic,
             lock=lock,
             consistent=consistent,
@@ -603,7 +607,7 @@ class UserData:
         )
 
     def _unit(self) -> UnitOfWork:
-        return UnitOfWork(self._access)
+        return UnitOfWork(self._scope)
 
     def run(
         self, function: Callable[[UnitOfWork], T], *, attempts: int = 8, atomic: bool = True
@@ -618,7 +622,7 @@ class UserData:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidRecordError("attempts takes a whole number, at least 1")
         _check_plain(function)
-        session = self._access.session
+        session = self._scope.session
         for tried in range(attempts):
             work = self.unit_of_work(atomic=atomic)
             try:

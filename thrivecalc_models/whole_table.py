@@ -17,7 +17,8 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.protocol.puts import Puts, put_each
 from thrivecalc_models.protocol.writes import put_items
-from thrivecalc_models.records.access import Access
+from thrivecalc_models.records import reading
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.wire import Item, same_item
 
@@ -72,8 +73,8 @@ class WholeTable:
 
     def user_pages(self, user_id: str) -> Iterator[ItemPage]:
         """The same, each page with the read units that it cost."""
-        access = Access(self.session, user_id)
-        return access.pages(Query(user_id=user_id, consistent=True))
+        scope = Scope(self.session, user_id)
+        return reading.pages(scope, Query(user_id=user_id, consistent=True))
 
     def put(self, items: Iterable[Item]) -> float:
         """Write items of distinct keys as they are, over what is stored; returns write units.

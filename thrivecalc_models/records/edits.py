@@ -10,8 +10,8 @@ from thrivecalc_models import codec, table
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import AllOf, Condition, Exists, IsMap, Key, UpdateItem
 from thrivecalc_models.payloads import fields_of, is_payload
-from thrivecalc_models.records.access import Access
 from thrivecalc_models.records.model import UserRecord
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import check_item, describe, floor_ms, format_timestamp, split_key
 
@@ -26,16 +26,16 @@ class Edit(Value):
     update: UpdateItem
 
 
-def replacement(access: Access, key: Key, data: Any) -> Edit:
+def replacement(scope: Scope, key: Key, data: Any) -> Edit:
     """All of `data` from a camelCase mapping, once it fits the type's payload class."""
-    content = codec.check_mapping(_payload_class(key), data, js_safe=access.session.js_safe_numbers)
+    content = codec.check_mapping(_payload_class(key), data, js_safe=scope.session.js_safe_numbers)
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
-    stamp = _stamp(access)
+    stamp = _stamp(scope)
     sets = (((table.DATA,), {"M": content}), stamp)
     return Edit(key, UpdateItem(key=key, sets=sets, condition=_IS_THERE))
 
 
-def field_update(access: Access, key: Key, payload: Any) -> Edit:
+def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
     """The declared fields of a payload; None removes one."""
     expected = _payload_class(key)
     if not is_payload(payload, table.DATA) or type(payload) is not expected:
@@ -48,8 +48,8 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
         payload,
         {},
         None,
-        codec.Origins(access.user_id),
-        codec.encoding_of(access.session.js_safe_numbers),
+        codec.Origins(scope.user_id),
+        codec.encoding_of(scope.session.js_safe_numbers),
     )
     check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
     names = [field.wire_name for field in fields_of(type(payload))]
@@ -57,7 +57,7 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
         key=key,
         sets=(
             *(((table.DATA, name), content[name]) for name in names if name in content),
-            _stamp(access),
+            _stamp(scope),
         ),
         removes=tuple((table.DATA, name) for name in names if name not in content),
         condition=AllOf((_IS_THERE, IsMap((table.DATA,)))),
@@ -71,8 +71,8 @@ def field_update(access: Access, key: Key, payload: Any) -> Edit:
     return Edit(key, update)
 
 
-def _stamp(access: Access) -> tuple[tuple[str], dict[str, str]]:
-    return ((table.UPDATED_AT,), {"S": format_timestamp(floor_ms(access.session.clock()))})
+def _stamp(scope: Scope) -> tuple[tuple[str], dict[str, str]]:
+    return ((table.UPDATED_AT,), {"S": format_timestamp(floor_ms(scope.session.clock()))})
 
 
 def _payload_class(key: Key) -> type | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.records.access import Access
+from thrivecalc_models.records.scope import Scope
 
 if TYPE_CHECKING:
     from thrivecalc_models.unit_of_work.unit import UnitOfWork
@@ -29,17 +29,17 @@ def leave(work: UnitOfWork) -> None:
         _BLOCKS.set(tuple(each for each in _BLOCKS.get() if each() not in (None, work)))
 
 
-def give(access: Access, record: UserRecord | None) -> None:
+def give(scope: Scope, record: UserRecord | None) -> None:
     """Note a record that a scope gives, if a block of a unit of the same user is open around it."""
     if not _BLOCKS.get() or record is None:
         return
     for each in _BLOCKS.get():
         work = each()
         if work is not None:
-            work.note_beside(access, record)
+            work.note_beside(scope, record)
 
 
-def give_all(access: Access, records: Iterable[UserRecord | None]) -> None:
+def give_all(scope: Scope, records: Iterable[UserRecord | None]) -> None:
     if _BLOCKS.get():
         for record in records:
-            give(access, record)
+            give(scope, record)

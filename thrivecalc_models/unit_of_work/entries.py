@@ -11,7 +11,7 @@ from thrivecalc_models.errors import CorruptItemError, InvalidRecordError
 from thrivecalc_models.operations import ConditionCheck, DeleteItem, Key
 from thrivecalc_models.protocol import Intent, PendingWrite
 from thrivecalc_models.records import UserRecord, writing
-from thrivecalc_models.records.access import Access
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.wire import WriteTime, describe, item_size
 
 MAX_TRANSACTION_WRITES = 100
@@ -50,14 +50,14 @@ class Entry:
 
 
 def pending_writes(
-    entries: Iterable[Entry], access: Access, *, lock: bool, in_doubt: set[str]
+    entries: Iterable[Entry], scope: Scope, *, lock: bool, in_doubt: set[str]
 ) -> list[PendingWrite]:
     """Every pending write, encoded and checked, but for what waits on an unknown attempt.
 
     Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed,
     IsolationError for a key of another user.
     """
-    session = access.session
+    session = scope.session
     now = session.clock()
     first = WriteTime(now, 1)  # of new records, which have no stamp to go past
     writes: list[PendingWrite] = []
@@ -68,13 +68,13 @@ def pending_writes(
         try:
             stored = entry.record is not None and writing.is_stored(entry.record)
             at = session.write_time(now) if stored else first
-            write = write_of(entry, access, at, lock=lock)
+            write = write_of(entry, scope, at, lock=lock)
         except (InvalidRecordError, CorruptItemError) as error:
             errors[entry.key] = error
         else:
             if write is None:
                 continue
-            access.check_write(write.write, entry.key)
+            scope.check_write(write.write, entry.key)
             if entry.attempt is None and entry.key not in in_doubt:
                 writes.append(write)
     if len(errors) == 1:
@@ -84,11 +84,11 @@ def pending_writes(
     return writes
 
 
-def write_of(entry: Entry, access: Access, at: WriteTime, *, lock: bool) -> PendingWrite | None:
+def write_of(entry: Entry, scope: Scope, at: WriteTime, *, lock: bool) -> PendingWrite | None:
     """The write that an entry is waiting for; None where nothing changed."""
     record = entry.record
     if entry.action == "delete any":
-        delete = DeleteItem(key=Key(access.user_id, entry.key))
+        delete = DeleteItem(key=Key(scope.user_id, entry.key))
         return PendingWrite(key=entry.key, intent=Intent.DELETE_ANY, write=delete)
     if record is None:
         return None
@@ -96,7 +96,7 @@ def write_of(entry: Entry, access: Access, at: WriteTime, *, lock: bool) -> Pend
         record.check_whole()
         delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
-    js_safe = access.session.js_safe_numbers
+    js_safe = scope.session.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):
         return _whole(entry, record, at, js_safe=js_safe)
     return _noticed(entry, record, at, js_safe=js_safe, lock=lock)

@@ -17,8 +17,8 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.operations import TOO_LARGE, Failure, FailureKind, is_too_large
 from thrivecalc_models.protocol import Account, Outcome, State, service_error
-from thrivecalc_models.records import UserRecord
-from thrivecalc_models.records.access import Access
+from thrivecalc_models.records import UserRecord, reading
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.signals import CommitEvent, log, notify
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, masked_user
@@ -71,7 +71,7 @@ def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> Commit
 
 
 def write_error(
-    access: Access,
+    scope: Scope,
     key: str,
     outcome: Outcome,
     *,
@@ -80,7 +80,7 @@ def write_error(
 ) -> ThriveCalcError | None:
     """The public error of one write; None where it went well or was not the culprit."""
     if outcome.state is State.UNKNOWN:
-        error = _unknown(access, key, outcome)
+        error = _unknown(scope, key, outcome)
         error.outcome = "unknown"
     elif (
         outcome.state is not State.NOT_APPLIED
@@ -89,22 +89,22 @@ def write_error(
     ):
         return None
     else:
-        error = _refusal(access, key, outcome, adding=adding)
+        error = _refusal(scope, key, outcome, adding=adding)
         error.outcome = "not applied"
     error.record = record
     return error
 
 
-def _stored(access: Access, outcome: Outcome) -> UserRecord | None:
-    return None if outcome.item is None else access.record(outcome.item)
+def _stored(scope: Scope, outcome: Outcome) -> UserRecord | None:
+    return None if outcome.item is None else reading.record(scope, outcome.item)
 
 
-def _unknown(access: Access, key: str, outcome: Outcome) -> ThriveCalcError:
+def _unknown(scope: Scope, key: str, outcome: Outcome) -> ThriveCalcError:
     return OutcomeUnknownError(
         f"nobody can say whether the write of {describe(key)} was applied"
         f" ({_why_unknown(outcome.failure)}); commit again to find out, or refresh it",
         record_key=key,
-        stored=_stored(access, outcome),
+        stored=_stored(scope, outcome),
     )
 
 
@@ -116,7 +116,7 @@ def _why_unknown(failure: Failure | None) -> str:
     return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
 
-def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
+def _refusal(scope: Scope, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
     assert outcome.failure is not None
     if is_too_large(outcome.failure):
         return ItemTooLargeError(
@@ -127,9 +127,9 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
         )
     if outcome.failure.kind is not FailureKind.CONDITION_FAILED:
         return service_error(
-            outcome.operation, outcome.failure, access.session.settings, parts=outcome.parts
+            outcome.operation, outcome.failure, scope.session.settings, parts=outcome.parts
         )
-    stored = _stored(access, outcome)
+    stored = _stored(scope, outcome)
     if adding:
         return RecordExistsError(
             f"{describe(key)} exists already; use another record id, exist_ok=True, or put",
@@ -144,23 +144,23 @@ def _refusal(access: Access, key: str, outcome: Outcome, *, adding: bool) -> Thr
     )
 
 
-def tell(access: Access, account: Account, duration: float) -> None:
+def tell(scope: Scope, account: Account, duration: float) -> None:
     """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
-    if access.session.observer is None and account.complete:
+    if scope.session.observer is None and account.complete:
         return
     counts = {state: len(account.keys(state)) for state in State}
     if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
         log(
             logging.WARNING,
             "a commit of user %s ended with %s not applied and %d unknown",
-            masked_user(access.user_id),
+            masked_user(scope.user_id),
             plural(counts[State.NOT_APPLIED], "write"),
             counts[State.UNKNOWN],
         )
-    if access.session.observer is None or not account.outcomes:
+    if scope.session.observer is None or not account.outcomes:
         return
     event = CommitEvent(
-        user=masked_user(access.user_id),
+        user=masked_user(scope.user_id),
         applied=counts[State.APPLIED],
         existing=counts[State.EXISTING],
         not_applied=counts[State.NOT_APPLIED],
@@ -170,7 +170,7 @@ def tell(access: Access, account: Account, duration: float) -> None:
         write_units=account.write_units,
         duration=duration,
     )
-    notify(access.session.observer, event)
+    notify(scope.session.observer, event)
 
 
 def _given_up(outcome: Outcome) -> bool:

@@ -36,9 +36,9 @@ from thrivecalc_models.protocol import (
     plan_transaction,
     transact,
 )
-from thrivecalc_models.records import UserRecord, writing
-from thrivecalc_models.records.access import Access, DataTypeLike, KeyLike, RecordId, distinct
+from thrivecalc_models.records import UserRecord, creation, reading, writing
 from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.signals import warn
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work import beside
@@ -100,14 +100,14 @@ class UnitOfWork:
 
     def __init__(
         self,
-        access: Access,
+        scope: Scope,
         *,
         atomic: bool = False,
         lock: bool = True,
         consistent: bool = True,
         include_expired: bool = False,
     ) -> None:
-        self._access = access
+        self._scope = scope
         self._atomic = atomic
         self._lock = lock
         self._consistent = consistent
@@ -125,7 +125,7 @@ class UnitOfWork:
 
     @property
     def user_id(self) -> str:
-        return self._access.user_id
+        return self._scope.user_id
 
     @even_half_made
     def __repr__(self) -> str:
@@ -174,15 +174,15 @@ class UnitOfWork:
             self._watch.detach()
             self._watch = None
 
-    def note_beside(self, access: Access, record: UserRecord) -> None:
+    def note_beside(self, scope: Scope, record: UserRecord) -> None:
         """Hear of a record that a scope gave inside the block of this unit."""
-        if access.user_id == self.user_id and access.session is self._access.session:
+        if scope.user_id == self.user_id and scope.session is self._scope.session:
             self._beside = self._beside or WeakSet()
             self._beside.add(record)
 
     def _warn_of_unattached(self) -> None:
         """Warn of records that were edited in the block as if they were the unit's."""
-        js_safe = self._access.session.js_safe_numbers
+        js_safe = self._scope.session.js_safe_numbers
         while self._beside:
             record = self._beside.pop()
             entry = self._entries.get(record.record_key)
@@ -205,7 +205,7 @@ class UnitOfWork:
                 " again, or roll back"
             )
         if self._watch is None:
-            self._watch = watch(self, self._entries, self._access, lock=self._lock)
+            self._watch = watch(self, self._entries, self._scope, lock=self._lock)
 
     def _check_not_closed(self) -> None:
         if self._state == "closed":
@@ -221,7 +221,7 @@ class UnitOfWork:
     def get(self, data_type: DataTypeLike, record_id: RecordId) -> Any:
         """The record, or None where there is none, or its deletion is pending."""
         self._check_open()
-        return self._get_many([self._access.key(data_type, record_id)])[0]
+        return self._get_many([self._scope.key(data_type, record_id)])[0]
 
     @overload
     def get_many(self, keys: Iterable[tuple[type[R], RecordId]]) -> ListOf[R | None]: ...
@@ -235,14 +235,17 @@ class UnitOfWork:
         request, without duplicates, the requests at the same time.
         """
         self._check_open()
-        return self._get_many([self._access.key_of(each) for each in keys], batch=True)
+        return self._get_many([self._scope.key_of(each) for each in keys], batch=True)
 
     def _get_many(self, keys: Sequence[Key], *, batch: bool = False) -> ListOf[UserRecord | None]:
         entries = self._entries
         unseen = distinct([key for key in keys if key.record_key not in entries])
         if batch:
-            found = self._access.fetch_many(
-                unseen, consistent=self._consistent, include_expired=self._include_expired
+            found = reading.fetch_many(
+                self._scope,
+                unseen,
+                consistent=self._consistent,
+                include_expired=self._include_expired,
             )
             for name in unseen:
                 record = found.get(name)
@@ -250,7 +253,7 @@ class UnitOfWork:
                     entries[name] = Entry(name, record)
         else:
             for key in unseen.values():
-                item = self._access.fetch(key, consistent=self._consistent)
+                item = reading.fetch(self._scope, key, consistent=self._consistent)
                 if item is not None:
                     self._take(item)
         return [self._visible(key.record_key) for key in keys]
@@ -263,7 +266,7 @@ class UnitOfWork:
     def list(self, data_type: DataTypeLike) -> Any:
         """All records of a type, with this unit's adds and without its deletes, by record key."""
         self._check_open()
-        return self._list(self._access.data_type(data_type))
+        return self._list(self._scope.data_type(data_type))
 
     @_exclusive
     def list_all(self) -> ListOf[UserRecord]:
@@ -279,7 +282,7 @@ class UnitOfWork:
             consistent=self._consistent,
         )
         keys = set()
-        for page in self._access.pages(query):
+        for page in reading.pages(self._scope, query):
             for item in page.items:
                 key = item[table.RECORD_KEY]["S"]
                 if key not in self._entries:
@@ -297,7 +300,7 @@ class UnitOfWork:
 
     def _take(self, item: Item) -> None:
         """Put what was read into the map, unless it is expired."""
-        record = self._access.seen(item, include_expired=self._include_expired)
+        record = reading.seen(self._scope, item, include_expired=self._include_expired)
         if record is not None:
             self._entries[record._key] = Entry(record._key, record)
 
@@ -334,7 +337,7 @@ class UnitOfWork:
                 "exist_ok cannot hold in an atomic unit: a taken key fails the whole transaction;"
                 " leave it out, or use a unit that is not atomic"
             )
-        record = self._access.make(given, data, record_id=record_id, ttl=ttl)
+        record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
         key = record._key
         if writing.is_stored(record):
             raise RecordExistsError(
@@ -377,7 +380,7 @@ class UnitOfWork:
     ) -> UserRecord:
         """Queue a record to be created or replaced as a whole, whatever is there. Returns it."""
         self._check_open()
-        record = self._access.make(given, data, record_id=record_id, ttl=ttl)
+        record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
         record._check_changeable(table.DATA)
         if writing.is_stored(record):
             self._check_same_object(record)
@@ -407,7 +410,7 @@ class UnitOfWork:
             return
         if record_id is None:
             raise TypeError("delete takes a record, or a type and a record id")
-        key = self._access.key(target, record_id).record_key
+        key = self._scope.key(target, record_id).record_key
         known = self._entries.get(key)
         if known is not None and known.action == "add" and known.generated:
             del self._entries[key]
@@ -415,7 +418,7 @@ class UnitOfWork:
         self._enter(Entry(key, known.record if known else None, "delete any"), ())
 
     def _delete_record(self, record: UserRecord) -> None:
-        self._access.check_owner(record)
+        self._scope.check_owner(record)
         self._check_same_object(record)
         known = self._entries.get(record.record_key)
         if known is not None and known.action == "add" and record._attempt is None:
@@ -435,7 +438,7 @@ class UnitOfWork:
         self._check_open()
         if not self._atomic:
             raise UnitOfWorkStateError("check needs an atomic unit: unit_of_work(atomic=True)")
-        self._access.check_owner(record)
+        self._scope.check_owner(record)
         writing.snapshot_of(record)
         self._check_same_object(record)
         known = self._entries.get(record.record_key)
@@ -445,7 +448,7 @@ class UnitOfWork:
     def attach(self, record: UserRecord) -> None:
         """Bring a loaded record of this user into the map, so that its changes are committed."""
         self._check_open()
-        self._access.check_owner(record)
+        self._scope.check_owner(record)
         if record._attempt is None:
             writing.snapshot_of(record)
         self._check_same_object(record)
@@ -479,7 +482,7 @@ class UnitOfWork:
     def _attempts(self) -> ListOf[PendingWrite]:
         attempts = [entry.attempt for entry in self._entries.values() if entry.attempt is not None]
         for attempt in attempts:
-            self._access.check_write(attempt.write, attempt.key)
+            self._scope.check_write(attempt.write, attempt.key)
         return attempts
 
     def _pending(self) -> ListOf[PendingWrite]:
@@ -487,7 +490,7 @@ class UnitOfWork:
         unknown = self._transaction.writes if self._transaction is not None else ()
         writes = pending_writes(
             self._entries.values(),
-            self._access,
+            self._scope,
             lock=self._lock,
             in_doubt={write.key for write in unknown},
         )
@@ -510,7 +513,7 @@ class UnitOfWork:
             return CommitResult()
         account = Account()
         try:
-            driver = self._access.session.driver
+            driver = self._scope.session.driver
             began = driver.monotonic()
             with driver.shield() as shield:
                 pending = self._pending()
@@ -518,7 +521,7 @@ class UnitOfWork:
                 shield.guard(self._send, pending, account, shield)
                 if shield.interrupt is not None:
                     self._settle_rest(account)
-                shield.guard(tell, self._access, account, driver.monotonic() - began)
+                shield.guard(tell, self._scope, account, driver.monotonic() - began)
             return self._conclude(account, shield)
         except BaseException as error:
             if self._ended and self._state == "open":
@@ -552,7 +555,7 @@ class UnitOfWork:
             return [entry.key for entry in self._entries.values() if entry.action is not None]
 
     def _has_pending(self) -> bool:
-        return has_pending(self._entries.values(), self._access, lock=self._lock)
+        return has_pending(self._entries.values(), self._scope, lock=self._lock)
 
     def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
         """First what is unknown, then what is pending, which may be more once that is known."""
@@ -575,7 +578,7 @@ class UnitOfWork:
             self._run(pending, account, shield)
 
     def _run(self, writes: Sequence[PendingWrite], account: Account, shield: Shield) -> None:
-        session = self._access.session
+        session = self._scope.session
         self._under_way = {write.key: write for write in writes}
         found = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
         account.merge(found)
@@ -583,7 +586,7 @@ class UnitOfWork:
             shield.guard(self._apply, write, found.outcomes[write.key])
 
     def _run_transaction(self, transaction: Transaction, account: Account, shield: Shield) -> None:
-        session = self._access.session
+        session = self._scope.session
         self._under_way = {write.key: write for write in transaction.writes}
         found = session.driver.run(transact(transaction, session.retry, session.rng), shield=shield)
         account.merge(found)
@@ -620,7 +623,7 @@ class UnitOfWork:
         if write.after is not None and entry.record is not None:
             item = write.after if outcome.item is None else outcome.item
             writing.absorb(entry.record, item, write.after)
-            entry.record._belong_to(self._access.session)
+            entry.record._belong_to(self._scope.session)
 
     def _conclude(self, account: Account, shield: Shield) -> CommitResult:
         error = self._commit_error(account)
@@ -639,7 +642,7 @@ class UnitOfWork:
         for key, outcome in account.outcomes.items():
             entry = self._entries.get(key)
             cause = write_error(
-                self._access,
+                self._scope,
                 key,
                 outcome,
                 record=entry.record if entry is not None else None,
@@ -656,7 +659,7 @@ class UnitOfWork:
         """Read a record again and drop its pending change. RecordNotFoundError if it is gone."""
         self._check_not_closed()
         entry = self._own_entry(record)
-        item = self._access.fetch(writing.key_of(record), consistent=True)
+        item = reading.fetch(self._scope, writing.key_of(record), consistent=True)
         self._forget(entry)
         if item is None:
             raise RecordNotFoundError(
@@ -665,7 +668,7 @@ class UnitOfWork:
                 record_key=record.record_key,
             )
         writing.restore(record, item)
-        record._belong_to(self._access.session)
+        record._belong_to(self._scope.session)
         self._entries[entry.key] = Entry(entry.key, record)
 
     @_exclusive
@@ -687,7 +690,7 @@ class UnitOfWork:
         self._unwatch()
 
     def _own_entry(self, record: UserRecord) -> Entry:
-        self._access.check_owner(record)
+        self._scope.check_owner(record)
         entry = self._entries.get(record.record_key)
         if entry is None or entry.record is not record:
             raise UnitOfWorkStateError(

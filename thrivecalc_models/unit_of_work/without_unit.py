@@ -10,9 +10,9 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.operations import DeleteItem, Key, Query
 from thrivecalc_models.protocol import Account, Intent, PendingWrite, State, commit
-from thrivecalc_models.records import UserRecord
-from thrivecalc_models.records.access import Access
+from thrivecalc_models.records import UserRecord, reading
 from thrivecalc_models.records.edits import Edit
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
@@ -25,21 +25,21 @@ from thrivecalc_models.wire import Item, describe
 from thrivecalc_models.words import plural
 
 
-def perform_edit(access: Access, edit: Edit) -> UserRecord:
+def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
     """Send one update of a record that was not read; returns the record as it is afterwards.
 
     Raises RecordNotFoundError if there is none, ConflictError where its data is no map.
     """
     key = edit.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
-    access.check_write(write.write, key)
-    session = access.session
+    scope.check_write(write.write, key)
+    session = scope.session
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
         account = session.driver.run(commit([write], session.retry, session.rng), shield=shield)
-        shield.guard(tell, access, account, session.driver.monotonic() - began)
+        shield.guard(tell, scope, account, session.driver.monotonic() - began)
     outcome = account.outcomes[key]
-    error = write_error(access, key, outcome)
+    error = write_error(scope, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
         error = RecordNotFoundError(
             f"there is no {describe(key)} to be updated; add it instead", record_key=key
@@ -54,29 +54,29 @@ def perform_edit(access: Access, edit: Edit) -> UserRecord:
     if error is not None:
         raise error from interrupt
     assert outcome.item is not None
-    return access.record(outcome.item)
+    return reading.record(scope, outcome.item)
 
 
-def delete_everything(access: Access) -> CommitResult:
+def delete_everything(scope: Scope) -> CommitResult:
     """Delete all items of the user until a whole reading finds none."""
     account = Account()
-    session = access.session
+    session = scope.session
     began = session.driver.monotonic()
     problem: ThriveCalcError | None = None
     with session.driver.shield() as shield:
         shield.guard(shield.hold_signals)
         try:
-            while _delete_pass(access, account, shield):
+            while _delete_pass(scope, account, shield):
                 pass
         except ThriveCalcError as error:
             problem = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001 - raised below, with the account
             shield.keep(error)
-        shield.guard(tell, access, account, session.driver.monotonic() - began)
+        shield.guard(tell, scope, account, session.driver.monotonic() - began)
     causes = {
         key: cause
         for key, outcome in account.outcomes.items()
-        if (cause := write_error(access, key, outcome)) is not None
+        if (cause := write_error(scope, key, outcome)) is not None
     }
     failed = commit_error(account, causes)
     if failed is None and (problem is not None or shield.interrupt is not None):
@@ -93,16 +93,16 @@ def delete_everything(access: Access) -> CommitResult:
     return result(account)
 
 
-def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
+def _delete_pass(scope: Scope, account: Account, shield: Shield) -> bool:
     """Read all keys and delete them; whether another pass is needed."""
-    session = access.session
+    session = scope.session
     found = False
-    for page in access.pages(Query(user_id=access.user_id, consistent=True, keys_only=True)):
+    for page in reading.pages(scope, Query(user_id=scope.user_id, consistent=True, keys_only=True)):
         if shield.interrupt is not None:
             return False
         account.requests += 1
         account.read_units += page.units
-        writes = [_deletion(access, item) for item in page.items]
+        writes = [_deletion(scope, item) for item in page.items]
         if not writes:
             continue
         found = True
@@ -112,8 +112,8 @@ def _delete_pass(access: Access, account: Account, shield: Shield) -> bool:
     return found
 
 
-def _deletion(access: Access, item: Item) -> PendingWrite:
+def _deletion(scope: Scope, item: Item) -> PendingWrite:
     key = Key.of(item)
     write = DeleteItem(key=key)
-    access.check_write(write, key.record_key)
+    scope.check_write(write, key.record_key)
     return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=write)

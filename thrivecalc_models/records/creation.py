@@ -1,0 +1,82 @@
+"""Creation of records: from payloads, records, and types with mappings, as callers give them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from thrivecalc_models import codec, table
+from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.payloads import is_payload
+from thrivecalc_models.records.model import DATA_TYPES, UnknownRecord, UserRecord
+from thrivecalc_models.records.scope import RecordId, Scope, type_text
+from thrivecalc_models.wire import later
+
+
+def make(
+    scope: Scope,
+    given: Any,
+    data: Any = None,
+    *,
+    record_id: RecordId | None = None,
+    ttl: datetime | timedelta | None = None,
+) -> UserRecord:
+    """The record of a payload, of a record, or of a type with a camelCase mapping.
+
+    Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
+    """
+    if isinstance(given, UserRecord):
+        if data is not None or record_id is not None:
+            raise TypeError("a record has its own data and record id; give no others")
+        if not given.user_id:
+            given.user_id = scope.user_id
+        scope.check_owner(given)
+        record = given
+    else:
+        generated = record_id is None
+        record = _new(scope, given, data, scope.session.new_id() if generated else record_id)
+        record._has_fresh_id = generated
+    if isinstance(ttl, timedelta):
+        ttl = later(scope.session.clock(), ttl, path=table.TTL)
+    if ttl is not None:
+        record.ttl = ttl
+    record._belong_to(record._session or scope.session, scope.user_id)
+    return record
+
+
+def _new(scope: Scope, given: Any, data: Any, record_id: Any) -> UserRecord:
+    if data is None:
+        if is_payload(given, table.DATA):
+            return _class_of_payload(type(given))._of_payload(scope.user_id, record_id, given)
+        if isinstance(given, tuple) and len(given) == 2:
+            given, data = given
+    if data is None:
+        raise InvalidRecordError(
+            "give a payload, a record, or a type and a mapping in the table's spelling, not"
+            f" {type(given).__name__}",
+            path=table.DATA,
+        )
+    data_type = type_text(given)
+    record_class = UserRecord.data_type.class_of(data_type)
+    if record_class is None:
+        record: UserRecord = UnknownRecord(scope.user_id, data_type=data_type, record_id=record_id)
+    else:
+        record = record_class(scope.user_id, record_id=record_id)
+    if is_payload(data, table.DATA):
+        record.data = data
+    else:
+        content = codec.check_mapping(
+            record.payload_class(), data, js_safe=scope.session.js_safe_numbers
+        )
+        record._state.base = {table.DATA: {"M": content}}
+    return record
+
+
+def _class_of_payload(payload_class: type) -> type[UserRecord]:
+    classes = DATA_TYPES.classes_of_payload(payload_class)
+    if len(classes) != 1:
+        found = "no record class has" if not classes else "several record classes have"
+        raise InvalidRecordError(
+            f"{found} the payload {payload_class.__name__}; give the type, too", path=table.DATA
+        )
+    return classes[0]

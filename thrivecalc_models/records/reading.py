@@ -1,0 +1,71 @@
+"""Reading for one user: the protocols of reading, the items that come, and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from thrivecalc_models import table
+from thrivecalc_models.operations import GetItem, Key, Query
+from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
+from thrivecalc_models.records.model import UserRecord
+from thrivecalc_models.records.scope import Scope
+from thrivecalc_models.wire import Item
+
+
+def record(scope: Scope, item: Item) -> UserRecord:
+    """The record of an item."""
+    return UserRecord.from_item(item, session=scope.session)
+
+
+def seen(scope: Scope, item: Item, *, include_expired: bool) -> UserRecord | None:
+    """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
+    record = UserRecord.from_item(item, session=scope.session)
+    if table.TTL not in item or include_expired:
+        return record
+    ttl = record.ttl
+    return None if ttl is not None and ttl < scope.session.clock() else record
+
+
+def fetch(scope: Scope, key: Key, *, consistent: bool) -> Item | None:
+    """The item under a key, or None."""
+    operation, session = GetItem(key=key, consistent=consistent), scope.session
+    return session.execute(get_item(operation, session.retry, session.rng), user_id=scope.user_id)
+
+
+def fetch_many(
+    scope: Scope, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
+) -> dict[str, UserRecord]:
+    """The records that are there of some keys, both by record key."""
+    session, wanted = scope.session, keys.values()
+    reading = get_many(wanted, consistent=consistent, policy=session.retry, rng=session.rng)
+    items = session.execute(reading, user_id=scope.user_id)
+    found = {}
+    for item in items:
+        name = item[table.RECORD_KEY]["S"]
+        record = seen(scope, item, include_expired=include_expired)
+        if record is not None:
+            found[name] = record
+    return found
+
+
+def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
+    """The records of all pages, but those whose ttl has passed."""
+    records = []
+    for page in pages(scope, query):
+        for item in page.items:
+            record = seen(scope, item, include_expired=include_expired)
+            if record is not None:
+                records.append(record)
+    return records
+
+
+def pages(scope: Scope, query: Query) -> Iterator[ItemPage]:
+    """Page after page, as the service orders them."""
+    session = scope.session
+    return session.stream(read_pages(query, session.retry, session.rng), user_id=scope.user_id)
+
+
+def page(scope: Scope, query: Query) -> ItemPage:
+    """One page."""
+    session = scope.session
+    return session.execute(read_page(query, session.retry, session.rng), user_id=scope.user_id)
