@@ -314,6 +314,83 @@ def test_what_a_unit_left_unknown_goes_first(service, loaded, applied, error, wr
 
 
 @pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize(
+    ("error", "write", "left"),
+    [
+        (PutError, lambda goal: goal.save(), {"name": EMAIL, "targetAmount": "7"}),
+        (
+            UpdateError,
+            lambda goal: goal.update([SavingsGoal.data["currentAmount"].add(5)]),
+            {"name": EMAIL, "targetAmount": "7", "currentAmount": "5"},
+        ),
+        (DeleteError, lambda goal: goal.delete(), None),
+    ],
+)
+@pytest.mark.parametrize("unit_write", ["update", "put", "delete"])
+def test_what_a_method_left_unknown_goes_first_in_a_unit(
+    service, loaded, applied, error, write, left, unit_write
+):
+    """A unit of work is no conflict with a write that a method of the record left unknown."""
+    user = simulated_store(service).user(USER)
+    edit(loaded, name=EMAIL)
+    lose(service, lambda: write(loaded), applied=applied, error=error)
+    if left is not None:
+        edit(loaded, target_amount=7)
+    getattr(user, unit_write)(loaded)
+    stored = service.get(USER, KEY)
+    is_gone = unit_write == "delete" or (left is None and unit_write == "update")
+    assert (stored is None) == is_gone
+    if left is not None and not is_gone:
+        content = stored["data"]["M"]
+        assert {name: next(iter(content[name].values())) for name in left} == left
+        assert loaded.item == stored
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_the_update_of_an_unknown_save_is_that_save(service, loaded, applied):
+    """`user.update(record)` after an unknown `record.save()` is one request, and the same write."""
+    edit(loaded, name=EMAIL)
+    service.log.clear()
+    service.fail_always(faults.LoseReply(applied=applied))
+    with pytest.raises(PutError):
+        loaded.save()
+    service.heal()
+    simulated_store(service).user(USER).update(loaded)
+    assert len({str(entry.request) for entry in service.log}) == 1
+    assert loaded.item == service.get(USER, KEY)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_save_in_the_block_of_a_unit(service, applied):
+    """A commit comes after what a method of one of its records left unknown in the block."""
+    with simulated_store(service).user(USER).unit_of_work() as work:
+        work.add(SavingsGoalData(name=NAME, target_amount=100), record_id="g1")
+    with simulated_store(service).user(USER).unit_of_work() as work:
+        goal = work.get(SavingsGoal, "g1")
+        edit(goal, name=EMAIL)
+        lose(service, goal.save, applied=applied, error=PutError)
+        edit(goal, target_amount=7)
+    content = service.get(USER, KEY)["data"]["M"]
+    assert (content["name"], content["targetAmount"]) == ({"S": EMAIL}, {"N": "7"})
+
+
+@pytest.mark.parametrize("write", ["save", "delete", "update"])
+def test_a_retry_of_a_method_is_told(service, loaded, write):
+    """An observer hears of every request of a method, and of every retry."""
+    events = []
+    goal = simulated_store(service, observer=events.append).user(USER).get(SavingsGoal, "g1")
+    events.clear()
+    service.fail_next(faults.Throttle())
+    arguments = [[SavingsGoal.data["name"].set(EMAIL)]] if write == "update" else []
+    getattr(goal, write)(*arguments)
+    assert [type(event).__name__ for event in events] == [
+        "RequestEvent",
+        "RetryEvent",
+        "RequestEvent",
+    ]
+
+
+@pytest.mark.parametrize("applied", [True, False])
 def test_a_transaction_comes_after_what_is_unknown(service, loaded, applied):
     """An entry of TransactWrite is made over what came of an unknown save."""
     edit(loaded, name=EMAIL)

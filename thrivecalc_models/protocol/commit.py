@@ -20,6 +20,7 @@ from thrivecalc_models.operations import (
     Failure,
     FailureKind,
     Protocol,
+    PutItem,
     Received,
     Reply,
     Result,
@@ -121,12 +122,16 @@ class Account:
 
 @attrs.define(eq=False, repr=False)
 class _Job:
-    """A write on its way; its backoff begins with its first failure."""
+    """A write on its way; its backoff begins with its first failure.
+
+    `last` is how it failed last, `lost` how a try failed that may have been applied.
+    """
 
     write: PendingWrite
     maybe: bool
     backoff: Backoff | None = None
     last: Failure | None = None
+    lost: Failure | None = None
     sent_as: str = ""
 
     def pending(self) -> PendingWrite:
@@ -209,17 +214,18 @@ def _settle(account: Account, members: list[_Job], operation: str, result: Resul
     for job in members:
         if result.kind is not FailureKind.NOT_STARTED:
             job.last, job.sent_as = result, operation
-        job.maybe = job.maybe or result.applied_maybe
+        if result.applied_maybe:
+            job.maybe, job.lost = True, result
     if result.kind is FailureKind.CONDITION_FAILED:
         job = members[0]
         account.outcomes[job.write.key] = _judge(job, result.item)
         return []
     account.halted = account.halted or result.kind in FATAL
-    if result.again or result.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED):
-        return members
-    for job in members:
+    again = result.again or result.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED)
+    left = [job for job in members if again and (job.write.repeatable or not job.maybe)]
+    for job in members if not left else ():
         _end(account, job)
-    return []
+    return left
 
 
 def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
@@ -273,22 +279,25 @@ def _judge(job: _Job, stored: Item | None) -> Outcome:
     if not job.maybe:
         taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
         return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
-    if _is_ours(write, stored):
+    gone = stored is None and write.intent in (Intent.DELETE, Intent.DELETE_ANY)
+    if gone or _is_ours(write, stored):
         return Outcome(state=State.APPLIED, item=stored)
     if write.exist_ok and _was_made_by_another(write, stored):
         return attrs.evolve(failed, state=State.EXISTING)
     if write.intent is Intent.ADD_FRESH:  # ours it was; what is stored by now is someone else's
         return Outcome(state=State.APPLIED)
-    return attrs.evolve(failed, state=State.UNKNOWN)
+    return attrs.evolve(failed, state=State.UNKNOWN, failure=job.lost)
 
 
 def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
     """Whether the stored item shows that an earlier try of this write was applied."""
     if stored is None:
         return False
-    if write.intent in (Intent.ADD, Intent.ADD_FRESH) and write.after is not None:
-        return same_item(stored, write.after)
-    return isinstance(write.write, UpdateItem) and shows(stored, write.write)
+    if isinstance(write.write, PutItem):
+        return same_item(stored, write.write.item)
+    if not isinstance(write.write, UpdateItem) or not write.write.sets:
+        return False
+    return shows(stored, write.write)
 
 
 def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:

@@ -9,6 +9,7 @@ import attrs
 
 from thrivecalc_models.operations import (
     BatchWrite,
+    Call,
     DeleteItem,
     Operation,
     PutItem,
@@ -17,7 +18,7 @@ from thrivecalc_models.operations import (
     Write,
 )
 from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import describe, encoded_size, surely_encodes_to
+from thrivecalc_models.wire import WriteTime, describe, encoded_size, surely_encodes_to
 
 BATCH_WRITES = 25
 """Source: BatchWriteItem, Amazon DynamoDB API Reference."""
@@ -47,7 +48,11 @@ class PendingWrite(Value):
     """One pending write of one key.
 
     `maybe` says that an earlier try may have been applied. `after` is the item as the write means
-    it to be, None for deletes and checks.
+    it to be, None for deletes and checks, and where that is not known.
+
+    `call` is the request where PynamoDB made it, with stamps as of `at`. `write` is then what it
+    leaves: no condition, and an update that sets nothing where that depends on what is stored. If
+    it is not `repeatable` it is never sent again once it may have been applied.
     """
 
     key: str
@@ -56,6 +61,16 @@ class PendingWrite(Value):
     exist_ok: bool = False
     maybe: bool = False
     after: dict[str, dict[str, object]] | None = attrs.field(default=None, repr=False)
+    call: Call | None = None
+    at: WriteTime | None = None
+    repeatable: bool = True
+
+    def operation(self) -> PutItem | UpdateItem | DeleteItem | Call:
+        """The request of this write alone."""
+        if self.call is not None:
+            return self.call
+        assert isinstance(self.write, PutItem | UpdateItem | DeleteItem)
+        return self.write
 
     @property
     def batchable(self) -> bool:
@@ -66,7 +81,7 @@ class PendingWrite(Value):
         """
         if self.intent is Intent.ADD_FRESH:
             return not self.maybe
-        return self.intent in (Intent.PUT, Intent.DELETE_ANY)
+        return self.call is None and self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
 
 @value
@@ -78,9 +93,7 @@ class Group(Value):
     def operation(self) -> Operation:
         if len(self.writes) > 1:
             return BatchWrite(writes=tuple(batch_entry(write) for write in self.writes))
-        write = self.writes[0].write
-        assert isinstance(write, PutItem | UpdateItem | DeleteItem)
-        return write
+        return self.writes[0].operation()
 
 
 def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:

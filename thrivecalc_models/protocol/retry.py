@@ -143,14 +143,20 @@ def persist(
 ) -> Protocol[Reply | Failure]:
     """Send until it succeeds, cannot succeed, or the budget is spent; ends with the last result.
 
-    What must not be applied `twice` is not sent again once it may have been applied.
+    What must not be applied `twice` is not sent again once it may have been applied. A failure says
+    whether any try may have been applied.
     """
     backoff: Backoff | None = None
+    maybe = False
     attempt = 1
     while True:
         received = yield Send((operation,), attempt)
         result: Result = received.results[0]
-        if isinstance(result, Reply) or not result.again or (result.applied_maybe and not twice):
+        if isinstance(result, Reply):
+            return result
+        maybe = maybe or result.applied_maybe
+        result = attrs.evolve(result, applied_maybe=maybe)
+        if not result.again or (maybe and not twice):
             return result
         if backoff is None:
             backoff = Backoff(policy, rng, since=received.since)

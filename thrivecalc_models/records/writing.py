@@ -26,6 +26,7 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.payloads.kinds import convert_mapping
+from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records.state import UNREAD, State, own
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
@@ -412,6 +413,25 @@ def _ttl_differs(record: UserRecord) -> bool:
 
 
 # --- after a write --------------------------------------------------------------------------------
+
+
+def attempt_of(record: UserRecord) -> PendingWrite | None:
+    """The write of the record whose outcome is unknown, if any; none if its key is another now."""
+    attempt: PendingWrite | None = record._attempt
+    return attempt if attempt is not None and attempt.write.key == key_of(record) else None
+
+
+def applied(record: UserRecord, write: PendingWrite, item: Item | None) -> None:
+    """Make a record its own snapshot after a put or an update of it; `item` is stored, if seen."""
+    record._attempt = None
+    if write.call is None or isinstance(write.write, PutItem):
+        if write.after is not None:
+            absorb(record, write.after if item is None else item, write.after)
+    elif item is not None and is_stored(record):
+        # Only the actions changed what is stored, and they changed nothing of what the record says.
+        absorb(record, item, snapshot_of(record))
+    elif item is not None:
+        restore(record, item)
 
 
 def absorb(record: UserRecord, item: Item, written: Item) -> None:

@@ -421,11 +421,12 @@ class UnitOfWork:
         self._scope.check_owner(record)
         self._check_same_object(record)
         known = self._entries.get(record.record_key)
-        if known is not None and known.action == "add" and record._attempt is None:
+        attempt = writing.attempt_of(record)
+        if known is not None and known.action == "add" and attempt is None:
             del self._entries[record.record_key]
             return
         action: Action = "delete" if self._lock and writing.is_stored(record) else "delete any"
-        if not writing.is_stored(record) and known is None and record._attempt is None:
+        if not writing.is_stored(record) and known is None and attempt is None:
             raise InvalidRecordError(
                 f"{describe(record.record_key)} was never stored; there is nothing to delete",
                 path=table.RECORD_KEY,
@@ -449,7 +450,7 @@ class UnitOfWork:
         """Bring a loaded record of this user into the map, so that its changes are committed."""
         self._check_open()
         self._scope.check_owner(record)
-        if record._attempt is None:
+        if writing.attempt_of(record) is None:
             writing.snapshot_of(record)
         self._check_same_object(record)
         if record.record_key not in self._entries:
@@ -458,9 +459,10 @@ class UnitOfWork:
     def _enter(self, entry: Entry, same: tuple[Intent, ...]) -> None:
         """Queue an entry in the place of its key; an unknown attempt of the same is that write."""
         entries, key = self._entries, entry.key
-        if entry.record is not None and entry.record._attempt is not None:
-            entry.attempt = entry.record._attempt
-            if entry.attempt.intent in same:
+        attempt = writing.attempt_of(entry.record) if entry.record is not None else None
+        if attempt is not None:
+            entry.attempt = attempt
+            if attempt.intent in same:
                 entry.action = None
         if entry.action is not None and key in entries and entries[key].action is None:
             del entries[key]  # it is first queued now
@@ -480,6 +482,9 @@ class UnitOfWork:
         return Plan((*plan_transaction(unknown), *plan_transaction(pending)))
 
     def _attempts(self) -> ListOf[PendingWrite]:
+        for entry in self._entries.values():
+            if entry.attempt is None and entry.record is not None:
+                entry.attempt = writing.attempt_of(entry.record)  # by PynamoDB's methods, since
         attempts = [entry.attempt for entry in self._entries.values() if entry.attempt is not None]
         for attempt in attempts:
             self._scope.check_write(attempt.write, attempt.key)
@@ -620,9 +625,8 @@ class UnitOfWork:
             return
         if not was_attempt or write.intent is not Intent.UPDATE:
             entry.action = None if entry.action in ("add", "put", "check") else entry.action
-        if write.after is not None and entry.record is not None:
-            item = write.after if outcome.item is None else outcome.item
-            writing.absorb(entry.record, item, write.after)
+        if write.intent is not Intent.CHECK and entry.record is not None:
+            writing.applied(entry.record, write, outcome.item)
             entry.record._belong_to(self._scope.session)
 
     def _conclude(self, account: Account, shield: Shield) -> CommitResult:

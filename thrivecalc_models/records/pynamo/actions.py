@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
 Names = tuple[str, ...]
+Left = dict[Names, AttributeValue | None]
+"""What is at some paths; None where nothing is."""
 
 
 def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -> None:
@@ -73,9 +75,7 @@ def touched(actions: list[Action]) -> list[Names]:
     return list(dict.fromkeys(paths))
 
 
-def results(
-    actions: list[Action], before: Item | None
-) -> dict[Names, AttributeValue | None] | None:
+def results(actions: list[Action], before: Item | None) -> Left | None:
     """What actions leave at their paths, given the item before; None where that does not show.
 
     Without an item only constants show: what is the same however often it is performed.

@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.operations import Call, DeleteItem, Failure, FailureKind, Key
+from thrivecalc_models.operations import Call, DeleteItem, Key
 from thrivecalc_models.protocol import (
     Account,
     Intent,
@@ -26,7 +26,7 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records import writing
-from thrivecalc_models.records.pynamo.attempts import was_deleted, was_stored
+from thrivecalc_models.records.pynamo.attempts import NOT_STARTED, was_applied
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.wire import describe
@@ -109,12 +109,9 @@ class RecordBatch(BatchWrite[R]):
             )
         self.pending_operations = []
         for record, write in zip(records, writes, strict=True):
-            if account.outcomes[write.key].state is State.APPLIED:
-                record._belong_to(binding)
-                if write.after is not None:
-                    was_stored(record, write.after)
-                else:
-                    was_deleted(record)
+            outcome = account.outcomes[write.key]
+            if outcome.state is State.APPLIED:
+                was_applied(record, write, binding, outcome)
         if not account.complete:
             self.failed_operations = [
                 batch_entry(write).write_request()
@@ -184,9 +181,6 @@ def _write(name: str, action: str, record: UserRecord, binding: Session) -> Pend
     return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
 
 
-_NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
-
-
 def _error(writes: list[PendingWrite], account: Account, binding: Session) -> BatchWriteError:
     keys: dict[State, list[str]] = {state: [] for state in State}
     causes: dict[str, ThriveCalcError] = {}
@@ -202,7 +196,7 @@ def _error(writes: list[PendingWrite], account: Account, binding: Session) -> Ba
                 " applied; read it, or write it again",
                 record_key=record_key,
             )
-    failure = _NOT_STARTED if failed is None or failed.failure is None else failed.failure
+    failure = NOT_STARTED if failed is None or failed.failure is None else failed.failure
     operation = BatchWriteItem.name if failed is None else failed.operation
     cause = service_error(operation, failure, binding.settings)
     not_applied, unknown = keys[State.NOT_APPLIED], keys[State.UNKNOWN]

@@ -11,17 +11,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import attrs
 import botocore.exceptions as aws
 from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import (
     CancellationReason,
-    DeleteError,
     GetError,
-    PutError,
-    PynamoDBConnectionError,
-    UpdateError,
     VerboseClientError,
 )
 
@@ -33,13 +28,9 @@ from thrivecalc_models.operations import (
     FailureKind,
     Protocol,
     Reply,
-    Send,
-    Wait,
     consumed_units,
 )
 from thrivecalc_models.protocol import (
-    Backoff,
-    RetryPolicy,
     ServiceFailure,
     pause,
     persist,
@@ -53,8 +44,6 @@ from thrivecalc_models.wire import Item, with_bytes, with_text
 
 R = TypeVar("R")
 Json = dict[str, Any]
-IsOurs = Callable[[Item | None], bool]
-"""Whether the stored item, None if there is none, shows that our own earlier try was applied."""
 
 _READS = frozenset(
     {
@@ -80,11 +69,6 @@ _WITHOUT_CAPACITY = frozenset(
         "UpdateTimeToLive",
     }
 )
-_WRAPPED: dict[str, tuple[type[PynamoDBConnectionError], str]] = {
-    "PutItem": (PutError, "Failed to put item"),
-    "UpdateItem": (UpdateError, "Failed to update item"),
-    "DeleteItem": (DeleteError, "Failed to delete item"),
-}
 
 
 class StoreConnection(Connection):
@@ -110,36 +94,6 @@ class StoreConnection(Connection):
         call = Call(operation_name, operation_kwargs)
         del operation_kwargs  # whoever reports an error may show what the frames on its way hold
         return self._signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
-
-    def write(
-        self,
-        call: Call,
-        *,
-        repeatable: bool,
-        is_ours: IsOurs,
-        shield: Shield,
-        lost: Failure | None = None,
-    ) -> Json:
-        """PutItem, UpdateItem or DeleteItem, sent again after a lost reply only if `repeatable`.
-
-        `lost` is how an earlier call failed that may have been applied. What interrupts it is left
-        to the owner of the shield. The reply to an update has the whole item. Raises PutError,
-        UpdateError or DeleteError; its `cause` has the `failure`.
-        """
-        protocol = send_write(
-            call,
-            self._policy,
-            self._rng,
-            repeatable=repeatable,
-            is_ours=is_ours,
-            lost=lost,
-        )
-        result = self.perform(call.name, protocol, shield=shield)
-        if isinstance(result, Reply):
-            return result.body
-        cause = self.exception(call, result)
-        wrapper, what = _WRAPPED[call.name]
-        raise wrapper(f"{what}: {cause}", cause) from cause
 
     def read_many(self, protocol: Protocol[list[Item]]) -> list[Item]:
         """What a reading protocol returns. Raises GetError."""
@@ -180,14 +134,11 @@ class StoreConnection(Connection):
         raise self.exception(call, result)
 
     def _protocol(self, call: Call) -> Protocol[Reply | Failure]:
-        if call.name in _READS:
-            return persist(call, self._policy, self._rng)
         if call.name == "TransactWriteItems":
             # With a token of its own a transaction is applied once, however often it is sent.
             call = Call(call.name, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)
-        return send_write(
-            call, self._policy, self._rng, repeatable=_same_twice(call.name, call.parameters)
-        )
+        twice = _same_twice(call.name, call.parameters)
+        return persist(call, self._policy, self._rng, twice=twice)
 
     def exception(self, call: Call, failure: Failure) -> Exception:
         """What botocore would raise for a failure, with our words; `.failure` has the facts."""
@@ -250,61 +201,6 @@ def table_of(binding: Session) -> StoreTable:
     return _tables.setdefault(binding, StoreTable(binding)) if found is None else found
 
 
-def single_write(operation: str, request: Json) -> Call:
-    """A write of one item; the item as it is then comes back, or as it is if a condition fails."""
-    parameters = request | {"ReturnConsumedCapacity": "TOTAL"}
-    if operation == "UpdateItem":
-        parameters["ReturnValues"] = "ALL_NEW"
-    if "ConditionExpression" in parameters:
-        parameters["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-    return Call(operation, with_text(parameters))
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """The failure behind an exception of PynamoDB, None where it was no request that failed."""
-    failure = getattr(getattr(error, "cause", None), "failure", None)
-    return failure if isinstance(failure, Failure) else None
-
-
-def send_write(
-    call: Call,
-    policy: RetryPolicy,
-    rng: Any,
-    *,
-    repeatable: bool,
-    is_ours: IsOurs | None = None,
-    lost: Failure | None = None,
-) -> Protocol[Reply | Failure]:
-    """Send one write until its end is known or nothing more may be sent.
-
-    After a try that may have been applied (`lost`) it is sent again only if `repeatable`; a
-    condition that fails then is judged by the stored item, and what stays in doubt comes back as
-    a failure that may have been applied, never as a failed condition.
-    """
-    started = yield Wait(0.0)
-    backoff = Backoff(policy, rng, since=started.at)
-    attempt = 1
-    while True:
-        received = yield Send((call,), attempt)
-        result = received.results[0]
-        if isinstance(result, Reply):
-            return result
-        if lost is not None and result.kind is FailureKind.CONDITION_FAILED:
-            if is_ours is None or not is_ours(result.item):
-                return lost
-            attributes = {"Attributes": result.item} if call.name == "UpdateItem" else {}
-            return Reply(body=attributes, request_id=result.request_id)
-        if result.applied_maybe:
-            lost = result
-        wait = None
-        if result.again and (lost is None or repeatable):
-            wait = backoff.next_wait(result, received.at)
-        if wait is None:
-            return result if lost is None else attrs.evolve(result, applied_maybe=True)
-        yield Wait(wait, call.name, attempt, result.code)
-        attempt += 1
-
-
 def _with_units(body: Json) -> Json:
     """A page whose capacity PynamoDB can read for its rate limit, whatever was reported."""
     capacity = body.get(CONSUMED)
@@ -314,6 +210,8 @@ def _with_units(body: Json) -> Json:
 
 def _same_twice(operation: str, request: Json) -> bool:
     """Whether a request of unknown meaning can be sent again after its reply was lost."""
+    if operation in _READS:
+        return True
     if operation in ("PutItem", "DeleteItem"):
         return "ConditionExpression" not in request
     return operation in ("BatchWriteItem", "TransactWriteItems")

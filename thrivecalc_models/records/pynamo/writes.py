@@ -12,9 +12,11 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from thrivecalc_models import operations, table
+from thrivecalc_models.operations import Call, DeleteItem, Key, UpdateItem
+from thrivecalc_models.protocol import Intent, PendingWrite
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.actions import (
-    Names,
+    Left,
     check_actions,
     form_at,
     results,
@@ -22,26 +24,19 @@ from thrivecalc_models.records.pynamo.actions import (
     touched,
 )
 from thrivecalc_models.records.pynamo.attempts import (
-    Doubt,
-    Write,
-    binding_of,
+    after_unknown,
     has_snapshot,
     perform,
-    settle,
-    undoubted,
-    was_deleted,
-    was_stored,
+    session_of,
 )
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.dicts import PynamoDicts
 from thrivecalc_models.records.pynamo.lookups import absent
 from thrivecalc_models.wire import (
-    AttributeValue,
     Item,
     WriteTime,
-    same_item,
-    same_value,
     with_bytes,
+    with_text,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +57,6 @@ class PynamoWrites(PynamoDicts):
     such as `add(1)` is sent once, and counts again when it is called again.
     """
 
-    _doubt: Doubt | None = None
     _deleted: Item | None = None
     _when_applied: Callable[[], None] | None = None
     """What PynamoDB's TransactWrite has to do once it says that the write was applied."""
@@ -109,14 +103,14 @@ class PynamoWrites(PynamoDicts):
     def refresh(self, consistent_read: bool = False) -> None:
         """Read the item again; what was edited, or in doubt, is dropped. Raises DoesNotExist."""
         record = _of(self)
-        binding = binding_of(record)
+        session = session_of(record)
         key = writing.key_of(record)
-        reply = table_of(binding).get_item(key.user_id, key.record_key, consistent_read)
+        reply = table_of(session).get_item(key.user_id, key.record_key, consistent_read)
         item = reply.get("Item")
         if item is None:
             raise record.DoesNotExist(absent(type(record), key.record_key))
-        record._belong_to(binding)
-        settle(record)
+        record._belong_to(session)
+        record._attempt = None
         writing.restore(record, item)
 
     # --- entries of PynamoDB's TransactWrite ------------------------------------------------------
@@ -131,10 +125,8 @@ class PynamoWrites(PynamoDicts):
         As in `save()`, what is unknown of an earlier write is sent first; so with the other two.
         """
         record = _of(self)
-        write = undoubted(record, lambda at: _put(record, condition, True, at), lock=True)
-        item = write.item
-        assert item is not None  # of a put
-        record._when_applied = lambda: was_stored(record, item)
+        write = after_unknown(record, lambda at: _put(record, condition, True, at), lock=True)
+        record._when_applied = lambda: writing.applied(record, write, None)
         return _entry(record, write, return_values_on_condition_failure)
 
     def get_update_kwargs_from_instance(
@@ -152,7 +144,7 @@ class PynamoWrites(PynamoDicts):
         it is written again.
         """
         record, lock = _of(self), add_version_condition
-        write = undoubted(
+        write = after_unknown(
             record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
         record._when_applied = lambda: _updated_unseen(record, write)
@@ -167,7 +159,7 @@ class PynamoWrites(PynamoDicts):
     ) -> Json:
         """Arguments of a Delete in PynamoDB's `TransactWrite`."""
         record, lock = _of(self), add_version_condition
-        write = undoubted(record, lambda at: _delete(record, condition, lock, at), lock=lock)
+        write = after_unknown(record, lambda at: _delete(record, condition, lock, at), lock=lock)
         return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
@@ -182,41 +174,36 @@ def _of(model: PynamoWrites) -> UserRecord:
     return cast("UserRecord", model)
 
 
-def _put(record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime) -> Write:
-    binding = binding_of(record)
-    item = writing.whole_item(record, at=at, js_safe=binding.js_safe_numbers)
-    key = writing.key_of(record)
+def _put(
+    record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime
+) -> PendingWrite:
+    put = writing.put_of(record, at=at, js_safe=session_of(record).js_safe_numbers)
     if lock and has_snapshot(record):
         condition &= _to_condition(writing.unchanged_condition(record))
-    request = table_of(binding).get_operation_kwargs(
-        key.user_id,
-        key.record_key,
-        key="Item",
-        attributes=with_bytes({n: form for n, form in item.items() if n not in key.item()}),
-        condition=condition,
-    )
-    return Write(
-        operation="PutItem",
-        request=request,
-        is_ours=lambda stored: stored is not None and same_item(stored, item),
-        applied=lambda reply: was_stored(record, item),
+    attributes = {n: form for n, form in put.item.items() if n not in put.key.item()}
+    request = _request(record, condition, key="Item", attributes=with_bytes(attributes))
+    return PendingWrite(
+        key=put.key.record_key,
+        intent=Intent.PUT,
+        write=put,
+        after=put.item,
+        call=Call(put.name, request),
         at=at,
-        item=item,
     )
 
 
-def _delete(record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime) -> Write:
+def _delete(
+    record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime
+) -> PendingWrite:
     record.check_whole()
     if lock and writing.is_stored(record):
         condition &= _to_condition(writing.unchanged_or_gone(record))
-    key = writing.key_of(record)
-    return Write(
-        operation="DeleteItem",
-        request=table_of(binding_of(record)).get_operation_kwargs(
-            key.user_id, key.record_key, condition=condition
-        ),
-        is_ours=lambda stored: stored is None,
-        applied=lambda reply: was_deleted(record),
+    delete = DeleteItem(key=writing.key_of(record))
+    return PendingWrite(
+        key=delete.key.record_key,
+        intent=Intent.DELETE,
+        write=delete,
+        call=Call(delete.name, _request(record, condition)),
         at=at,
     )
 
@@ -227,61 +214,64 @@ def _update(
     condition: Condition | None,
     lock: bool,
     at: WriteTime,
-) -> Write:
-    binding = binding_of(record)
+) -> PendingWrite:
     record._check_changeable(table.DATA)
-    check_actions(record, actions, js_safe=binding.js_safe_numbers)
+    check_actions(record, actions, js_safe=session_of(record).js_safe_numbers)
     stamp = writing.stamp_for(record, at)
     locked = lock and has_snapshot(record)
     guard = _guard(record, actions, locked)
     if guard is not None:
         condition &= _to_condition(guard)
-    key = writing.key_of(record)
-    request = table_of(binding).get_operation_kwargs(
-        key.user_id,
-        key.record_key,
-        actions=[*actions, *_own_actions(record, stamp, locked)],
-        condition=condition,
-    )
+    request = _request(record, condition, actions=[*actions, *_own_actions(record, stamp, locked)])
     before = writing.snapshot_of(record) if locked else None
     left = results(actions, before)
-
-    def is_ours(stored: Item | None) -> bool:
-        if stored is None or left is None or stored.get(table.UPDATED_AT) != {"S": stamp}:
-            return False
-        return all(same_value(form_at(stored, names), form) for names, form in left.items())
-
-    def applied(reply: Json) -> None:
-        if writing.is_stored(record):
-            # What was edited differs from the old snapshot; what the actions changed does not.
-            writing.absorb(record, reply["Attributes"], writing.snapshot_of(record))
-        else:
-            writing.restore(record, reply["Attributes"])
-
-    return Write(
-        operation="UpdateItem",
-        request=request,
-        is_ours=is_ours,
-        applied=applied,
+    update = _what_is_left(writing.key_of(record), left, stamp)
+    return PendingWrite(
+        key=update.key.record_key,
+        intent=Intent.UPDATE,
+        write=update,
+        after=_item_after(before, left, stamp),
+        call=Call(update.name, request | {"ReturnValues": "ALL_NEW"}),
+        at=at,
         # Once it was applied the stamp that was read is gone, so the lock lets it through once.
         repeatable=locked or left is not None,
-        at=at,
-        item=_item_after(before, left, stamp),
     )
 
 
-def _updated_unseen(record: UserRecord, write: Write) -> None:
-    """An update was applied, and nobody has said what is stored now."""
-    if write.item is None:
+def _request(record: UserRecord, condition: Condition | None, **options: Any) -> Json:
+    """PynamoDB's request for a write of one item; if a condition fails that item comes back."""
+    key = writing.key_of(record)
+    request = table_of(session_of(record)).get_operation_kwargs(
+        key.user_id, key.record_key, condition=condition, **options
+    )
+    request["ReturnConsumedCapacity"] = "TOTAL"
+    if condition is not None:
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return cast("Json", with_text(request))
+
+
+def _what_is_left(key: Key, left: Left | None, stamp: str) -> UpdateItem:
+    """The attributes after an update; it sets nothing where they are not known."""
+    if left is None:
+        return UpdateItem(key=key, sets=())
+    sets = [(path, form) for path, form in left.items() if form is not None]
+    return UpdateItem(
+        key=key,
+        sets=(*sets, ((table.UPDATED_AT,), {"S": stamp})),
+        removes=tuple(path for path, form in left.items() if form is None),
+    )
+
+
+def _updated_unseen(record: UserRecord, write: PendingWrite) -> None:
+    """An update was applied, and the reply does not have what is stored now."""
+    if write.after is None:
         record._state.outdated = True
+        record._attempt = None
     else:
-        write.applied({"Attributes": write.item})
-    settle(record)
+        writing.applied(record, write, write.after)
 
 
-def _item_after(
-    before: Item | None, left: dict[Names, AttributeValue | None] | None, stamp: str
-) -> Item | None:
+def _item_after(before: Item | None, left: Left | None, stamp: str) -> Item | None:
     """The item that was read, with what the actions leave in it; None where that is not known."""
     if before is None or left is None:
         return None
@@ -316,12 +306,22 @@ def _own_actions(record: UserRecord, stamp: str, locked: bool) -> list[Action]:
     return [Path([table.UPDATED_AT]).set({"S": stamp}), *([] if locked else given)]
 
 
-def _entry(record: UserRecord, write: Write, return_values: str | None) -> Json:
+_OF_SINGLE_WRITES = {
+    "ReturnConsumedCapacity",
+    "ReturnValues",
+    "ReturnValuesOnConditionCheckFailure",
+}
+
+
+def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -> Json:
     """The write as an entry of a transaction, which the record waits for from now on."""
-    record._belong_to(binding_of(record))
-    if return_values is None:
-        return write.request
-    return write.request | {"ReturnValuesOnConditionCheckFailure": return_values.upper()}
+    assert write.call is not None
+    record._belong_to(session_of(record))
+    parameters = write.call.parameters
+    entry = {name: each for name, each in parameters.items() if name not in _OF_SINGLE_WRITES}
+    if return_values is not None:
+        entry["ReturnValuesOnConditionCheckFailure"] = return_values.upper()
+    return entry
 
 
 def _to_condition(condition: operations.Condition) -> Condition:
