@@ -10,7 +10,7 @@ writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from thrivecalc_models import table
 from thrivecalc_models.infra.names import (
@@ -19,8 +19,7 @@ from thrivecalc_models.infra.names import (
     TABLE_NAME_CHARACTERS,
     check_table_name,
 )
-
-Json = dict[str, Any]
+from thrivecalc_models.wire import Json
 
 ERROR_RATE: Final = 1
 """Per cent of the requests; more is an alarm."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.infra.names import check_table_name
 from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
-from thrivecalc_models.wire import check_user_id
-
-Json = dict[str, Any]
+from thrivecalc_models.wire import Json, check_user_id
 
 ROLES: Final = ("service", "user", "reader", "operator")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from thrivecalc_models import table
 from thrivecalc_models.infra.alarms import (
     TABLE_NAME,
@@ -12,8 +10,7 @@ from thrivecalc_models.infra.alarms import (
     alarms,
     table_name_parameter,
 )
-
-Json = dict[str, Any]
+from thrivecalc_models.wire import Json
 
 TABLE = "UserData"
 

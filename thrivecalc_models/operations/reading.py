@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from thrivecalc_models.operations.conditions import Condition, Path
+from thrivecalc_models.operations.conditions import Condition
 from thrivecalc_models.operations.replies import READS, Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import (
     BatchGet,
@@ -31,10 +31,8 @@ from thrivecalc_models.operations.requests import (
 )
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import Item, same_value
+from thrivecalc_models.wire import Item, Json, same_value, value_at
 from thrivecalc_models.words import plural
-
-Json = dict[str, Any]
 
 MAX_LEVELS: Final = 32
 CONSUMED: Final = "ConsumedCapacity"
@@ -211,16 +209,9 @@ def _check_update(update: UpdateItem, body: Json) -> None:
 
 def shows(item: Item, update: UpdateItem) -> bool:
     """Whether an item says what an update writes."""
-    return all(same_value(_at(item, path), form) for path, form in update.sets) and all(
-        _at(item, path) is None for path in update.removes
+    return all(same_value(value_at(item, path), form) for path, form in update.sets) and all(
+        value_at(item, path) is None for path in update.removes
     )
-
-
-def _at(item: Item, path: Path) -> Any:
-    form: Any = item.get(path[0])
-    for name in path[1:]:
-        form = (form or {}).get("M", {}).get(name)
-    return form
 
 
 def _check_query(query: Query, body: Json) -> None:

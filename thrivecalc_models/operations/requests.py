@@ -5,19 +5,17 @@ Their reprs, like all of the library, show no user id and no content: error trac
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
 from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import AttributeValue, Item
+from thrivecalc_models.wire import AttributeValue, Item, Json
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_OPERATORS = 300
-
-Json = dict[str, Any]
 
 
 class Operation(Protocol):

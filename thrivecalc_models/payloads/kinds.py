@@ -28,6 +28,7 @@ from thrivecalc_models.payloads.marks import (
 )
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
+from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 
 class Text(Value):
@@ -451,15 +452,9 @@ def convert_mapping(values: dict[Any, Any], path: str, *, prefix: str) -> None:
 
 def check_encodable(value: str, path: str) -> None:
     """Refuse text that UTF-8 cannot hold: a surrogate without its pair."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        encodable = False
-    else:
-        encodable = True
-    if not encodable:
+    if utf8_size(value) is None:
         raise InvalidRecordError(
-            f"{path} has half of a surrogate pair, which UTF-8 cannot hold; mend the text",
+            f"{path} has {HALF_PAIR}, which UTF-8 cannot hold; repair the text",
             path=path,
         )
 

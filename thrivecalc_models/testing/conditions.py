@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from thrivecalc_models.testing.paths import Path, value_at
+from thrivecalc_models.testing.paths import Path
 from thrivecalc_models.testing.placeholders import Placeholders
 from thrivecalc_models.testing.refusals import Invalid
 from thrivecalc_models.testing.values import ORDERED_TYPES, SETS, TYPES, order
-from thrivecalc_models.wire import AttributeValue, Item
+from thrivecalc_models.wire import AttributeValue, Item, value_at
 
 SIZED_TYPES: Final = frozenset({"S", "B", "L", "M", *SETS})
 

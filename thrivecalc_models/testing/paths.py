@@ -1,4 +1,4 @@
-"""Places in an item, as expressions name them: reading, cutting out, and telling them apart."""
+"""Places in an item, as expressions name them: cut out, and compared with each other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from thrivecalc_models.wire import AttributeValue, Item
 
 Path = tuple[str | int, ...]
 """Where something is in an item: attribute names, and positions in lists."""
-
-
-def value_at(item: Item, path: Path) -> AttributeValue | None:
-    """What is stored at a path, or None."""
-    value = item.get(str(path[0]))
-    for part in path[1:]:
-        if value is None:
-            return None
-        if isinstance(part, str):
-            value = value["M"].get(part) if "M" in value else None
-        else:
-            elements = value.get("L", ())
-            value = elements[part] if part < len(elements) else None
-    return value
 
 
 def project(item: Item, paths: Iterable[Path]) -> Item:

@@ -28,7 +28,6 @@ from thrivecalc_models.testing.placeholders import Placeholders
 from thrivecalc_models.testing.refusals import Invalid
 from thrivecalc_models.testing.requests import (
     KEY_NAMES,
-    Json,
     check_distinct,
     check_key_attribute,
     check_parameters,
@@ -41,7 +40,7 @@ from thrivecalc_models.testing.requests import (
 )
 from thrivecalc_models.testing.state import Entry, Key, State, Storage, index_entry, table_entry
 from thrivecalc_models.testing.values import normalised_item
-from thrivecalc_models.wire import Item, read_units
+from thrivecalc_models.wire import Item, Json, read_units
 
 MAX_BATCH_GET: Final = 100
 MAX_BATCH_GET_BYTES: Final = 16 * 1024 * 1024

@@ -12,9 +12,7 @@ from thrivecalc_models import table
 from thrivecalc_models.testing.refusals import NO_TABLE, Invalid, Refusal
 from thrivecalc_models.testing.state import Key
 from thrivecalc_models.testing.values import normalised_item
-from thrivecalc_models.wire import MAX_ITEM_SIZE, Item, item_size, nesting_depth
-
-Json = dict[str, Any]
+from thrivecalc_models.wire import MAX_ITEM_SIZE, Item, Json, item_size, nesting_depth
 
 KEY_NAMES: Final = (table.USER_ID, table.RECORD_KEY)
 MAX_KEY_BYTES: Final = {table.USER_ID: 2048, table.RECORD_KEY: 1024, table.DATA_TYPE: 1024}

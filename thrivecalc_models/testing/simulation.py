@@ -19,13 +19,12 @@ from typing import Any, Final
 
 import attrs
 
+from thrivecalc_models import table
 from thrivecalc_models.operations import Failure, Reason, Reply, Result
 from thrivecalc_models.table import (
     DATA_TYPE,
     DEFAULT_TABLE_NAME,
     INDEX_NAME,
-    RECORD_KEY,
-    USER_ID,
 )
 from thrivecalc_models.testing import faults as fault_kinds
 from thrivecalc_models.testing.faults import Fault, Schedule, concerns
@@ -53,7 +52,6 @@ from thrivecalc_models.testing.refusals import (
 )
 from thrivecalc_models.testing.requests import (
     KEY_NAMES,
-    Json,
     check_index_key,
     check_parameters,
     check_table,
@@ -71,7 +69,7 @@ from thrivecalc_models.testing.writes import (
 )
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Item, Json
 
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
 
@@ -479,6 +477,8 @@ def _id(number: int) -> str:
 
 
 def _description(table_name: str, sizes: list[int], indexed: list[int]) -> Json:
+    schema = table.schema()
+    (index,) = schema["GlobalSecondaryIndexes"]
     arn = f"arn:aws:dynamodb:us-east-1:000000000000:table/{table_name}"
     on_demand = {
         "NumberOfDecreasesToday": 0,
@@ -490,32 +490,20 @@ def _description(table_name: str, sizes: list[int], indexed: list[int]) -> Json:
         "TableArn": arn,
         "TableStatus": "ACTIVE",
         "CreationDateTime": START.timestamp(),
-        "AttributeDefinitions": [
-            {"AttributeName": name, "AttributeType": "S"}
-            for name in (USER_ID, RECORD_KEY, DATA_TYPE)
-        ],
-        "KeySchema": _key_schema(RECORD_KEY),
-        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+        "AttributeDefinitions": schema["AttributeDefinitions"],
+        "KeySchema": schema["KeySchema"],
+        "BillingModeSummary": {"BillingMode": schema["BillingMode"]},
         "ProvisionedThroughput": on_demand,
         "ItemCount": len(sizes),
         "TableSizeBytes": sum(sizes),
         "GlobalSecondaryIndexes": [
             {
-                "IndexName": INDEX_NAME,
+                **index,
                 "IndexArn": f"{arn}/index/{INDEX_NAME}",
                 "IndexStatus": "ACTIVE",
-                "KeySchema": _key_schema(DATA_TYPE),
-                "Projection": {"ProjectionType": "ALL"},
                 "ProvisionedThroughput": on_demand,
                 "ItemCount": len(indexed),
                 "IndexSizeBytes": sum(indexed),
             }
         ],
     }
-
-
-def _key_schema(sort_name: str) -> list[dict[str, str]]:
-    return [
-        {"AttributeName": USER_ID, "KeyType": "HASH"},
-        {"AttributeName": sort_name, "KeyType": "RANGE"},
-    ]

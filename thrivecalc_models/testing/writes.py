@@ -27,7 +27,6 @@ from thrivecalc_models.testing.refusals import (
 from thrivecalc_models.testing.requests import (
     KEY_NAMES,
     MAX_REQUEST_BYTES,
-    Json,
     check_distinct,
     check_index_key,
     check_parameters,
@@ -40,7 +39,7 @@ from thrivecalc_models.testing.requests import (
 )
 from thrivecalc_models.testing.state import Key, State, Storage
 from thrivecalc_models.testing.updates import Plain, Update, bound_update
-from thrivecalc_models.wire import Item, read_units
+from thrivecalc_models.wire import Item, Json, read_units
 
 MAX_BATCH_WRITE: Final = 25
 MAX_TRANSACTION: Final = 100

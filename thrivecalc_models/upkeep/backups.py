@@ -19,8 +19,7 @@ from thrivecalc_models.operations import Call, Failure, Protocol, Reply, Wait
 from thrivecalc_models.protocol import persist, service_error
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.whole_table import WholeTable
-
-Json = dict[str, Any]
+from thrivecalc_models.wire import Json
 
 POLL_SECONDS = 5.0
 

@@ -36,8 +36,8 @@ from thrivecalc_models.transport.identity import NONE_FOUND, PROVIDERS, NoCreden
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import check_table
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.wire import Json
 
-Json = dict[str, Any]
 State = Literal["ok", "trouble", "unknown"]
 Clock = Callable[[], datetime]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,8 +17,8 @@ from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.table import Settings
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.whole_table import WholeTable
+from thrivecalc_models.wire import Json
 
-Json = dict[str, Any]
 State = Literal["ok", "differs", "unknown"]
 
 _UNKNOWN_AT_FIRST = 12  # times

@@ -5,7 +5,7 @@ from __future__ import annotations
 from thrivecalc_models.plain import is_plain, plain_text, plain_value
 from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
-from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.item import AttributeValue, Item, Json, value_at
 from thrivecalc_models.wire.keys import (
     check_data_type,
     check_record_id,
@@ -49,6 +49,7 @@ __all__ = [
     "MAX_SKIP",
     "AttributeValue",
     "Item",
+    "Json",
     "WriteTime",
     "check_data_type",
     "check_item",
@@ -84,6 +85,7 @@ __all__ = [
     "split_key",
     "surely_encodes_to",
     "to_decimal",
+    "value_at",
     "value_size",
     "with_bytes",
     "with_text",

@@ -10,6 +10,7 @@ from uuid import UUID
 from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.plain import plain_value
 from thrivecalc_models.table import DATA_TYPE, RECORD_ID, USER_ID
+from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 SEPARATOR: Final = "#"
 MAX_PARTITION_KEY: Final = 2048
@@ -129,10 +130,10 @@ def _text_and_size(value: object, what: str, *, path: str) -> tuple[str, int]:
         raise InvalidKeyError(f"{what} is {_kind(value)}; give non-empty text", path=path)
     if not value:
         raise InvalidKeyError(f"{what} is empty; give non-empty text", path=path)
-    size = _utf8_size(value)
+    size = utf8_size(value)
     if size is None:
         raise InvalidKeyError(
-            f"{what} contains half of a surrogate pair, which UTF-8 cannot hold; repair the text",
+            f"{what} contains {HALF_PAIR}, which UTF-8 cannot hold; repair the text",
             path=path,
         )
     return value, size
@@ -140,11 +141,3 @@ def _text_and_size(value: object, what: str, *, path: str) -> tuple[str, int]:
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
-
-
-def _utf8_size(text: str) -> int | None:
-    # An error raised while handling UnicodeEncodeError would carry the text in its context.
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        return None

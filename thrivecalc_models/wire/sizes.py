@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from thrivecalc_models.errors import InvalidRecordError, ItemTooLargeError
 from thrivecalc_models.wire.item import AttributeValue, Item
 from thrivecalc_models.wire.numbers import number_text, parse_number
+from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 MAX_ITEM_SIZE: Final = 409_600
 MAX_NESTING: Final = 31
@@ -281,8 +282,8 @@ def name_fault(name: str | int) -> str | None:
         return None
     if not name:
         return "has an empty name, which DynamoDB refuses; name it"
-    if not _is_unicode(name):
-        return "has half of a surrogate pair in its name; repair the text"
+    if utf8_size(name) is None:
+        return f"has {HALF_PAIR} in its name; repair the text"
     if _text_size(name) > MAX_NAME_SIZE:
         return f"has a name over {MAX_NAME_SIZE:,} bytes; shorten it"
     return None
@@ -326,20 +327,10 @@ def _set_fault(kind: str, members: list[object]) -> str | None:
 
 def _scalar_fault(kind: str, content: str) -> str | None:
     if kind == "S":
-        return None if _is_unicode(content) else "has half of a surrogate pair; repair the text"
+        return f"has {HALF_PAIR}; repair the text" if utf8_size(content) is None else None
     if kind == "B":
         return None if _is_base64(content) else "is not base64 text"
     return None if _is_storable(content) else "is no number that DynamoDB can hold"
-
-
-def _is_unicode(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_base64(text: str) -> bool:
