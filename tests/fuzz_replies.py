@@ -215,14 +215,14 @@ def wire_of(result: Any) -> Wire | None:
 
 
 def result_of(wire: Wire) -> Any:
-    """What a simple transport makes of a reply: all that it can parse is passed on."""
+    """What a simple transport makes of a reply: every body of a good one is passed on."""
     status, raw = wire
+    if status < 300:
+        return raw
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return LOST_REPLY
-    if status < 300:
-        return Reply(body=body)
     if not isinstance(body, dict) or not isinstance(body.get("__type"), str):
         return LOST_REPLY
     return classify_response(
@@ -235,8 +235,8 @@ class SpoiltTable(SimulatedTable):
 
     spoiler: Spoiler
 
-    def send(self, operation: str, request: Json) -> Any:
-        result = super().send(operation, request)
+    def send(self, operation: str, body: bytes) -> Any:
+        result = self.answer(operation, json.loads(body))
         wire = wire_of(result)
         if wire is None:
             return result
@@ -256,7 +256,7 @@ class Spoiling(ThreadingHTTPServer):
 
     def answer(self, operation: str, headers: Any, body: bytes) -> Wire | None:
         if isinstance(self.upstream, SimulatedTable):
-            return wire_of(self.upstream.send(operation, json.loads(body)))
+            return wire_of(self.upstream.answer(operation, json.loads(body)))
         place = urlsplit(self.upstream)
         connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
         try:

@@ -19,6 +19,7 @@ import botocore.handlers
 import botocore.httpsession
 import pytest
 import wrapt
+from sending import ask
 
 from thrivecalc_models import (
     ConfigurationError,
@@ -259,12 +260,12 @@ def test_a_patched_botocore_answers():
     """The patch is what answers the very next request."""
     settings = Settings(table_name="t", region="us-east-1", endpoint="http://127.0.0.1:9")
     with closing(make_transport("auto", settings, timeout=1, max_concurrency=1)) as transport:
-        assert not isinstance(transport.send("GetItem", GET), Reply)
+        assert not isinstance(ask(transport, "GetItem", GET), Reply)
         with mock.patch.object(
             botocore.client.BaseClient, "_make_api_call", return_value=dict(REPLY)
         ):
-            assert transport.send("GetItem", GET).body["Item"] == {"k": {"S": "1"}}
-        assert not isinstance(transport.send("GetItem", GET), Reply)
+            assert ask(transport, "GetItem", GET).body["Item"] == {"k": {"S": "1"}}
+        assert not isinstance(ask(transport, "GetItem", GET), Reply)
 
 
 def test_patched_sockets(store):

@@ -14,6 +14,7 @@ import attrs
 import pytest
 from leaks import AMOUNT, NAME, USER
 from pynamodb.transactions import TransactWrite
+from sending import returned
 
 from thrivecalc_models import (
     CommitError,
@@ -27,7 +28,7 @@ from thrivecalc_models import (
     UnitOfWorkStateError,
     data_store,
 )
-from thrivecalc_models.operations import Emit, Failure, FailureKind, Reply, Send, Wait
+from thrivecalc_models.operations import Emit, Failure, FailureKind, Send, Wait
 from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEvent
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import LoseReply, ServerError, Throttle
@@ -56,11 +57,12 @@ class Fake:
         self.closed = 0
         self._answer = answer
 
-    def send(self, operation, request):
+    def send(self, operation, body):
         assert not self.closed
         self.sent.append(operation)
         self.threads.add(threading.current_thread())
-        return self._answer(operation) or Reply(body=request)
+        result = self._answer(operation)
+        return returned(result) if result else body
 
     def close(self):
         self.closed += 1

@@ -12,6 +12,7 @@ import time
 
 import attrs
 import pytest
+from sending import returned
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Emit, Failure, FailureKind, Received, Reply, Send, Wait
@@ -39,10 +40,11 @@ class Fake:
         self.threads = set()
         self._answer = answer
 
-    def send(self, operation, request):
+    def send(self, operation, body):
         self.sent.append(operation)
         self.threads.add(threading.current_thread())
-        return self._answer(operation) or Reply(body=request)
+        result = self._answer(operation)
+        return returned(result) if result else body
 
     def close(self):
         pass

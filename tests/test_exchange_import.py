@@ -197,10 +197,10 @@ def test_an_endless_line_is_not_kept(tmp_path):
 class Choosy(SimulatedTable):
     """A table that finds an item invalid where this library finds nothing."""
 
-    def send(self, operation, request):
+    def answer(self, operation, request):
         if operation.endswith(("PutItem", "WriteItem")) and "'g0007'" in str(request):
             return Failure(kind=FailureKind.INVALID, code="ValidationException")
-        return super().send(operation, request)
+        return super().answer(operation, request)
 
 
 @pytest.mark.parametrize("replace", [False, True])

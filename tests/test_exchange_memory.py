@@ -23,12 +23,12 @@ class Endless(SimulatedTable):
         super().__init__()
         self.pages = pages
 
-    def send(self, operation, request):
+    def answer(self, operation, request):
         if operation == "Scan":
             return Reply(body=self.page(request))
         if operation in ("PutItem", "BatchWriteItem"):
             return Reply(body={"ConsumedCapacity": None})
-        return super().send(operation, request)
+        return super().answer(operation, request)
 
     def page(self, request):
         number = int(request.get("ExclusiveStartKey", {"page": {"N": "0"}})["page"]["N"])

@@ -255,18 +255,20 @@ def test_an_empty_table_is_a_file_without_records(tmp_path, ending):
     assert through_a_file(SimulatedTable(), ending) == {}
 
 
-def test_what_cannot_be_written_down_is_refused(tmp_path):
+def test_what_cannot_be_written_down_is_refused(tmp_path, monkeypatch):
     """An item with text that no file can hold is listed with its key; the others are exported."""
 
     class Broken(SimulatedTable):
-        def send(self, operation, request):
-            result = super().send(operation, request)
+        def send(self, operation, body):
+            result = self.answer(operation, json.loads(body))
             if operation == "Scan":
                 for item in result.body["Items"]:
                     if item["recordId"] == {"S": "b1"}:
                         item["data"] = {"S": "\ud800"}
-            return result
+            return json.dumps(result.body).encode()
 
+    # orjson reads no half of a surrogate pair, the standard library does.
+    monkeypatch.setattr("thrivecalc_models.transport.bodies.decode", json.loads)
     table = Broken()
     for item in (GOAL, BUDGET):
         table.put(item)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from proxy import make_certificates
+from sending import ask
 
 from thrivecalc_models import (
     DataStore,
@@ -106,7 +107,7 @@ class Wire:
                 self.last = reply
 
     def _answer(self, operation, request):
-        result = self.table.send(operation, request)
+        result = self.table.answer(operation, request)
         if isinstance(result, Reply):
             return http(200, result.body)
         return http(400, {"__type": f"x#{result.code}", "message": "no", "Item": result.item})
@@ -403,7 +404,7 @@ def test_a_request_that_is_taken_byte_by_byte(transport):
             transport, Settings(**settings, endpoint=endpoint), timeout=0.4, max_concurrency=1
         )
         with closing(made) as sender:
-            failure = sender.send("PutItem", {"Item": {"k": {"S": "x" * 2**24}}})
+            failure = ask(sender, "PutItem", {"Item": {"k": {"S": "x" * 2**24}}})
         released.set()
         taking.join(PATIENCE)
     assert (failure.kind, failure.applied_maybe) == (FailureKind.UNAVAILABLE, True)

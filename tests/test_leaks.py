@@ -67,8 +67,8 @@ class EchoingTable(SimulatedTable):
     invalid = False
     swapped = False
 
-    def send(self, operation: str, request: dict[str, Any]) -> Reply | Failure:
-        result = super().send(operation, request)
+    def answer(self, operation: str, request: dict[str, Any]) -> Reply | Failure:
+        result = super().answer(operation, request)
         echo = f"cannot do this for {USER}, {EMAIL}, {AMOUNT}: {json.dumps(request)}"
         if self.invalid:
             return classify_error("ValidationException", 400, echo)

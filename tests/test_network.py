@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 from proxy import make_certificates
+from sending import ask
 
 from thrivecalc_models import (
     ConfigurationError,
@@ -221,7 +222,7 @@ def test_what_cannot_be_written_is_not_the_networks(transport, value):
         DataStore(endpoint="http://127.0.0.1:9") as store,
         closing(make_transport(transport, store.settings, timeout=1, max_concurrency=1)) as way,
     ):
-        failure = way.send("PutItem", {"TableName": "t", "Item": {"k": {"S": value}}})
+        failure = ask(way, "PutItem", {"TableName": "t", "Item": {"k": {"S": value}}})
     assert (failure.kind, failure.again, failure.applied_maybe) == (
         FailureKind.INVALID,
         False,

@@ -18,9 +18,10 @@ from thrivecalc_models import (
     IsolationError,
     SavingsGoal,
 )
-from thrivecalc_models.operations import Emit, Query, Received, Reply, Send
+from thrivecalc_models.operations import Emit, Query, Received, Send
 from thrivecalc_models.protocol import RetryPolicy, read_pages
 from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.transport.encoding import decode, encode
 
 
 @pytest.fixture
@@ -195,7 +196,8 @@ def test_all_pages_but_the_first_may_be_read_ahead(table):
                 continue
             if isinstance(effect, Send):
                 results = tuple(
-                    table.send(one.name, one.request(table.table_name)) for one in effect.operations
+                    table.answer(one.name, one.request(table.table_name))
+                    for one in effect.operations
                 )
             effect = protocol.send(Received(results, at=0.0))
     assert emitted[:3] == [(True, True)] * 3
@@ -304,11 +306,11 @@ class Mixed:
     def __init__(self, table, **swapped):
         self.table, self.swapped = table, swapped
 
-    def send(self, operation, request):
-        result = self.table.send(operation, request)
+    def send(self, operation, body):
+        result = self.table.answer(operation, decode(body))
         for found in self._items(result.body):
             found.update(self.swapped)
-        return Reply(body=result.body)
+        return encode(result.body)
 
     def _items(self, body):
         if "Item" in body:

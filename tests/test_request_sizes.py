@@ -36,11 +36,11 @@ class Narrow(SimulatedTable):
         self.most = most
         self.refused: list[int] = []
 
-    def send(self, operation: str, request: dict[str, Any]) -> Any:
+    def answer(self, operation: str, request: dict[str, Any]) -> Any:
         if len(json.dumps(request)) > self.most:
             self.refused.append(entries_of(request))
             return classify_error("413", 413)
-        return super().send(operation, request)
+        return super().answer(operation, request)
 
 
 def entries_of(request: dict[str, Any]) -> int:

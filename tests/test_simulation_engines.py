@@ -95,7 +95,7 @@ def key_schema(names: list[tuple[str, str]]) -> list[Json]:
 
 
 def simulated_answer(table: SimulatedTable, operation: str, request: Json) -> Answer:
-    result = table.send(operation, request)
+    result = table.answer(operation, request)
     if isinstance(result, Reply):
         return answer_of_body(operation, request, result.body)
     reasons = [(each.code, each.item) for each in result.reasons]

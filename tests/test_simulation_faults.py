@@ -20,13 +20,13 @@ def key(record_key: str) -> Json:
 
 
 def put(table: SimulatedTable, record_key: str = "goal#1", **more: Any) -> Any:
-    return table.send("PutItem", {"TableName": TABLE, "Item": key(record_key)} | more)
+    return table.answer("PutItem", {"TableName": TABLE, "Item": key(record_key)} | more)
 
 
 def transact(table: SimulatedTable, *record_keys: str) -> Any:
     entries = [{"Put": {"TableName": TABLE, "Item": key(each)}} for each in record_keys]
     request = {"TransactItems": entries, "ClientRequestToken": "token"}
-    return table.send("TransactWriteItems", request)
+    return table.answer("TransactWriteItems", request)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_partial_batch_names_the_rest(table: SimulatedTable, keep: int) -> Non
     """Entries past the kept ones are not processed and come back as they were sent."""
     writes = [{"PutRequest": {"Item": key(f"goal#{number}")}} for number in range(3)]
     table.fail_next(faults.Partial(keep=keep))
-    reply = table.send("BatchWriteItem", {"RequestItems": {TABLE: writes}})
+    reply = table.answer("BatchWriteItem", {"RequestItems": {TABLE: writes}})
     assert isinstance(reply, Reply)
     assert reply.body["UnprocessedItems"] == {TABLE: writes[keep:]}
     assert len(table.items) == keep
@@ -119,7 +119,7 @@ def test_a_partial_batch_names_the_rest(table: SimulatedTable, keep: int) -> Non
     keys = [key(f"goal#{number}") for number in range(3)]
     wanted = {"RequestItems": {TABLE: {"Keys": keys, "ConsistentRead": True}}}
     table.fail_next(faults.Partial(keep=keep))
-    reply = table.send("BatchGetItem", wanted)
+    reply = table.answer("BatchGetItem", wanted)
     assert isinstance(reply, Reply)
     assert reply.body["UnprocessedKeys"] == {TABLE: {"Keys": keys[keep:], "ConsistentRead": True}}
     assert len(reply.body["Responses"][TABLE]) == keep
@@ -130,7 +130,7 @@ def test_a_partial_fault_waits_for_a_batch(table: SimulatedTable) -> None:
     table.fail_next(faults.Partial(keep=0))
     assert isinstance(put(table), Reply)
     writes = [{"DeleteRequest": {"Key": key("goal#1")}}]
-    reply = table.send("BatchWriteItem", {"RequestItems": {TABLE: writes}})
+    reply = table.answer("BatchWriteItem", {"RequestItems": {TABLE: writes}})
     assert isinstance(reply, Reply)
     assert reply.body["UnprocessedItems"] == {TABLE: writes}
 
@@ -183,14 +183,14 @@ def test_faults_follow_a_schedule(table: SimulatedTable) -> None:
     assert isinstance(put(table), Reply)
     assert put(table).kind is FailureKind.DENIED
     get = {"TableName": TABLE, "Key": key("goal#1")}
-    assert [getattr(table.send("GetItem", get), "kind", None) for _ in range(2)] == [
+    assert [getattr(table.answer("GetItem", get), "kind", None) for _ in range(2)] == [
         FailureKind.THROTTLED
     ] * 2
     table.heal()
     table.faults = lambda number, operation, request: (
         faults.Refused() if operation == "PutItem" else None
     )
-    assert isinstance(table.send("GetItem", get), Reply)
+    assert isinstance(table.answer("GetItem", get), Reply)
     assert put(table).kind is FailureKind.UNAVAILABLE
 
 

@@ -31,7 +31,7 @@ def body(result: Any) -> Json:
 
 
 def put(table: SimulatedTable, item: Json, **more: Any) -> Any:
-    return table.send("PutItem", {"TableName": TABLE, "Item": item} | more)
+    return table.answer("PutItem", {"TableName": TABLE, "Item": item} | more)
 
 
 def read_page(table: SimulatedTable, **more: Any) -> Json:
@@ -40,14 +40,14 @@ def read_page(table: SimulatedTable, **more: Any) -> Json:
         "KeyConditionExpression": "userId = :u",
         "ExpressionAttributeValues": {":u": {"S": "ann"}},
     }
-    return body(table.send("Query", request | more))
+    return body(table.answer("Query", request | more))
 
 
 def transact(table: SimulatedTable, *items: Json, token: str | None = None) -> Any:
     request: Json = {
         "TransactItems": [{"Put": {"TableName": TABLE, "Item": item}} for item in items]
     }
-    return table.send(
+    return table.answer(
         "TransactWriteItems", request | ({"ClientRequestToken": token} if token else {})
     )
 
@@ -105,7 +105,7 @@ def test_segments_put_together_are_the_table(count: int, limit: int, segments: i
         request: Json = {"TableName": TABLE, "Limit": limit}
         request |= {"Segment": segment, "TotalSegments": segments}
         while request:
-            page = body(table.send("Scan", request))
+            page = body(table.answer("Scan", request))
             found += [item["userId"]["S"] for item in page["Items"]]
             last = page.get("LastEvaluatedKey")
             request = request | {"ExclusiveStartKey": last} if last else {}
@@ -144,7 +144,7 @@ def test_a_batch_get_may_be_partial(table: SimulatedTable) -> None:
         put(table, goal(str(number)))
     keys = [key(f"savings-goal#{number}") for number in range(3)]
     request = {"RequestItems": {TABLE: {"Keys": keys, "ConsistentRead": True}}}
-    reply = body(table.send("BatchGetItem", request))
+    reply = body(table.answer("BatchGetItem", request))
     left = reply["UnprocessedKeys"][TABLE]
     assert left["ConsistentRead"] is True
     assert len(reply["Responses"][TABLE]) + len(left["Keys"]) == 3
@@ -181,7 +181,7 @@ def test_a_cancelled_transaction_says_why(table: SimulatedTable) -> None:
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     other = {"Put": {"TableName": TABLE, "Item": goal("2")}}
-    failure = table.send("TransactWriteItems", {"TransactItems": [other, {"Put": entry}]})
+    failure = table.answer("TransactWriteItems", {"TransactItems": [other, {"Put": entry}]})
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.again) == (FailureKind.TRANSACTION_CANCELLED, False)
     assert [reason.code for reason in failure.reasons] == ["None", "ConditionalCheckFailed"]
@@ -217,7 +217,7 @@ def test_a_write_costs_the_larger_of_old_and_new(
         else:
             write = {"Put": {"TableName": TABLE, "Item": after}}
             request = {"TransactItems": [write], "ReturnConsumedCapacity": "INDEXES"}
-            [consumed] = body(table.send("TransactWriteItems", request))["ConsumedCapacity"]
+            [consumed] = body(table.answer("TransactWriteItems", request))["ConsumedCapacity"]
         index = consumed.get("GlobalSecondaryIndexes", {}).get("DataTypeIndex", {})
         assert consumed["Table"]["CapacityUnits"] == factor * on_table
         assert index.get("CapacityUnits", 0) == factor * on_index
@@ -257,7 +257,7 @@ def test_everything_can_be_looked_at(table: SimulatedTable) -> None:
     put(table, goal("1"))
     table.put(goal("1", n={"N": "1"}))
     for _ in range(2):
-        table.send("DeleteItem", {"TableName": TABLE, "Key": key("savings-goal#1")})
+        table.answer("DeleteItem", {"TableName": TABLE, "Key": key("savings-goal#1")})
     assert [entry.operation for entry in table.log] == ["PutItem", "DeleteItem", "DeleteItem"]
     assert [entry.number for entry in table.log] == [1, 2, 3]
     assert table.log[0].request == {"TableName": TABLE, "Item": goal("1")}
@@ -289,7 +289,7 @@ def test_another_program_cannot_store_what_dynamodb_refuses(table: SimulatedTabl
 def test_a_parameter_that_does_not_exist_is_refused(table: SimulatedTable) -> None:
     """A misspelt parameter fails here as it does in botocore, not silently."""
     request = {"TableName": TABLE, "Key": key("a"), "ConsistentReads": True}
-    failure = table.send("GetItem", request)
+    failure = table.answer("GetItem", request)
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.code) == (FailureKind.INVALID, "ParamValidationError")
 
@@ -298,7 +298,7 @@ def test_the_table_describes_itself(table: SimulatedTable) -> None:
     """DescribeTable names keys and index, all active."""
     put(table, goal("1"))
     put(table, key("odd#1"))
-    described = body(table.send("DescribeTable", {"TableName": TABLE}))["Table"]
+    described = body(table.answer("DescribeTable", {"TableName": TABLE}))["Table"]
     [index] = described["GlobalSecondaryIndexes"]
     assert (described["TableStatus"], described["ItemCount"]) == ("ACTIVE", 2)
     assert (index["IndexName"], index["ItemCount"]) == ("DataTypeIndex", 1)
@@ -315,7 +315,7 @@ def test_threads_share_a_table(table: SimulatedTable) -> None:
 
     def count() -> None:
         for _ in range(50):
-            table.send("UpdateItem", request)
+            table.answer("UpdateItem", request)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:

@@ -12,6 +12,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from sending import ask
 
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
@@ -119,8 +120,8 @@ def test_a_process_that_stood_still(transport, error):
         return time.time(), error if number == 1 else None
 
     with answering(transport, first_was_late) as (server, made):
-        assert isinstance(made.send("PutItem", PUT), Reply)
-        assert isinstance(made.send("PutItem", PUT), Reply)
+        assert isinstance(ask(made, "PutItem", PUT), Reply)
+        assert isinstance(ask(made, "PutItem", PUT), Reply)
     assert len(server.signed) == 3
     assert max(server.signed) - min(server.signed) < 60
 
@@ -128,7 +129,7 @@ def test_a_process_that_stood_still(transport, error):
 def test_only_once_more(transport):
     """Refused again for its time, it ends as not applied."""
     with answering(transport, lambda signed, number: (time.time(), EXPIRED)) as (server, made):
-        failure = made.send("PutItem", PUT)
+        failure = ask(made, "PutItem", PUT)
     assert (failure.kind, failure.applied_maybe) == (FailureKind.CREDENTIALS, False)
     assert len(server.signed) == 2
 
@@ -136,7 +137,7 @@ def test_only_once_more(transport):
 def test_a_signature_that_is_wrong(transport):
     """What was refused for anything but its time is not sent again."""
     with answering(transport, lambda signed, number: (time.time(), WRONG)) as (server, made):
-        assert made.send("PutItem", PUT).kind is FailureKind.CREDENTIALS
+        assert ask(made, "PutItem", PUT).kind is FailureKind.CREDENTIALS
     assert len(server.signed) == 1
 
 
@@ -152,5 +153,5 @@ def test_a_clock_that_is_wrong(transport, offset):
 
     with answering(transport, strict) as (server, made):
         for _ in range(3):
-            assert isinstance(made.send("PutItem", PUT), Reply)
+            assert isinstance(ask(made, "PutItem", PUT), Reply)
     assert len(server.signed) == 4

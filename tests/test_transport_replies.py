@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sending import ask
 
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
@@ -152,7 +153,7 @@ def compare(both, status, operation, body):
     head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", "Connection: close"]
     service.reply = "\r\n".join([*head, "x-amzn-RequestId: r-1", "", ""]).encode() + body
     direct, botocore = (
-        meaning(transport.send(operation, REQUESTS[operation])) for transport in transports
+        meaning(ask(transport, operation, REQUESTS[operation])) for transport in transports
     )
     assert direct == botocore
 

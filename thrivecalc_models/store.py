@@ -33,7 +33,7 @@ from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Sco
 from thrivecalc_models.records.session import local_closed, local_opened
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
-from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport import Driver, Transport, as_transport, make_transport
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
 from thrivecalc_models.value import Value, even_half_made
@@ -85,9 +85,11 @@ class DataStore:
     """The table: its settings, its connections, and the way to one user's data.
 
     Settings not given come from the environment (`DYNAMODB_TABLE_NAME`, `AWS_REGION`,
-    `AWS_ENDPOINT`). `timeout` is in seconds a request; `retry` bounds tries and seconds without
-    progress. `observer` is called with an event (see `thrivecalc_models.signals`) for each request,
-    retry and commit. `clock` returns an aware datetime, `new_id` a record id. Safe to share between
+    `AWS_ENDPOINT`). `transport` is "auto", "botocore", "direct", or a Transport of your own (see
+    `thrivecalc_models.transport`), which `close()` closes. `timeout` is in seconds a request;
+    `retry` bounds tries and seconds without progress. `observer` is called with an event (see
+    `thrivecalc_models.signals`) for each request, retry and commit. `clock` returns an aware
+    datetime, `new_id` a record id. Safe to share between
     threads; after a fork the child opens connections of its own. Raises ConfigurationError.
     """
 
@@ -100,7 +102,7 @@ class DataStore:
         table_name: str | None = None,
         region: str | None = None,
         endpoint: str | None = None,
-        transport: str = "auto",
+        transport: str | Transport = "auto",
         max_concurrency: int = 8,
         timeout: float = 10.0,
         retry: RetryPolicy | None = None,
@@ -110,24 +112,23 @@ class DataStore:
         clock: Callable[[], datetime] | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        with forks_wait:  # not needed to define models
-            from thrivecalc_models.transport.choice import make_transport
-            from thrivecalc_models.transport.configuration import configured
-
-        settings = configured(
-            resolve_settings(
-                table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
-            )
+        settings = resolve_settings(
+            table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
         )
         _check_options(max_concurrency, timeout)
-        way = make_transport(
-            transport,
-            settings,
-            timeout=timeout,
-            max_concurrency=max_concurrency,
-        )
+        if isinstance(transport, str):
+            with forks_wait:  # not needed to define models
+                from thrivecalc_models.transport.configuration import configured
+
+            settings = configured(settings)
+            transport = make_transport(
+                transport, settings, timeout=timeout, max_concurrency=max_concurrency
+            )
         driver = Driver(
-            way, settings.table_name, max_concurrency=max_concurrency, observer=observer
+            as_transport(transport),
+            settings.table_name,
+            max_concurrency=max_concurrency,
+            observer=observer,
         )
         given = {"clock": clock, "new_id": new_id}
         self.session = Session(
@@ -186,7 +187,7 @@ class DataStore:
 
     @property
     def transport(self) -> str:
-        """How requests travel, and why: "direct: ..." or "botocore: ...".
+        """How requests travel, and why: "direct: ..." or "botocore: ...", or the name of your own.
 
         With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
         botocore.

@@ -50,8 +50,11 @@ class _OfAnother(Exception):
         self.path = path
 
 
-def understood(operation: Operation, result: Result) -> Result:
-    """The result, if it is an answer to this operation, else a failure that says why it is none."""
+def understood(operation: Operation, result: Result | str) -> Result:
+    """The result, if it is an answer to this operation, else a failure that says why it is none.
+
+    A text in place of a result is the reason why a body could not even be read.
+    """
     try:
         if isinstance(result, Failure):
             if result.kind in _WITH_ITEMS or result.reasons:
@@ -59,7 +62,7 @@ def understood(operation: Operation, result: Result) -> Result:
         elif isinstance(result, Reply):
             _check_reply(operation, result)
         else:
-            raise _NotUnderstood(f"the transport gave {type(result).__name__}")
+            raise _NotUnderstood(result)
     except _NotUnderstood as problem:
         return _no_answer(operation, result, FailureKind.NOT_UNDERSTOOD, str(problem))
     except _OfAnother as other:
@@ -69,7 +72,9 @@ def understood(operation: Operation, result: Result) -> Result:
     return result
 
 
-def _no_answer(operation: Operation, result: Result, kind: FailureKind, advice: str) -> Failure:
+def _no_answer(
+    operation: Operation, result: Result | str, kind: FailureKind, advice: str
+) -> Failure:
     return Failure(
         kind=kind,
         code=_CODES[kind],
@@ -350,6 +355,8 @@ def _check_call(call: Call, body: Json) -> None:
             _member(body, "BackupDetails", dict)
         case "DescribeBackup":
             _member(_member(body, "BackupDescription", dict), "BackupDetails", dict)
+        case "CreateTable" | "UpdateTable":
+            _member(body, "TableDescription", dict)
         case "DescribeTable":
             _check_description(_member(body, "Table", dict))
         case "DescribeTimeToLive":

@@ -67,6 +67,8 @@ from thrivecalc_models.testing.writes import (
     transact_write_items,
     update_item,
 )
+from thrivecalc_models.transport import ReplyBody, Transport
+from thrivecalc_models.transport.encoding import decode, encode
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, Json
@@ -105,7 +107,7 @@ class _OnItsWay:
     request: Json
 
 
-class SimulatedTable:
+class SimulatedTable(Transport):
     """One table behind the `Transport` seam. Requests are numbered from 1.
 
     `faults` is a schedule: a mapping from request number to fault, or a function of number,
@@ -145,8 +147,12 @@ class SimulatedTable:
 
     # A transport
 
-    def send(self, operation: str, request: dict[str, Any]) -> Result:
-        """Perform a request of DynamoDB's JSON, or whatever fault is due instead.
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
+        """Answer one request, as `answer` does, with the body of the reply or a failure."""
+        return _returned(self.answer(operation, decode(body)))
+
+    def answer(self, operation: str, request: Json) -> Result:
+        """Perform a request, or whatever fault is due instead. The reply is the caller's.
 
         Raises only for `Interrupt`. What `OtherWriter` sends is performed at once: it has no
         number, meets no fault, takes no time and is not in the log.
@@ -154,25 +160,22 @@ class SimulatedTable:
         with self._lock.get():
             if self._others_turn:
                 return _copy_of(self._performed(operation, request))
+            request = copied(request)
             self._number += 1
             number = self._number
             self.now += self.latency
             self._deliver(number)
-            as_sent = copied(request)
-            self._overtake(number, operation, as_sent)
+            self._overtake(number, operation, request)
             result: Result | None = None
             try:
-                result = self._result(number, operation, as_sent)
+                result = self._result(number, operation, request)
             finally:
                 self.log.append(
                     LoggedRequest(
-                        number=number, operation=operation, request=as_sent, result=result
+                        number=number, operation=operation, request=request, result=result
                     )
                 )
             return _copy_of(result)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     # Virtual time
 
@@ -465,6 +468,12 @@ def _copy_of(result: Result) -> Result:
         item=copied(result.item),
         reasons=tuple(Reason(code=each.code, item=copied(each.item)) for each in result.reasons),
     )
+
+
+def _returned(result: Result) -> bytes | Failure:
+    if isinstance(result, Reply):
+        return ReplyBody(encode(result.body), request_id=result.request_id)
+    return result
 
 
 def _copied_item(item: Item) -> Item:

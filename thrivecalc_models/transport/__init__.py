@@ -1,7 +1,50 @@
-"""How a request travels: transports behind one seam, and the driver that uses them."""
+"""How a request travels: transports behind one seam, and the driver that uses them.
 
+Derive from `Transport` to write your own, or wrap one that `make_transport` makes, and use it with
+`DataStore(transport=...)`. `classify` reads an error reply of the service.
+"""
+
+from __future__ import annotations
+
+from thrivecalc_models.operations.replies import Failure, FailureKind, Reason
+from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.driver import Driver
-from thrivecalc_models.transport.seam import Transport
+from thrivecalc_models.transport.process import forks_wait
+from thrivecalc_models.transport.seam import ReplyBody, Request, Transport, as_transport
 from thrivecalc_models.transport.shield import Shield
 
-__all__ = ["Driver", "Shield", "Transport"]
+__all__ = [
+    "Driver",
+    "Failure",
+    "FailureKind",
+    "Reason",
+    "ReplyBody",
+    "Request",
+    "Shield",
+    "Transport",
+    "as_transport",
+    "classify",
+    "make_transport",
+]
+
+
+def make_transport(
+    name: str, settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8
+) -> Transport:
+    """Make the transport of "auto", "botocore" or "direct"; `timeout` is in seconds a request.
+
+    Raises ConfigurationError for any other name, for "direct" without the extra `fast`, and for
+    settings that botocore refuses.
+    """
+    with forks_wait:
+        from thrivecalc_models.transport import choice  # botocore's client is not needed before
+
+    return choice.make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency)
+
+
+def classify(status: int, body: bytes) -> Failure:
+    """Classify an error reply of the service: an HTTP status of 300 or more, and its body."""
+    with forks_wait:
+        from thrivecalc_models.transport import failures  # nor this
+
+    return failures.classify(status, body)

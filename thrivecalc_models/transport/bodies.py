@@ -1,23 +1,64 @@
-"""What the body of a reply says, read the same way on both transports."""
+"""Bodies as bytes on one side, requests and results on the other: the same for every transport."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from thrivecalc_models.operations.reading import CONSUMED
-from thrivecalc_models.operations.replies import TOO_LARGE, Failure, Reason, Reply
-from thrivecalc_models.transport.advice import reply_advice
-from thrivecalc_models.transport.checks import check_promised, check_refusal
-from thrivecalc_models.transport.failures import GarbledReplyError, classify_error
+from thrivecalc_models.operations.reading import CONSUMED, understood
+from thrivecalc_models.operations.replies import Failure, FailureKind, Reply, Result
+from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.transport.advice import UNFIT, reply_advice
+from thrivecalc_models.transport.checks import GarbledReplyError
+from thrivecalc_models.transport.encoding import decode, encode
+from thrivecalc_models.transport.seam import ReplyBody
 
 Json = dict[str, Any]
 
 
-def object_of(body: bytes, parse: Callable[[bytes], Any]) -> Json | None:
-    """The JSON object in a body, None where it holds none."""
+def write_request(request: Mapping[str, Any]) -> bytes | Failure:
+    """The body of a request, or the failure of one that JSON cannot say."""
     try:
-        content = parse(body)
+        return encode(request)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return Failure(
+            kind=FailureKind.INVALID, code=type(error).__name__, message=str(error), advice=UNFIT
+        )
+
+
+def read_reply(operation: Operation, sent: object) -> Result:
+    """Read what a transport returned, and judge it: a reply to this operation, or a failure.
+
+    A connection that brought no answer to its request is not used again.
+    """
+    if isinstance(sent, Failure):
+        return understood(operation, sent)
+    result = understood(operation, _reply(sent))
+    if isinstance(result, Failure) and isinstance(sent, ReplyBody):
+        sent.distrust()
+    return result
+
+
+def _reply(sent: object) -> Reply | str:
+    """The reply in a body, or what is wrong with it."""
+    if not isinstance(sent, bytes):
+        return f"the transport returned {type(sent).__name__} instead of bytes or a Failure"
+    content = object_in(sent)
+    if content is None:
+        return "its body is no JSON object"
+    believed, request_id = False, None
+    if isinstance(sent, ReplyBody):
+        believed, request_id = sent.believed, sent.request_id
+    proven = believed or CONSUMED in content
+    if None in content.values():
+        content = {name: value for name, value in content.items() if value is not None}
+    return Reply(body=content, request_id=request_id, proven=proven)
+
+
+def object_in(body: bytes) -> Json | None:
+    """The JSON object in a body; None where it holds none."""
+    try:
+        content = decode(body)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -30,41 +71,3 @@ def needed(content: Json | None, status: int) -> Json:
             f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
         )
     return content
-
-
-def reply_of(
-    operation: str, request: Mapping[str, Any], content: Json, request_id: str | None
-) -> Reply:
-    """A successful reply. Raises GarbledReplyError."""
-    proven = CONSUMED in content
-    if None in content.values():
-        content = {name: value for name, value in content.items() if value is not None}
-    check_promised(operation, request, content)
-    return Reply(body=content, request_id=request_id, proven=proven)
-
-
-def refusal_of(content: Json | None, status: int, request_id: str | None) -> Failure:
-    """The failure that an error reply stands for. Raises GarbledReplyError."""
-    if content is None and (status >= 500 or status == TOO_LARGE):
-        content = {}
-    content = needed(content, status)
-    check_refusal(status, content)
-    message = content.get("message") or content.get("Message")
-    return classify_error(
-        code_of(content, status),
-        status,
-        message if isinstance(message, str) else "",
-        item=content.get("Item"),
-        reasons=[
-            Reason(code=reason.get("Code") or "None", item=reason.get("Item"))
-            for reason in content.get("CancellationReasons") or ()
-        ],
-        request_id=request_id,
-    )
-
-
-def code_of(content: Mapping[str, Any], status: int) -> str:
-    """`AccessDeniedException` of `com.amazonaws...#AccessDeniedException`; else the HTTP status."""
-    kind = content.get("__type")
-    code = kind.partition(":")[0].rpartition("#")[2] if isinstance(kind, str) else ""
-    return code or str(status)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - Python imports it late, for the first name of a host
 import functools
 import json
-import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
-import attrs
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
-from thrivecalc_models.operations.replies import Failure, Reply, Result
+from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.table import Settings, check_endpoint
-from thrivecalc_models.transport.bodies import needed, object_of, refusal_of, reply_of
 from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
-from thrivecalc_models.transport.checks import Answered, check_sum
+from thrivecalc_models.transport.checks import Answered, GarbledReplyError, check_sum
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.failures import GarbledReplyError, classify_exception, not_sent
-from thrivecalc_models.transport.hooks import before_connected, find_patch, raised_by
+from thrivecalc_models.transport.encoding import decode, encode
+from thrivecalc_models.transport.failures import classify, classify_exception, not_sent
+from thrivecalc_models.transport.hooks import before_connected, find_hook, find_patch, raised_by
 from thrivecalc_models.transport.identity import Identity
 from thrivecalc_models.transport.process import PerProcess, forks_wait
+from thrivecalc_models.transport.seam import ReplyBody, Transport
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
@@ -38,7 +38,7 @@ _METADATA = "ResponseMetadata"
 _OURS = "thrivecalc_models: read"  # what we made of a body, beside what botocore makes of it
 
 
-class BotocoreTransport:
+class BotocoreTransport(Transport):
     """Requests through `client._make_api_call`, so that whatever hooks botocore sees them.
 
     `timeout` is in seconds, for all of a request. The client is made by the first
@@ -61,30 +61,30 @@ class BotocoreTransport:
         self._client: PerProcess[_Client] = PerProcess(self._make_client)
         self._stage = _Stage()
 
-    def send(self, operation: str, request: dict[str, Any]) -> Result:
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
         try:
             client = self._client.get()
-            parameters = with_bytes(request)
+            parameters = with_bytes(decode(body))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             return not_sent(error)
         skew = self._clock.skew
-        result, date = self._call(client, operation, request, parameters)
+        result, date = self._call(client, operation, parameters)
         if isinstance(result, Failure):
             if result.code == GarbledReplyError.__name__:
                 client.trust.end()
             if self._clock.signs_anew(result, date, skew):
-                result, _ = self._call(client, operation, request, parameters)
+                result, _ = self._call(client, operation, parameters)
         return result
 
     def _call(
-        self, client: _Client, operation: str, request: dict[str, Any], parameters: dict[str, Any]
-    ) -> tuple[Result, str | None]:
-        """What a call came to, and the Date header of an error reply."""
+        self, client: _Client, operation: str, parameters: dict[str, Any]
+    ) -> tuple[ReplyBody | Failure, str | None]:
+        """The result of a call, and the Date header of an error reply."""
         stage = self._stage
         stage.begin()
         try:
             response = client.client._make_api_call(operation, parameters)
-            return _reply(operation, request, response), None
+            return _reply(response, client.trust.end), None
         except ClientError as error:
             metadata = error.response.get(_METADATA, {})
             failure = error.response.get(_OURS) or classify_exception(error)
@@ -246,7 +246,7 @@ def _read_body(
     customized_response_dict: dict[str, Any],
     **_: Any,
 ) -> None:
-    """Check the raw body, and read it here, once: botocore's parser would walk all of it again.
+    """Check the raw body and keep it: botocore's own parser would walk all of it.
 
     Called by botocore before it parses; what goes into `customized_response_dict` is returned to
     the caller, and botocore finds an empty object where a good reply was, and no more than code and
@@ -257,37 +257,42 @@ def _read_body(
     request_id = headers.get("x-amzn-requestid")
     answered.check(request_id)
     check_sum(headers.get("x-amz-crc32"), body, encoding=lambda: headers.get("content-encoding"))
-    response, content = customized_response_dict, object_of(body, _parse)
+    response = customized_response_dict
     if status < 300:
-        response[_OURS] = content = needed(content, status)
-        # Whoever hooks botocore sees what came, but for what botocore itself puts there.
-        response.update({name: each for name, each in content.items() if name != _METADATA})
+        response[_OURS] = body
+        response.update(_shown(body))
         response_dict["body"] = b"{}"
     else:
-        response[_OURS] = failure = refusal_of(content, status, request_id)
+        response[_OURS] = failure = classify(status, body, request_id=request_id)
         error = {"__type": failure.code, "message": failure.message}
-        response_dict["body"] = json.dumps(error).encode()
+        response_dict["body"] = encode(error)
 
 
-def _parse(body: bytes) -> Any:
-    """JSON as orjson reads it: UTF-8 alone, and no number that is none."""
-    return json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+def _shown(body: bytes) -> dict[str, Any]:
+    """What came, for whoever hooks botocore, but for what botocore itself puts there."""
+    if find_hook() is None:
+        return {}
+    try:
+        content = decode(body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: each for name, each in content.items() if name not in (_METADATA, _OURS)}
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text)
-
-
-def _reply(operation: str, request: dict[str, Any], response: Mapping[str, Any]) -> Reply:
+def _reply(response: Mapping[str, Any], distrust: Callable[[], object]) -> ReplyBody:
     request_id = response.get(_METADATA, {}).get("RequestId")
     if _OURS in response:
-        return reply_of(operation, request, response[_OURS], request_id)
+        return ReplyBody(response[_OURS], request_id=request_id, distrust=distrust)
     # Somebody answered in place of the network: what they say is believed.
-    body = {name: each for name, each in response.items() if name != _METADATA}
-    reply = reply_of(operation, request, with_text(body), request_id)
-    return attrs.evolve(reply, proven=True)
+    content = {name: each for name, each in response.items() if name != _METADATA}
+    text = json.dumps(with_text(content), default=_seconds)
+    return ReplyBody(text.encode(), request_id=request_id, believed=True)
+
+
+def _seconds(moment: object) -> float:
+    """Times are Unix seconds on the wire, and datetimes in what botocore returns."""
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    raise TypeError(f"{type(moment).__name__} is not a value of DynamoDB's JSON")

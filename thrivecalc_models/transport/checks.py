@@ -8,22 +8,17 @@ from typing import Any
 from zlib import crc32
 
 from thrivecalc_models.operations.reading import is_item
-from thrivecalc_models.transport.failures import GarbledReplyError
 
 _IDS_KEPT = 256
 _ID_LENGTH = 32  # from here on they are the service's and not a test's
 
-_PROMISED = {
-    "BatchGetItem": "Responses",
-    "BatchWriteItem": "UnprocessedItems",
-    "CreateTable": "TableDescription",
-    "DescribeTable": "Table",
-    "Query": "Items",
-    "Scan": "Items",
-    "TransactGetItems": "Responses",
-    "UpdateItem": "Attributes",
-    "UpdateTable": "TableDescription",
-}
+
+class GarbledReplyError(Exception):
+    """A reply that is cut short, changed on its way, or not DynamoDB's at all."""
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice or message
 
 
 class Answered:
@@ -54,19 +49,6 @@ def check_sum(expected: str | None, body: bytes, *, encoding: Callable[[], str |
         return
     if encoding() in (None, "identity"):
         raise GarbledReplyError("the body does not match its x-amz-crc32")
-
-
-def check_promised(operation: str, request: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    """Refuse a reply that lacks the member without which it cannot be whole."""
-    promised = _PROMISED.get(operation)
-    if promised is None:
-        return
-    if operation in ("Query", "Scan") and request.get("Select") == "COUNT":
-        promised = "Count"
-    elif operation == "UpdateItem" and request.get("ReturnValues") != "ALL_NEW":
-        return
-    if promised not in body:
-        raise GarbledReplyError(f"the reply to {operation} lacks {promised}")
 
 
 def check_refusal(status: int, content: Mapping[str, Any]) -> None:

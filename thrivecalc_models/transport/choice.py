@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Result
+from thrivecalc_models.operations import Failure
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.configuration import configured
@@ -46,7 +46,7 @@ def explain(transport: Transport) -> str:
     return f"{transport.name}: as asked for"
 
 
-class AutoTransport:
+class AutoTransport(Transport):
     """The direct transport where the extra is there and nothing hooks botocore, else botocore's.
 
     It decides at the first request, and again when botocore is hooked, or no longer, afterwards: a
@@ -64,8 +64,8 @@ class AutoTransport:
         self._way: Transport
         self._why: str
 
-    def send(self, operation: str, request: dict[str, Any]) -> Result:
-        return self.way().send(operation, request)
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
+        return self.way().send(operation, body)
 
     @property
     def send_many(self) -> SendMany | None:

@@ -1,4 +1,4 @@
-"""The direct transport: libcurl and orjson, for a fraction of the work of botocore's pipeline.
+"""The direct transport: libcurl, for a fraction of the work of botocore's pipeline.
 
 botocore still says where requests go and with which credentials; see `direct_route`.
 """
@@ -8,14 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
 
-import orjson
-
-from thrivecalc_models.operations.replies import Failure, Result
+from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
-from thrivecalc_models.transport.checks import Answered
+from thrivecalc_models.transport.checks import Answered, GarbledReplyError
 from thrivecalc_models.transport.clock import Clock
 from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
 from thrivecalc_models.transport.direct_replies import (
@@ -25,13 +22,13 @@ from thrivecalc_models.transport.direct_replies import (
     transfer_failure,
 )
 from thrivecalc_models.transport.direct_route import Route, find_route
-from thrivecalc_models.transport.failures import GarbledReplyError, not_sent
+from thrivecalc_models.transport.failures import not_sent
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Request
+from thrivecalc_models.transport.seam import Request, Transport
 
 
-class DirectTransport:
+class DirectTransport(Transport):
     """Requests straight to the service, signed here, over connections kept open.
 
     `timeout` is in seconds, for all of a request. The connections are made by the first requests of
@@ -53,15 +50,15 @@ class DirectTransport:
 
         self._lanes: PerProcess[_Lanes] = PerProcess(open_lanes)
 
-    def send(self, operation: str, request: dict[str, Any]) -> Result:
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
         try:
             lanes = self._lanes.get()
             lane = lanes.take()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
             return not_sent(error)
         try:
-            handle = lane.handle(0, operation, request)
-            result: Result | None = lanes.start(lane, handle)
+            handle = lane.handle(0, operation, body)
+            result: bytes | Failure | None = lanes.start(lane, handle)
             while result is None:
                 for ended in lane.wait():
                     result = lanes.result(lane, *ended)
@@ -73,7 +70,7 @@ class DirectTransport:
 
     def send_many(
         self, requests: Iterable[Request], limit: Callable[[], int]
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Iterator[tuple[int, bytes | Failure]]:
         """Keep up to `limit()` requests in flight; each one's number with its result."""
         source = iter(requests)
         try:
@@ -196,7 +193,7 @@ class _Lanes:
             return not_sent(error)
         return None
 
-    def result(self, lane: Lane, handle: Handle, code: int, text: str) -> Result | None:
+    def result(self, lane: Lane, handle: Handle, code: int, text: str) -> bytes | Failure | None:
         """What an ended request came to; None where it is on its way again with a better time."""
         if code:
             stale = handle.stale
@@ -213,7 +210,7 @@ class _Lanes:
             lane.put_back(handle)
             return failure
         head = head_of(handle.lines)
-        result = result_of(handle.operation, handle.request, head, handle.body(), self._answered)
+        result = result_of(head, handle.reply(), self._answered, lane.distrust)
         if isinstance(result, Failure):
             if result.code == GarbledReplyError.__name__:
                 lane.distrust()
@@ -226,9 +223,8 @@ class _Lanes:
         return result
 
     def _load(self, handle: Handle) -> None:
-        body = orjson.dumps(handle.request)
         skew = self._clock.skew
         signed = self._route.signer.headers(
-            handle.operation, body, self._route.credentials(), self._clock.now()
+            handle.operation, handle.body, self._route.credentials(), self._clock.now()
         )
-        handle.load(body, self._headers + signed, skew)
+        handle.load(self._headers + signed, skew)

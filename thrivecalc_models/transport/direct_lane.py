@@ -12,7 +12,7 @@ import time
 import weakref
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 import pycurl
 
@@ -36,11 +36,11 @@ if pycurl.version_info()[2] < _MIN_LIBCURL:
 class Handle:
     """One request at a time, and what came back."""
 
-    __slots__ = ("curl", "lines", "operation", "parts", "request", "skew", "source", "tag", "tried")
+    __slots__ = ("body", "curl", "lines", "operation", "parts", "skew", "source", "tag", "tried")
 
     tag: int
     operation: str
-    request: dict[str, Any]
+    body: bytes
     tried: bool
     skew: float
 
@@ -53,19 +53,19 @@ class Handle:
         self.curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.parts.append)
 
-    def load(self, body: bytes, headers: list[str], skew: float) -> None:
+    def load(self, headers: list[str], skew: float) -> None:
         """Get ready to send these; `skew` is what their signature added to our clock."""
         self.lines.clear()
         self.parts.clear()
         self.skew = skew
-        source, curl = self.source, self.curl
+        body, source, curl = self.body, self.source, self.curl
         source.seek(0)
         source.truncate(source.write(body))
         source.seek(0)
         curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
 
-    def body(self) -> bytes:
+    def reply(self) -> bytes:
         """What came back, for once: a spare handle holds no reply."""
         whole = b"".join(self.parts)
         self.parts.clear()
@@ -108,11 +108,11 @@ class Lane:
         self._flying: dict[pycurl.Curl, Handle] = {}
         _LANES.add(self)
 
-    def handle(self, tag: int, operation: str, request: dict[str, Any]) -> Handle:
+    def handle(self, tag: int, operation: str, body: bytes) -> Handle:
         """A handle for a request, which has a number to tell it by."""
         spare = self._spare
         handle = spare.pop() if spare else Handle(self._route, self._timeout)
-        handle.tag, handle.operation, handle.request, handle.tried = tag, operation, request, False
+        handle.tag, handle.operation, handle.body, handle.tried = tag, operation, body, False
         return handle
 
     def distrust(self) -> None:
@@ -147,6 +147,7 @@ class Lane:
 
     def put_back(self, handle: Handle) -> None:
         """Keep a handle whose request has ended, for the next one."""
+        handle.body = b""
         self._spare.append(handle)
 
     def close(self) -> None:

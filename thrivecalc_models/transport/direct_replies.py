@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-import orjson
 import pycurl
 
-from thrivecalc_models.operations.replies import Failure, Result
+from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.transport.advice import (
     NO_NAME,
     NO_TLS,
@@ -17,15 +16,16 @@ from thrivecalc_models.transport.advice import (
     proxy_says,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
-from thrivecalc_models.transport.bodies import needed, object_of, refusal_of, reply_of
 from thrivecalc_models.transport.checks import Answered, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
     NEVER_SENT,
     NOT_TRUSTED,
+    classify,
     classify_exception,
     failure_of,
 )
+from thrivecalc_models.transport.seam import ReplyBody
 
 _UNTRUSTED: Final = {
     pycurl.E_PEER_FAILED_VERIFICATION,
@@ -82,21 +82,20 @@ def field_of(head: bytes, name: bytes, usual: bytes | None = None) -> str | None
 
 
 def result_of(
-    operation: str, request: dict[str, Any], head: bytes, body: bytes, answered: Answered
-) -> Result:
-    """What a whole HTTP response means."""
+    head: bytes, body: bytes, answered: Answered, distrust: Callable[[], object]
+) -> ReplyBody | Failure:
+    """The body of a good HTTP response, or what another one means."""
     try:
         status = int(head[9:12])  # behind "HTTP/1.1 "
         request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
         answered.check(request_id)
         expected = field_of(head, b"\nx-amz-crc32:")
         check_sum(expected, body, encoding=lambda: field_of(head, b"\ncontent-encoding:"))
-        content = object_of(body, orjson.loads)
-        if status >= 300:
-            return refusal_of(content, status, request_id)
-        return reply_of(operation, request, needed(content, status), request_id)
     except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
         return classify_exception(error)
+    if status >= 300:
+        return classify(status, body, request_id=request_id)
+    return ReplyBody(body, request_id=request_id, distrust=distrust)
 
 
 def transfer_failure(

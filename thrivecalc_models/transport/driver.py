@@ -17,7 +17,6 @@ import attrs
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
-from thrivecalc_models.operations.reading import understood
 from thrivecalc_models.operations.replies import (
     FATAL,
     READS,
@@ -30,6 +29,7 @@ from thrivecalc_models.operations.replies import (
 )
 from thrivecalc_models.operations.requests import Operation
 from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, notify
+from thrivecalc_models.transport.bodies import read_reply, write_request
 from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.seam import Request, SendMany, Transport
@@ -310,10 +310,14 @@ class _Exchange(Value):
         """Send an operation: what came of it, or that nobody knows; `keep` gets what was raised."""
         result: Result = _NOT_STARTED
         try:
-            request = operation.request(self.table_name)
+            body = write_request(operation.request(self.table_name))
             started = self.monotonic() if self.observer is not None else 0.0
-            result = _IN_DOUBT  # until we know better
-            result = understood(operation, self.transport.send(operation.name, request))
+            if isinstance(body, Failure):
+                result = body
+            else:
+                result = _IN_DOUBT  # until we know better
+                sent = self.transport.send(operation.name, body)
+                result = read_reply(operation, sent)
             self.report(operation.name, result, started, attempt)
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             if result is _IN_DOUBT:
@@ -429,13 +433,8 @@ class _Flight:
         started = [0.0] * self.size
         try:
             for index, sent in send_many(self._requests(started), limit):
-                result = understood(self._send.operations[index], sent)
-                self._note(index, result)
-                name = self._send.operations[index].name
-                try:
-                    self._exchange.report(name, result, started[index], self._send.attempt)
-                except BaseException as error:  # noqa: BLE001 - what is in flight is awaited
-                    self.stop(error)
+                result = read_reply(self._send.operations[index], sent)
+                self._end(index, result, started[index])
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             for index, result in enumerate(self._results):
                 if result is _IN_DOUBT:
@@ -443,16 +442,28 @@ class _Flight:
             self.stop(error)
 
     def _requests(self, started: list[float]) -> Iterator[Request]:
+        """The requests to send, one after the other; when each was started is noted."""
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
             try:
-                request = operation.request(self._exchange.table_name)
+                body = write_request(operation.request(self._exchange.table_name))
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return
             started[index] = self._exchange.monotonic() if self._exchange.observer else 0.0
+            if isinstance(body, Failure):
+                self._end(index, body, started[index])
+                continue
             self._results[index] = _IN_DOUBT  # until we know better
-            yield index, operation.name, request
+            yield index, operation.name, body
+
+    def _end(self, index: int, result: Result, started: float) -> None:
+        self._note(index, result)
+        name = self._send.operations[index].name
+        try:
+            self._exchange.report(name, result, started, self._send.attempt)
+        except BaseException as error:  # noqa: BLE001 - what is in flight is awaited
+            self.stop(error)
 
     def stop(self, error: BaseException) -> None:
         """Start nothing more because of `error`; the first one counts."""

@@ -16,7 +16,7 @@ import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations.replies import Failure, FailureKind, Reason
+from thrivecalc_models.operations.replies import TOO_LARGE, Failure, FailureKind, Reason
 from thrivecalc_models.transport.advice import (
     LATE_PATCH,
     NOT_MADE,
@@ -25,19 +25,13 @@ from thrivecalc_models.transport.advice import (
     certificate_advice,
     network_advice,
 )
+from thrivecalc_models.transport.bodies import needed, object_in
 from thrivecalc_models.transport.botocore_pool import StaleConnectionError
+from thrivecalc_models.transport.checks import GarbledReplyError, check_refusal
 from thrivecalc_models.transport.hooks import hook_advice
 from thrivecalc_models.transport.identity import NoCredentials
 from thrivecalc_models.wire import Item
 from thrivecalc_models.wire.binary import with_text
-
-
-class GarbledReplyError(Exception):
-    """A reply that is cut short, changed on its way, or not DynamoDB's at all."""
-
-    def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(message)
-        self.advice = advice
 
 
 class Verdict(NamedTuple):
@@ -163,6 +157,30 @@ def classify_error(
     )
 
 
+def classify(status: int, body: bytes, *, request_id: str | None = None) -> Failure:
+    """Classify an error reply of the service: an HTTP status of 300 or more, and its body."""
+    try:
+        content = object_in(body)
+        if content is None and (status >= 500 or status == TOO_LARGE):
+            content = {}
+        content = needed(content, status)
+        check_refusal(status, content)
+    except GarbledReplyError as error:
+        return classify_exception(error)
+    message = content.get("message") or content.get("Message")
+    return classify_error(
+        _code_of(content, status),
+        status,
+        message if isinstance(message, str) else "",
+        item=content.get("Item"),
+        reasons=[
+            Reason(code=reason.get("Code") or "None", item=reason.get("Item"))
+            for reason in content.get("CancellationReasons") or ()
+        ],
+        request_id=request_id,
+    )
+
+
 def classify_response(response: Mapping[str, Any]) -> Failure:
     """The failure in an error response of the form that botocore gives it."""
     details = response.get("Error", {})
@@ -225,9 +243,16 @@ def failure_of(
     )
 
 
+def _code_of(content: Mapping[str, Any], status: int) -> str:
+    """`AccessDeniedException` of `com.amazonaws...#AccessDeniedException`; else the HTTP status."""
+    kind = content.get("__type")
+    code = kind.partition(":")[0].rpartition("#")[2] if isinstance(kind, str) else ""
+    return code or str(status)
+
+
 def _advice(error: Exception) -> str:
     if isinstance(error, GarbledReplyError):
-        return error.advice or str(error)
+        return error.advice
     return network_advice(error) or hook_advice(error)
 
 

@@ -3,27 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from thrivecalc_models.operations import Result
+from thrivecalc_models.errors import ConfigurationError
+from thrivecalc_models.operations.replies import Failure
 
-Request = tuple[int, str, dict[str, Any]]
-"""A number to tell it by, DynamoDB's name for the operation, and its JSON."""
+Request = tuple[int, str, bytes]
+"""A number to tell it by, DynamoDB's name for the operation, and DynamoDB's JSON."""
 
 
-class Transport(Protocol):
-    """Something that takes one request to DynamoDB and brings back what came of it, classified.
+def _keep() -> None:
+    """A reply that came over no connection has none to give up."""
 
-    `operation` is DynamoDB's name ("GetItem"), `request` its JSON with binary values as base64
-    text. It never raises for what the service or the network does: that is a `Failure`. It never
-    tries twice what may have been applied. Safe to call from several threads.
+
+class ReplyBody(bytes):
+    """A reply's body with what its transport knows besides; plain bytes do where that is nothing.
+
+    `request_id` is the service's id of the reply. `believed` says that somebody answered in place
+    of the network, whose reply needs no proof. `distrust` is called when the body is no answer to
+    its request, so that the connection that brought it is not used again.
     """
 
-    name: str
+    request_id: str | None
+    believed: bool
+    distrust: Callable[[], object]
 
-    def send(self, operation: str, request: dict[str, Any]) -> Result: ...
+    def __new__(
+        cls,
+        body: bytes,
+        *,
+        request_id: str | None = None,
+        believed: bool = False,
+        distrust: Callable[[], object] = _keep,
+    ) -> ReplyBody:
+        made = super().__new__(cls, body)
+        made.request_id, made.believed, made.distrust = request_id, believed, distrust
+        return made
 
-    def close(self) -> None: ...
+
+@runtime_checkable
+class Transport(Protocol):
+    """Something that takes one request to DynamoDB and brings back the reply, or a `Failure`.
+
+    Derive from it to write one of your own. `operation` is DynamoDB's name ("GetItem"); bodies are
+    DynamoDB's JSON. `send` may be called from several threads. It never raises for what the service
+    or the network does: that is a `Failure`; what it raises all the same leaves its write unknown.
+    It never tries twice what may have been applied.
+    """
+
+    name: str = "custom"
+
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
+        """Send one request; return the body of its reply, or what may have happened."""
+        ...
+
+    def close(self) -> None:
+        """Close what is held open; by default nothing is."""
+        return None
+
+
+class _Adapted(Transport):
+    """An object that has `send`, but not all of a Transport."""
+
+    def __init__(self, given: Any) -> None:
+        self.name = getattr(given, "name", type(given).__name__)
+        self._given = given
+
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
+        sent: bytes | Failure = self._given.send(operation, body)
+        return sent
+
+    def close(self) -> None:
+        if hasattr(self._given, "close"):
+            self._given.close()
+
+
+def as_transport(given: object) -> Transport:
+    """The object itself if it has all of a Transport, else one that calls its `send`.
+
+    Raises ConfigurationError for an object without `send`.
+    """
+    if isinstance(given, type) or not callable(getattr(given, "send", None)):
+        raise ConfigurationError(
+            f"transport takes 'auto', 'botocore', 'direct', or an object with `send` (see"
+            f" thrivecalc_models.transport.Transport); this {type(given).__name__} has none"
+        )
+    return given if isinstance(given, Transport) else _Adapted(given)
 
 
 class SendMany(Protocol):
@@ -35,4 +100,4 @@ class SendMany(Protocol):
 
     def __call__(
         self, requests: Iterable[Request], limit: Callable[[], int]
-    ) -> Iterator[tuple[int, Result]]: ...
+    ) -> Iterator[tuple[int, bytes | Failure]]: ...
