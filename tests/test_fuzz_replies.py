@@ -21,7 +21,7 @@ from thrivecalc_models import (
     ServiceError,
     UserData,
 )
-from thrivecalc_models.operations import Failure, FailureKind, Reason, Reply
+from thrivecalc_models.operations import Call, Failure, FailureKind, Reason, Reply, understood
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.refusals import LOST_REPLY
 from thrivecalc_models.transport import bodies
@@ -351,3 +351,30 @@ def test_what_a_batch_left_undone_is_its_own() -> None:
         work.commit()
     assert sorted(caught.value.unknown) == sorted(record.record_key for record in added)
     assert caught.value.applied == ["savings-goal#given"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("DescribeTimeToLive", {"TimeToLiveDescription": "x"}),
+        ("DescribeTimeToLive", {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED"}}),
+        ("DescribeTimeToLive", {"TimeToLiveDescription": {"TimeToLiveStatus": ["ENABLED"]}}),
+        (
+            "DescribeTimeToLive",
+            {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": {"x": "t"}}},
+        ),
+        (
+            "DescribeContinuousBackups",
+            {
+                "ContinuousBackupsDescription": {
+                    "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": {}}
+                }
+            },
+        ),
+    ],
+)
+def test_a_description_that_cannot_be_understood_is_no_setting(operation: str, said: Any) -> None:
+    """Nonsense about TTL or recovery is a lost reply, never a wrong setting of the table."""
+    failure = understood(Call(operation, {}), Reply(body=said))
+    assert isinstance(failure, Failure)
+    assert failure.again

@@ -360,10 +360,11 @@ def _check_call(call: Call, body: Json) -> None:
         case "DescribeTable":
             _check_description(_member(body, "Table", dict))
         case "DescribeTimeToLive":
-            _of_kind(body, "TimeToLiveDescription", dict)
+            _check_time_to_live(_of_kind(body, "TimeToLiveDescription", dict) or {})
         case "DescribeContinuousBackups":
             backups = _of_kind(body, "ContinuousBackupsDescription", dict) or {}
-            _of_kind(backups, "PointInTimeRecoveryDescription", dict)
+            recovery = _of_kind(backups, "PointInTimeRecoveryDescription", dict) or {}
+            _of_kind(recovery, "PointInTimeRecoveryStatus", str)
 
 
 def _scope_of(parameters: Json) -> Item:
@@ -388,8 +389,15 @@ def _check_description(table: Json) -> None:
         if index.__class__ is not dict:
             raise _NotUnderstood("its GlobalSecondaryIndexes is malformed")
         _member(index, "IndexName", str)
+        _of_kind(index, "IndexStatus", str)
     for name in ("BillingModeSummary", "ProvisionedThroughput"):
         _of_kind(table, name, dict)
+
+
+def _check_time_to_live(description: Json) -> None:
+    """Where TTL is on, or will be, its attribute is named."""
+    if _of_kind(description, "TimeToLiveStatus", str) in ("ENABLED", "ENABLING"):
+        _member(description, "AttributeName", str)
 
 
 def _check_responses(entries: list[Json], responses: list[Any]) -> None:
