@@ -196,7 +196,7 @@ def test_reprs_are_discreet(table, user):
         shown = [repr(work), repr(work.plan().requests), str(work.plan())]
     page = user.page(SavingsGoal)
     shown += [repr(each) for each in (goal, goal.data, profile, profile.data, user, page)]
-    shown += [repr(SavingsGoal(USER, data=canary_goal())), repr(user._access)]
+    shown += [repr(SavingsGoal(USER, data=canary_goal())), repr(user._scope)]
     shown += [page.cursor or "", goal.version]
     assert_discreet("\n".join(shown))
 

@@ -631,7 +631,7 @@ class UserData:
                     result = function(work)
                     _check_done(result)
             except CommitError as error:
-                if work._has_applied or not _only_conflicts(error):
+                if work.has_applied or not _only_conflicts(error):
                     raise
                 if tried + 1 == attempts:
                     if len(error.causes) == 1:
@@ -705,7 +705,7 @@ def _check_order(order_by: str | None) -> None:
 
 
 def _ordered(records: list[UserRecord], order_by: str | None) -> list[UserRecord]:
-    records.sort(key=operator.attrgetter("_key"))
+    records.sort(key=operator.attrgetter("record_key"))
     if order_by is None:
         return records
     name = order_by.removeprefix("-")

@@ -57,7 +57,7 @@ def set_origin(payload: Any, origin: Origin | None) -> None:
 
 
 def owner_of(payload: Any) -> int | None:
-    """The `id` of the record that has a payload as its data, or had it."""
+    """The `id` of the state of the record that has a payload as its data, or had it."""
     owner: int | None = _hidden(payload, OWNER)
     return owner
 

@@ -19,6 +19,7 @@ from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
 from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_no_payload_class
 from thrivecalc_models.payloads.kinds import Anything, Nested
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
 from thrivecalc_models.value import even_half_made
@@ -53,7 +54,7 @@ class KeyAttribute(UnicodeAttribute):
         return self if instance is None else instance.attribute_values.get(self.attr_name)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance._set_identity(self.attr_name, value)
+        state_of(instance).set_identity(self.attr_name, value)
 
 
 class DerivedKeyAttribute(UnicodeAttribute):
@@ -64,7 +65,7 @@ class DerivedKeyAttribute(UnicodeAttribute):
     @overload
     def __get__(self, instance: Any, owner: Any) -> str: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else instance._key
+        return self if instance is None else state_of(instance).key
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise InvalidKeyError(
@@ -144,7 +145,7 @@ class DataTypeAttribute(DiscriminatorAttribute):
     @overload
     def __get__(self, instance: Any, owner: Any) -> str: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else instance._data_type()
+        return self if instance is None else state_of(instance).data_type
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise InvalidKeyError(
@@ -207,16 +208,18 @@ class _ReadWhenTouched(Generic[T]):
 
     attr_name: str
 
-    def _read(self, form: AttributeValue | None) -> T | None:
+    def read(self, form: AttributeValue | None) -> T | None:
+        """The value of a stored form; None of one that cannot be read."""
         raise NotImplementedError
 
     def _check(self, value: Any) -> T | None:
         raise NotImplementedError
 
     def _value(self, instance: Any) -> T | None:
-        values = instance.attribute_values
+        state = state_of(instance)
+        values = state.attribute_values
         if self.attr_name not in values:
-            values.keep(self.attr_name, self._read(instance._form(self.attr_name)))
+            values.keep(self.attr_name, self.read(state.form(self.attr_name)))
         return cast("T | None", values[self.attr_name])
 
 
@@ -234,7 +237,9 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
         return self if instance is None else self._value(instance)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance._set_stamp(self.attr_name, self._check(value))
+        moment, state = self._check(value), state_of(instance)
+        state.check_identity_is_free(self.attr_name)
+        state.attribute_values[self.attr_name] = moment
 
     def _check(self, value: Any) -> datetime | None:
         if value is None:
@@ -246,7 +251,7 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
             )
         return moment
 
-    def _read(self, form: AttributeValue | None) -> datetime | None:
+    def read(self, form: AttributeValue | None) -> datetime | None:
         return parse_timestamp(form["S"]) if form and "S" in form else None
 
     def serialize(self, value: Any) -> Any:
@@ -269,10 +274,11 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
         return self if instance is None else self._value(instance)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance._check_changeable(self.attr_name)
+        state = state_of(instance)
+        state.check_changeable()
         if isinstance(value, timedelta):
-            value = later(instance._now(), value, path=self.attr_name)
-        instance.attribute_values[self.attr_name] = self._check(value)
+            value = later(state.now(), value, path=self.attr_name)
+        state.attribute_values[self.attr_name] = self._check(value)
 
     def _check(self, value: Any) -> datetime | None:
         if value is None:
@@ -285,7 +291,7 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
             )
         return parse_ttl(format_ttl(moment))
 
-    def _read(self, form: AttributeValue | None) -> datetime | None:
+    def read(self, form: AttributeValue | None) -> datetime | None:
         return parse_ttl(form["N"]) if form and "N" in form else None
 
     def serialize(self, value: Any) -> Any:
@@ -342,10 +348,10 @@ class MapAttribute(Attribute[T]):
     @overload
     def __get__(self, instance: Any, owner: Any) -> T: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else instance._payload()
+        return self if instance is None else state_of(instance).get_payload()
 
     def __set__(self, instance: Any, value: T) -> None:  # type: ignore[override]  # never None
-        instance._set_payload(value)
+        state_of(instance).set_payload(value)
 
     def check(self, value: Any) -> Any:
         """The value, converted, if it can be this attribute's."""

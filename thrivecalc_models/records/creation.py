@@ -10,7 +10,8 @@ from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.records.model import DATA_TYPES, UnknownRecord, UserRecord
 from thrivecalc_models.records.scope import RecordId, Scope, type_text
-from thrivecalc_models.wire import later
+from thrivecalc_models.records.state import AttributeValues, RecordState, give_state, state_of
+from thrivecalc_models.wire import check_record_id, later, record_key
 
 
 def make(
@@ -35,19 +36,20 @@ def make(
     else:
         generated = record_id is None
         record = _new(scope, given, data, scope.session.new_id() if generated else record_id)
-        record._has_fresh_id = generated
+        state_of(record).has_fresh_id = generated
     if isinstance(ttl, timedelta):
         ttl = later(scope.session.clock(), ttl, path=table.TTL)
     if ttl is not None:
         record.ttl = ttl
-    record._belong_to(record._session or scope.session, scope.user_id)
+    state = state_of(record)
+    state.belong_to(state.session or scope.session, scope.user_id)
     return record
 
 
 def _new(scope: Scope, given: Any, data: Any, record_id: Any) -> UserRecord:
     if data is None:
         if is_payload(given, table.DATA):
-            return _class_of_payload(type(given))._of_payload(scope.user_id, record_id, given)
+            return _of_payload(_class_of_payload(type(given)), scope.user_id, record_id, given)
         if isinstance(given, tuple) and len(given) == 2:
             given, data = given
     if data is None:
@@ -68,7 +70,23 @@ def _new(scope: Scope, given: Any, data: Any, record_id: Any) -> UserRecord:
         content = codec.check_mapping(
             record.payload_class(), data, js_safe=scope.session.js_safe_numbers
         )
-        record._state.base = {table.DATA: {"M": content}}
+        state_of(record).base = {table.DATA: {"M": content}}
+    return record
+
+
+def _of_payload(
+    record_class: type[UserRecord], user_id: str, record_id: str, payload: Any
+) -> UserRecord:
+    """A new record of a valid user id and of a payload of this very class."""
+    if record_class.__init__ is not UserRecord.__init__:
+        return record_class(user_id, record_id=record_id, data=payload)
+    data_type = record_class.own_data_type() or ""
+    text = check_record_id(record_id, data_type)
+    state = RecordState(record_class, record_key(data_type, text))
+    state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: text})
+    state.payload = state.own(payload)
+    record = record_class.__new__(record_class)
+    give_state(record, state)
     return record
 
 

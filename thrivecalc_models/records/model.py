@@ -5,22 +5,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from uuid import UUID
 
-import attrs
 from pynamodb.models import MetaModel, Model
 
-from thrivecalc_models import codec, table
-from thrivecalc_models.codec import Unfit
+from thrivecalc_models import table
 from thrivecalc_models.errors import (
-    CorruptItemError,
     InvalidKeyError,
-    InvalidRecordError,
     Rebuilding,
 )
-from thrivecalc_models.payloads.origins import copied, origin_of, owner_of, set_origin
 from thrivecalc_models.records import names
 from thrivecalc_models.records.attributes import (
     DataTypeAttribute,
@@ -36,28 +31,20 @@ from thrivecalc_models.records.pynamo import PynamoReads, PynamoWrites
 from thrivecalc_models.records.pynamo.lookups import whole
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import (
-    UNREAD,
     AttributeValues,
-    State,
-    check_undeclared,
-    fixed_identity,
+    RecordState,
+    give_state,
     identity_problems,
-    key_values,
-    own,
-    read_payload,
     stamp_problems,
-    undeclared_attributes,
+    state_of,
 )
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import (
-    AttributeValue,
     Item,
     check_data_type,
     check_item,
     check_record_id,
-    check_user_id,
-    describe,
     fresh_id,
     is_lifetime,
     plain_text,
@@ -127,12 +114,6 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
     keep_for: ClassVar[timedelta | None] = None
 
-    _session: Session | None = None
-    _scope: str | None = None
-    _attempt: Any = None
-    _has_fresh_id = False
-    _key = ""
-
     # --- construction -----------------------------------------------------------------------------
 
     def __init__(
@@ -142,8 +123,9 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         _user_instantiated: bool = True,
         **attributes: Any,
     ) -> None:
-        self._state = State()
-        self._state.values = AttributeValues()
+        state = RecordState(type(self))
+        state.values = AttributeValues()
+        give_state(self, state)
         if not _user_instantiated:
             return
         known = self.get_attributes()
@@ -157,7 +139,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         given_id = attributes.pop("record_id", None)
         range_key = attributes.pop("record_key", range_key)
         self.record_id = self._id_of(range_key) if given_id is None else given_id
-        self._has_fresh_id = given_id is None and range_key is None
+        state.has_fresh_id = given_id is None and range_key is None
         for name, value in attributes.items():
             setattr(self, name, value)
 
@@ -204,178 +186,41 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         """The payload class of this type, None where `data` is a plain dict."""
         return cls._payload_class
 
-    @classmethod
-    def _of_payload(cls, user_id: str, record_id: str, payload: Any) -> UserRecord:
-        """A new record of a valid user id and of a payload of this very class."""
-        if cls.__init__ is not UserRecord.__init__:
-            return cls(user_id, record_id=record_id, data=payload)
-        data_type = cls._own_data_type or ""
-        record = cls.__new__(cls)
-        text = check_record_id(record_id, data_type)
-        fields = record.__dict__  # past `__setattr__`, as in `from_item`
-        fields["_key"] = record_key(data_type, text)
-        fields["_state"] = state = State()
-        state.values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: text})
-        state.payload = record._own(payload)
-        return record
-
     @property
     def attribute_values(self) -> AttributeValues:
         """PynamoDB's dict of the values that were set or read so far, by the table's names."""
-        state = self._state
-        if state.values is None:
-            state.values = key_values(state.stored or {})
-        return state.values
+        return state_of(self).attribute_values
 
     @attribute_values.setter
     def attribute_values(self, values: dict[str, Any]) -> None:
-        if self._identity_is_fixed():
-            raise fixed_identity(table.USER_ID)
-        self._state.values = AttributeValues(values)
-
-    # --- identity ---------------------------------------------------------------------------------
-
-    def _set_identity(self, name: str, value: Any) -> None:
-        if self._identity_is_fixed():
-            raise fixed_identity(name)
-        if name == table.USER_ID:
-            text = check_user_id(value)
-        else:
-            data_type = self.data_type
-            text = check_record_id(value, data_type)
-            self._has_fresh_id = False
-            self._key = record_key(data_type, text)
-        self.attribute_values[name] = text
-
-    def _identity_is_fixed(self) -> bool:
-        """Whether a store has the record, or waits for it to be written."""
-        return self._state.stored is not None or self._session is not None
-
-    def _belong_to(self, session: Session, user_id: str | None = None) -> None:
-        """Belong to a store from now on, and to the scope of a user where one takes the record."""
-        fields = self.__dict__  # past `__setattr__`: thousands are queued in a commit
-        fields["_session"] = session
-        fields["_scope"] = user_id or self._scope
-        if self._state.values is not None:
-            self._state.values.fixed = True
-
-    def _data_type(self) -> str:
-        return type(self).own_data_type() or ""
+        state = state_of(self)
+        state.check_identity_is_free(table.USER_ID)
+        state.values = AttributeValues(values)
 
     # --- what was read ----------------------------------------------------------------------------
-
-    def _form(self, name: str) -> AttributeValue | None:
-        return (self._state.base or {}).get(name)
-
-    def _payload(self) -> Any:
-        state = self._state
-        if state.payload is UNREAD:
-            if self._examine() is not None:  # which reads the payload of a whole stored item
-                self._refuse_malformed("read")
-            if state.payload is UNREAD:
-                if state.base is None or table.DATA not in state.base:
-                    return None
-                self._read_payload()
-        return state.payload
-
-    def _read_payload(self) -> None:
-        try:
-            return read_payload(self._state, type(self).payload_class(), owner=id(self))
-        except Unfit as problem:
-            unfit = problem
-        # Only of a record read in part; a whole one was refused as malformed before.
-        raise InvalidRecordError(
-            f"{describe(self.record_key)} was read in part, and {unfit.path} is not in it; fetch"
-            " all of data, or look at record.item",
-            path=unfit.path,
-        )
-
-    def _set_payload(self, value: Any) -> None:
-        self._check_changeable(table.DATA)
-        checked = type(self).data.check(value)
-        if self._state.extra_data is None and self._state.data_map() is not None:
-            self._state.extra_data = self.extra_data  # read now, so that the extras stay
-        self._state.payload = self._own(checked)
-
-    def _now(self) -> datetime:
-        return datetime.now(UTC) if self._session is None else self._session.clock()
-
-    def _own(self, given: Any) -> Any:
-        """What is given as this record's data, or a copy where something else has it already.
-
-        A payload that was read within the data of a record brings its undeclared attributes along;
-        the record's own stay. Raises InvalidRecordError where both have one of the same name.
-        """
-        if given is self._state.payload:
-            return given
-        if isinstance(given, dict):
-            return copied(given)
-        origin = origin_of(given)
-        is_nested = origin is not None and origin.nested
-        if is_nested or owner_of(given) not in (None, id(self)):
-            given = copied(given)
-        if origin is not None and is_nested and origin.user_id == self._state.user_id:
-            self._bring(codec.undeclared(type(given), origin.content))
-            set_origin(given, attrs.evolve(origin, made=None, nested=False))
-        own(given, id(self))
-        return given
-
-    def _bring(self, undeclared: dict[str, Any]) -> None:
-        """Take over undeclared attributes that come with a payload."""
-        extras = self.extra_data
-        for name, value in undeclared.items():
-            if name in extras and extras[name] != value:
-                path = f"{table.DATA}.{name}"
-                raise InvalidRecordError(
-                    f"{path} is stored with this record's data and with the payload that takes its"
-                    f" place, and one of them would be lost; delete record.extra_data[{name!r}], or"
-                    " give a new payload",
-                    path=path,
-                )
-        extras.update(undeclared)
-
-    def _set_stamp(self, name: str, value: datetime | None) -> None:
-        if self._identity_is_fixed():
-            raise fixed_identity(name)
-        self.attribute_values[name] = value
 
     @property
     def extra_data(self) -> dict[str, Any]:
         """What `data` holds beyond the declared fields; changes are written with the record."""
-        state = self._state
-        if state.extra_data is None:
-            self._refuse_malformed("read")
-            payload_class = type(self).payload_class()
-            content = state.data_map()
-            known = payload_class is not None and content is not None
-            state.extra_data = codec.undeclared(payload_class, content) if known else {}  # type: ignore[arg-type]
-        return state.extra_data
+        return state_of(self).read_extra_data()
 
     @property
     def extra_attributes(self) -> dict[str, Any]:
         """The item's top-level attributes beyond the declared ones."""
-        state = self._state
-        if state.extra_attributes is not None:
-            return state.extra_attributes
-        try:
-            state.extra_attributes = undeclared_attributes(state.base or {})
-        except Unfit as problem:
-            unfit = problem
-        else:
-            return state.extra_attributes
-        raise self._corrupt(unfit, "read")
+        return state_of(self).read_extra_attributes()
 
     @property
     def item(self) -> Item | None:
         """The stored item in DynamoDB's JSON (a copy); None for a record that was never stored."""
-        return copy.deepcopy(self._state.stored)
+        return copy.deepcopy(state_of(self).stored)
 
     @property
     def version(self) -> str:
         """Opaque text that changes with every write; empty for a record never stored."""
-        if self._state.stored is None:
+        stored = state_of(self).stored
+        if stored is None:
             return ""
-        text = json.dumps(self._state.stored, sort_keys=True)
+        text = json.dumps(stored, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     # --- what is odd ------------------------------------------------------------------------------
@@ -383,13 +228,13 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     @property
     def malformed(self) -> bool:
         """Whether the stored item does not fit its class: `data` cannot be read, only deleted."""
-        return self._examine() is not None
+        return state_of(self).examine() is not None
 
     @property
     def problems(self) -> list[str]:
         """What is odd about the stored item, as texts without values."""
-        unfit = self._examine()
-        stored = self._state.stored
+        state = state_of(self)
+        unfit, stored = state.examine(), state.stored
         if stored is None:
             return []
         readable = {
@@ -397,61 +242,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             table.UPDATED_AT: self.updated_at is not None,
             table.TTL: self.ttl is not None,
         }
-        found = identity_problems(stored) if not self._state.projected else []
+        found = identity_problems(stored) if not state.projected else []
         if unfit is not None and (unfit.path, unfit.reason) not in found:
             found.append((unfit.path, unfit.reason))
-        if not self._state.projected:
+        if not state.projected:
             found += stamp_problems(stored, readable)
         return [f"{path} {reason}" for path, reason in found]
-
-    def _examine(self) -> Unfit | None:
-        state = self._state
-        if state.stored is None or state.examined or state.projected:
-            return state.unfit
-        identity = None if state.sound else identity_problems(state.stored)
-        if identity:
-            state.unfit = Unfit(*identity[0])
-        elif state.payload is UNREAD:
-            try:
-                read_payload(state, type(self)._payload_class, owner=id(self))
-                check_undeclared(state, type(self)._payload_class)
-            except Unfit as unfit:
-                state.unfit, state.payload = unfit.with_traceback(None), UNREAD
-        state.examined = True
-        return state.unfit
-
-    def _refuse_malformed(self, verb: str) -> None:
-        unfit = self._examine()
-        if unfit is not None:
-            raise self._corrupt(unfit, verb)
-
-    def _corrupt(self, unfit: Unfit, verb: str) -> CorruptItemError:
-        key = self.record_key
-        return CorruptItemError(
-            f"{describe(key)} cannot be {verb}: {unfit.path} {unfit.reason}; look at record.item,"
-            " mend it in the table or delete it",
-            record_key=key,
-            path=unfit.path,
-            item=self.item,
-        )
-
-    def _check_changeable(self, name: str) -> None:
-        if self._state.stored is not None:
-            self._refuse_malformed("changed")
-            self.check_whole()
-
-    def check_whole(self) -> None:
-        """Raises InvalidRecordError unless the record is what the table is known to have."""
-        if self._state.projected:
-            raise InvalidRecordError(
-                f"{describe(self.record_key)} was read in part (attributes_to_get) and is"
-                " read-only; read it whole to change it"
-            )
-        if self._state.outdated:
-            raise InvalidRecordError(
-                f"{describe(self.record_key)} was updated by a transaction, and what is stored now"
-                " did not come back; refresh it before it is changed or written again"
-            )
 
     # --- what it shows, and what it refuses -------------------------------------------------------
 
@@ -509,35 +305,8 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             record = object.__new__(record_class)  # what that would set is set below
         else:
             record = record_class(_user_instantiated=False)
-        fields = record.__dict__  # past `__setattr__`: thousands are made of a list
-        fields["_session"] = session
-        fields["_state"] = State(item, UNREAD, projected, sound)
-        fields["_key"] = key
+        give_state(record, RecordState(record_class, key, session, item, projected, sound))
         return record
-
-    def _keep_as_stored(self, item: Item) -> None:
-        """Take an item as the snapshot of what the record says already."""
-        state = self._state
-        state.keep(item)
-        values = state.values
-        if values is not None:
-            values.drop(table.CREATED_AT)
-            values.drop(table.UPDATED_AT)
-            if table.TTL in values and values[table.TTL] is None:
-                del values[table.TTL]  # the type's keep_for may have given one
-        payload_class = type(self)._payload_class
-        if payload_class is None or state.payload is UNREAD:
-            return
-        if codec.has_origins(payload_class):
-            content, origins = item[table.DATA]["M"], state.origins
-            own(state.payload, id(self))
-            edited = codec.edited_fields(state.payload, content, origins)  # since it was encoded
-            origins.learn(state.payload, content, edited)
-
-    def _remember(self, state: State) -> None:
-        """Start over from a state, as if just read."""
-        self._state = state
-        self._key = (state.stored or {}).get(table.RECORD_KEY, {}).get("S", "")
 
 
 DATA_TYPES = UserRecord.data_type
@@ -558,14 +327,6 @@ class UnknownRecord(UserRecord):
             )
         UserRecord.data_type.warn_if_unknown(data_type)
         self.attribute_values[table.DATA_TYPE] = data_type
-
-    def _data_type(self) -> str:
-        stored = self._state.stored
-        if stored is None:
-            return str(self.attribute_values[table.DATA_TYPE])
-        text = stored.get(table.DATA_TYPE, {}).get("S")
-        parts = split_key(self.record_key)
-        return str(text) if text is not None else (parts[0] if parts else "")
 
 
 def class_of_item(item: Item) -> type[UserRecord]:

@@ -6,7 +6,7 @@ from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidRecordError, IsolationError
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.model import UserRecord
-from thrivecalc_models.records.state import AttributeValues, key_values
+from thrivecalc_models.records.state import AttributeValues, key_values, state_of
 from thrivecalc_models.wire import Item
 
 Parts = tuple[Item | None, Item | None, bool]
@@ -20,7 +20,7 @@ def parts(record: UserRecord) -> Parts:
     """
     if record.item is None:
         return None, _edited(record) or _bare(record), False
-    projected = record._state.projected
+    projected = state_of(record).projected
     if record.malformed or projected or writing.is_unchanged(record):
         return record.item, None, projected
     return record.item, _edited(record), False
@@ -30,7 +30,7 @@ def rebuild(stored: Item | None, now: Item | None, projected: bool) -> UserRecor
     """The record of these parts."""
     if stored is None:
         record = UserRecord.from_item(now or {})
-        state = record._state
+        state = state_of(record)
         keys = key_values(now or {}) | {table.DATA_TYPE: record.data_type}
         state.values = AttributeValues(keys | {table.CREATED_AT: record.created_at})
         state.stored = None
@@ -39,7 +39,7 @@ def rebuild(stored: Item | None, now: Item | None, projected: bool) -> UserRecor
     if now is not None:
         edited = UserRecord.from_item(now)
         record.data = edited.data
-        state = record._state
+        state = state_of(record)
         state.extra_data = edited.extra_data
         state.extra_attributes = edited.extra_attributes
         record.attribute_values[table.TTL] = edited.ttl

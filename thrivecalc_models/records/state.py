@@ -1,14 +1,40 @@
-"""What a record remembers: the item it was read from, and what was touched since."""
+"""The state of a record: the item it was read from, what was touched since, and whose it is."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Self
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
-from thrivecalc_models.errors import InvalidKeyError
-from thrivecalc_models.payloads.origins import set_owner, take
-from thrivecalc_models.wire import Item, split_key
+from thrivecalc_models.errors import CorruptItemError, InvalidKeyError, InvalidRecordError
+from thrivecalc_models.payloads.origins import (
+    copied,
+    origin_of,
+    owner_of,
+    set_origin,
+    set_owner,
+    take,
+)
+from thrivecalc_models.records.session import Session
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    check_record_id,
+    check_user_id,
+    describe,
+    record_key,
+    split_key,
+)
+
+if TYPE_CHECKING:
+    from thrivecalc_models.protocol import PendingWrite
+    from thrivecalc_models.records.model import UserRecord
 
 UNREAD: Final = object()
 
@@ -77,46 +103,73 @@ def fixed_identity(name: str) -> InvalidKeyError:
     )
 
 
-class State:
-    """The memory of one record.
+class RecordState:
+    """The state of one record, apart from the record, so that users' names cannot meet ours.
+
+    `attempt` is a write of the record whose outcome is unknown; it goes before any other.
+    `key` is the record key. `session` is the store that the record belongs to, `scope` the user
+    whose scope took it, `has_fresh_id` says that its record id was generated.
 
     `stored` is the item as the table is known to have it, None for a record never seen there.
     `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
     `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
     `as_read` are the simple values that `base` gave the payload, if all of them are simple.
+    `values` is PynamoDB's dict of attribute values, made when it is first wanted.
+
     `outdated` says that a write of ours left something else than `stored`, which nobody has seen.
     `projected` marks a record read in part, which must not be written. `sound` says that the key
-    attributes of `stored` are known to agree. `values` is PynamoDB's dict
-    of attribute values, made when it is first wanted.
+    attributes of `stored` are known to agree. `deleted` is the item that was deleted through this
+    record, `when_applied` what PynamoDB's TransactWrite has to do once its write was applied.
     """
 
     __slots__ = (
         "as_read",
+        "attempt",
         "base",
+        "deleted",
         "examined",
         "extra_attributes",
         "extra_data",
+        "has_fresh_id",
+        "key",
         "outdated",
         "payload",
         "projected",
+        "record_class",
+        "scope",
+        "session",
         "sound",
         "stored",
         "unfit",
         "values",
+        "when_applied",
     )
 
     def __init__(
         self,
+        record_class: type[UserRecord],
+        key: str = "",
+        session: Session | None = None,
         stored: Item | None = None,
-        payload: Any = UNREAD,
         projected: bool = False,
         sound: bool = False,
     ) -> None:
+        self.record_class = record_class
+        self.key = key
+        self.session = session
+        self.scope: str | None = None
+        self.has_fresh_id = False
+        self.attempt: PendingWrite | None = None
+        self.deleted: Item | None = None
+        self.when_applied: Callable[[], None] | None = None
+        self._begin(stored, projected, sound)
+
+    def _begin(self, stored: Item | None, projected: bool, sound: bool) -> None:
         self.stored = stored
         self.base = stored
-        self.payload = payload
         self.projected = projected
         self.sound = sound
+        self.payload: Any = UNREAD
         self.examined = False
         self.outdated = False
         self.unfit: Unfit | None = None
@@ -125,10 +178,14 @@ class State:
         self.extra_attributes: dict[str, Any] | None = None
         self.values: AttributeValues | None = None
 
-    @property
-    def origins(self) -> Origins:
-        """The codec of this user's payloads."""
-        return Origins(self.user_id)
+    def start_over(self, item: Item) -> RecordState:
+        """Make an item the snapshot, as if just read; returns a copy of the state before."""
+        before = copy.copy(self)
+        self._begin(item, False, False)
+        self.key = item.get(table.RECORD_KEY, {}).get("S", "")
+        return before
+
+    # --- identity ---------------------------------------------------------------------------------
 
     @property
     def user_id(self) -> str | None:
@@ -139,6 +196,70 @@ class State:
         return user_id
 
     @property
+    def data_type(self) -> str:
+        """The type of the record's class, else the stored one, else the one of the key."""
+        own = self.record_class.own_data_type()
+        if own is not None:
+            return own
+        if self.stored is None:
+            return str(self.attribute_values.get(table.DATA_TYPE, ""))
+        text = self.stored.get(table.DATA_TYPE, {}).get("S")
+        parts = split_key(self.key)
+        return str(text) if text is not None else (parts[0] if parts else "")
+
+    @property
+    def attribute_values(self) -> AttributeValues:
+        """PynamoDB's dict of the values that were set or read so far, by the table's names."""
+        if self.values is None:
+            self.values = key_values(self.stored or {})
+        return self.values
+
+    @property
+    def identity_is_fixed(self) -> bool:
+        """Whether a store has the record, or waits for it to be written."""
+        return self.stored is not None or self.session is not None
+
+    def check_identity_is_free(self, name: str) -> None:
+        """Raise InvalidKeyError for an assignment to a key or a stamp that is fixed."""
+        if self.identity_is_fixed:
+            raise fixed_identity(name)
+
+    def set_identity(self, name: str, value: Any) -> None:
+        """Set the user id or the record id, and the key that follows. Raises InvalidKeyError."""
+        self.check_identity_is_free(name)
+        if name == table.USER_ID:
+            text = check_user_id(value)
+        else:
+            data_type = self.data_type
+            text = check_record_id(value, data_type)
+            self.has_fresh_id = False
+            self.key = record_key(data_type, text)
+        self.attribute_values[name] = text
+
+    def belong_to(self, session: Session, user_id: str | None = None) -> None:
+        """Belong to a store from now on, and to the scope of a user where one takes the record."""
+        self.session = session
+        self.scope = user_id or self.scope
+        if self.values is not None:
+            self.values.fixed = True
+
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+        return datetime.now(UTC) if self.session is None else self.session.clock()
+
+    # --- the payload ------------------------------------------------------------------------------
+
+    @property
+    def origins(self) -> Origins:
+        """The codec of this user's payloads."""
+        return Origins(self.user_id)
+
+    @property
+    def payload_class(self) -> type | None:
+        """The payload class of the record's class."""
+        return self.record_class.payload_class()
+
+    @property
     def touched(self) -> bool:
         """Whether anything under `data` may differ from what was read."""
         if self.extra_data is not None:
@@ -147,10 +268,9 @@ class State:
             return False
         return self.as_read is None or not codec.has_values(self.payload, self.as_read)
 
-    def keep(self, item: Item) -> None:
-        """Take an item as what the table has, and as the forms to be kept."""
-        self.stored = self.base = item
-        self.as_read = None
+    def form(self, name: str) -> AttributeValue | None:
+        """The stored form of a top-level attribute."""
+        return (self.base or {}).get(name)
 
     def data_map(self) -> Item | None:
         """The stored map under `data`, None where there is none."""
@@ -159,36 +279,203 @@ class State:
         content: Item | None = self.base[table.DATA].get("M")
         return content
 
+    def get_payload(self) -> Any:
+        """The record's data, read when first touched. Raises CorruptItemError."""
+        if self.payload is UNREAD:
+            self.refuse_malformed("read")  # which reads the payload of a whole stored item
+            if self.payload is UNREAD:
+                if self.base is None or table.DATA not in self.base:
+                    return None
+                self._read_in_part()
+        return self.payload
 
-def read_payload(state: State, payload_class: type | None, *, owner: int) -> None:
-    """Read the payload of a record from the base. Raises Unfit where it does not fit its class."""
-    content = state.data_map()
-    if content is None:
-        form = (state.base or {}).get(table.DATA)
-        raise Unfit(
-            table.DATA, "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
+    def _read_in_part(self) -> None:
+        try:
+            return self._read_payload()
+        except Unfit as problem:
+            unfit = problem
+        # Only of a record read in part; a whole one was refused as malformed before.
+        raise InvalidRecordError(
+            f"{describe(self.key)} was read in part, and {unfit.path} is not in it; fetch"
+            " all of data, or look at record.item",
+            path=unfit.path,
         )
-    if payload_class is None:
-        state.payload = codec.decode_plain({"M": content}, table.DATA)
-    else:
-        state.payload, state.as_read = codec.decode_data(payload_class, content, state)
-        own(state.payload, owner)
+
+    def _read_payload(self) -> None:
+        """Read the payload from the base. Raises Unfit where it does not fit its class."""
+        content, payload_class = self.data_map(), self.payload_class
+        if content is None:
+            form = self.form(table.DATA)
+            reason = "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
+            raise Unfit(table.DATA, reason)
+        if payload_class is None:
+            self.payload = codec.decode_plain({"M": content}, table.DATA)
+        else:
+            self.payload, self.as_read = codec.decode_data(payload_class, content, self)
+            self.hold(self.payload)
+
+    def set_payload(self, value: Any) -> None:
+        """Replace the record's data. Raises InvalidRecordError and CorruptItemError."""
+        self.check_changeable()
+        checked = self.record_class.data.check(value)
+        if self.extra_data is None and self.data_map() is not None:
+            self.read_extra_data()  # so that the extras stay
+        self.payload = self.own(checked)
+
+    def own(self, given: Any) -> Any:
+        """What is given as this record's data, or a copy where something else has it already.
+
+        A payload that was read within the data of a record brings its undeclared attributes along;
+        the record's own stay. Raises InvalidRecordError where both have one of the same name.
+        """
+        if given is self.payload:
+            return given
+        if isinstance(given, dict):
+            return copied(given)
+        origin = origin_of(given)
+        is_nested = origin is not None and origin.nested
+        if is_nested or owner_of(given) not in (None, id(self)):
+            given = copied(given)
+        if origin is not None and is_nested and origin.user_id == self.user_id:
+            self._bring(codec.undeclared(type(given), origin.content))
+            set_origin(given, attrs.evolve(origin, made=None, nested=False))
+        self.hold(given)
+        return given
+
+    def hold(self, payload: Any) -> None:
+        """Make this record the owner of its payload and of those within."""
+        if codec.has_origins(type(payload)):
+            take(payload, id(self))
+        else:  # nothing within is a payload
+            set_owner(payload, id(self))
+
+    def _bring(self, undeclared: dict[str, Any]) -> None:
+        """Take over undeclared attributes that come with a payload."""
+        extras = self.read_extra_data()
+        for name, value in undeclared.items():
+            if name in extras and extras[name] != value:
+                path = f"{table.DATA}.{name}"
+                raise InvalidRecordError(
+                    f"{path} is stored with this record's data and with the payload that takes its"
+                    f" place, and one of them would be lost; delete record.extra_data[{name!r}], or"
+                    " give a new payload",
+                    path=path,
+                )
+        extras.update(undeclared)
+
+    # --- what no class declares -------------------------------------------------------------------
+
+    def read_extra_data(self) -> dict[str, Any]:
+        """What `data` holds beyond the declared fields. Raises CorruptItemError."""
+        if self.extra_data is None:
+            self.refuse_malformed("read")
+            payload_class, content = self.payload_class, self.data_map()
+            known = payload_class is not None and content is not None
+            self.extra_data = codec.undeclared(payload_class, content) if known else {}  # type: ignore[arg-type]
+        return self.extra_data
+
+    def read_extra_attributes(self) -> dict[str, Any]:
+        """The item's top-level attributes beyond the declared ones. Raises CorruptItemError."""
+        if self.extra_attributes is not None:
+            return self.extra_attributes
+        try:
+            self.extra_attributes = undeclared_attributes(self.base or {})
+        except Unfit as problem:
+            unfit = problem
+        else:
+            return self.extra_attributes
+        raise self._corrupt(unfit, "read")
+
+    # --- what is odd, and what must not be changed ------------------------------------------------
+
+    def examine(self) -> Unfit | None:
+        """Say where the stored item does not fit its class; it is looked at once."""
+        if self.stored is None or self.examined or self.projected:
+            return self.unfit
+        identity = None if self.sound else identity_problems(self.stored)
+        if identity:
+            self.unfit = Unfit(*identity[0])
+        elif self.payload is UNREAD:
+            try:
+                self._read_payload()
+                self._check_undeclared()
+            except Unfit as unfit:
+                self.unfit, self.payload = unfit.with_traceback(None), UNREAD
+        self.examined = True
+        return self.unfit
+
+    def _check_undeclared(self) -> None:
+        """Raise Unfit for a number, in what no class declares, that DynamoDB cannot hold."""
+        payload_class, content = self.payload_class, self.data_map()
+        if payload_class is not None and content is not None:
+            codec.undeclared(payload_class, content)
+        undeclared_attributes(self.base or {})
+
+    def refuse_malformed(self, verb: str) -> None:
+        """Raise CorruptItemError where the stored item does not fit its class."""
+        unfit = self.examine()
+        if unfit is not None:
+            raise self._corrupt(unfit, verb)
+
+    def _corrupt(self, unfit: Unfit, verb: str) -> CorruptItemError:
+        return CorruptItemError(
+            f"{describe(self.key)} cannot be {verb}: {unfit.path} {unfit.reason}; look at"
+            " record.item, mend it in the table or delete it",
+            record_key=self.key,
+            path=unfit.path,
+            item=copy.deepcopy(self.stored),
+        )
+
+    def check_changeable(self) -> None:
+        """Raise CorruptItemError, or InvalidRecordError, for a record that must not be changed."""
+        if self.stored is not None:
+            self.refuse_malformed("changed")
+            self.check_whole()
+
+    def check_whole(self) -> None:
+        """Raise InvalidRecordError unless the record is what the table is known to have."""
+        if self.projected:
+            raise InvalidRecordError(
+                f"{describe(self.key)} was read in part (attributes_to_get) and is"
+                " read-only; read it whole to change it"
+            )
+        if self.outdated:
+            raise InvalidRecordError(
+                f"{describe(self.key)} was updated by a transaction, and what is stored now"
+                " did not come back; refresh it before it is changed or written again"
+            )
+
+    # --- after a write ----------------------------------------------------------------------------
+
+    def keep_as_stored(self, item: Item) -> None:
+        """Take an item as the snapshot of what the record says already."""
+        self.stored = self.base = item
+        self.as_read = None
+        values = self.values
+        if values is not None:
+            values.drop(table.CREATED_AT)
+            values.drop(table.UPDATED_AT)
+            if table.TTL in values and values[table.TTL] is None:
+                del values[table.TTL]  # the type's keep_for may have given one
+        payload_class = self.payload_class
+        if payload_class is None or self.payload is UNREAD:
+            return
+        if codec.has_origins(payload_class):
+            content, origins = item[table.DATA]["M"], self.origins
+            self.hold(self.payload)
+            edited = codec.edited_fields(self.payload, content, origins)  # since it was encoded
+            origins.learn(self.payload, content, edited)
 
 
-def own(payload: Any, owner: int) -> None:
-    """Make a record, by its `id`, the owner of its payload and of those within."""
-    if codec.has_origins(type(payload)):
-        take(payload, owner)
-    else:  # nothing within is a payload
-        set_owner(payload, owner)
+_NAME = "_record_state"
+
+state_of: Callable[[UserRecord], RecordState] = attrgetter(_NAME)
+"""The state of a record, for this package's own modules."""
 
 
-def check_undeclared(state: State, payload_class: type | None) -> None:
-    """Raises Unfit for a number, in what no class declares, that DynamoDB cannot hold."""
-    content = state.data_map()
-    if payload_class is not None and content is not None:
-        codec.undeclared(payload_class, content)
-    undeclared_attributes(state.base or {})
+def give_state(record: UserRecord, state: RecordState) -> None:
+    """Give a new record its state, past `__setattr__`: thousands are made of a list."""
+    record.__dict__[_NAME] = state
 
 
 def undeclared_attributes(item: Item) -> dict[str, Any]:

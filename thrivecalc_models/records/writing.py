@@ -27,7 +27,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.payloads import fields_of, is_payload_class
 from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.protocol import PendingWrite
-from thrivecalc_models.records.state import UNREAD, State, own
+from thrivecalc_models.records.state import UNREAD, RecordState, state_of
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     MAX_ITEM_SIZE,
@@ -68,31 +68,32 @@ def key_of(record: UserRecord) -> Key:
     Raises IsolationError for another one than the record's scope and the stored item have: with
     the record's attributes fixed that cannot be, but this does not rely on it.
     """
-    stored, user_id = record._state.stored, record.user_id
+    state, user_id = state_of(record), record.user_id
+    stored, key = state.stored, state.key
     if user_id is None:
         raise InvalidKeyError(
-            f"{describe(record._key)} has no user id; give one, or write it through a user's scope",
+            f"{describe(key)} has no user id; give one, or write it through a user's scope",
             path=table.USER_ID,
         )
-    same = record._scope in (None, user_id)
+    same = state.scope in (None, user_id)
     if stored is not None:
         same = same and stored[table.USER_ID] == {"S": user_id}
-        same = same and stored[table.RECORD_KEY] == {"S": record._key}
+        same = same and stored[table.RECORD_KEY] == {"S": key}
     if not same:
         raise IsolationError(
-            f"the key of {describe(record._key)} was changed after its user's scope took it;"
+            f"the key of {describe(key)} was changed after its user's scope took it;"
             " nothing was sent, make another record instead"
         )
-    return Key(user_id, record._key)
+    return Key(user_id, key)
 
 
 def is_stored(record: UserRecord) -> bool:
     """Whether the record was seen in the table, so that it has a snapshot."""
-    return record._state.stored is not None
+    return state_of(record).stored is not None
 
 
 def snapshot_of(record: UserRecord) -> Item:
-    stored = record._state.stored
+    stored = state_of(record).stored
     if stored is None:
         raise InvalidRecordError(
             f"{describe(record.record_key)} was never stored; use add or put", path=table.DATA
@@ -115,7 +116,7 @@ def _first_stamp(now: datetime) -> str:
 
 def is_unchanged(record: UserRecord) -> bool:
     """Whether a record is stored as it is: told without comparing more than simple values."""
-    state = record._state
+    state = state_of(record)
     if state.stored is None or state.touched or state.extra_attributes is not None:
         return False
     return not _ttl_differs(record)
@@ -143,7 +144,7 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
                 sets.append(((*prefix, name), form))
         removes.extend((*prefix, name) for name in old if name not in new)
 
-    if record._state.touched:
+    if state_of(record).touched:
         compare((table.DATA,), stored[table.DATA]["M"], data_map(record, js_safe=js_safe))
     compare((), _outer(stored), _outer_now(record, js_safe=js_safe))
     return Changes(tuple(sets), tuple(removes))
@@ -151,7 +152,7 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
 
 def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     """The map under `data` as it would be written, unchanged fields in their stored form."""
-    state = record._state
+    state = state_of(record)
     base = state.data_map()
     if base is not None and not state.touched:
         return base
@@ -160,7 +161,7 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
         raise InvalidRecordError(
             f"{describe(record.record_key)} has no data; give it a payload", path=table.DATA
         )
-    payload_class = type(record)._payload_class
+    payload_class = state.payload_class
     if payload_class is None:
         convert_mapping(payload, table.DATA, prefix=f"{table.DATA}.")
         return codec.encode_plain_map(payload, base or {}, table.DATA, _encoding(state, js_safe))
@@ -172,7 +173,7 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     return content
 
 
-def _encoding(state: State, js_safe: bool) -> codec.Encoding:
+def _encoding(state: RecordState, js_safe: bool) -> codec.Encoding:
     """How a record is encoded: the numbers that it was read with are written back as they were."""
     encoding = codec.encoding_of(js_safe)
     return encoding if state.base is None else encoding.also(state.base)
@@ -180,8 +181,9 @@ def _encoding(state: State, js_safe: bool) -> codec.Encoding:
 
 def item_now(record: UserRecord, *, js_safe: bool) -> Item:
     """The item as the record says it, without the stamp of a write. Raises InvalidRecordError."""
-    values, state = record.attribute_values, record._state
-    key, data_type = key_of(record), record._data_type()
+    state = state_of(record)
+    values = state.attribute_values
+    key, data_type = key_of(record), state.data_type
     item: Item = {
         table.USER_ID: {"S": key.user_id},
         table.RECORD_KEY: {"S": key.record_key},
@@ -201,8 +203,8 @@ def item_now(record: UserRecord, *, js_safe: bool) -> Item:
 
 def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
     """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
-    record._check_changeable(table.DATA)
-    state, stamp = record._state, stamp_for(record, at)
+    state, stamp = state_of(record), stamp_for(record, at)
+    state.check_changeable()
     item = item_now(record, js_safe=js_safe)
     if state.stored is None:
         item.setdefault(table.CREATED_AT, {"S": stamp})
@@ -218,7 +220,7 @@ def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
 _SURELY_FITS = MAX_ITEM_SIZE - 16 * 1024  # keys and stamps have at most half of what is left
 
 
-def _surely_fits(state: State) -> bool:
+def _surely_fits(state: RecordState) -> bool:
     """Whether a new item is far below the limit, as most are: told without counting."""
     if state.base is not None or state.extra_data or state.extra_attributes:
         return False
@@ -256,7 +258,7 @@ def update_of(
     With `whole` the lock is on all of `data`, not only on the changed fields.
     Raises InvalidRecordError, and CorruptItemError for a malformed record.
     """
-    record._check_changeable(table.DATA)
+    state_of(record).check_changeable()
     stamp = stamp_for(record, at)
     after = item_after(record, changed, stamp)
     stamped = (*changed.sets, ((table.UPDATED_AT,), {"S": stamp}))
@@ -360,11 +362,11 @@ def _outer(item: Item) -> Item:
 
 
 def _outer_now(record: UserRecord, *, js_safe: bool) -> Item:
-    base = {} if record._state.base is None else _outer(record._state.base)
+    state = state_of(record)
+    base = {} if state.base is None else _outer(state.base)
     ttl = base.pop(table.TTL, None)
-    extras = record._state.extra_attributes
-    if extras is not None:
-        base = _extras_now(extras, base, _encoding(record._state, js_safe))
+    if state.extra_attributes is not None:
+        base = _extras_now(state.extra_attributes, base, _encoding(state, js_safe))
     form = _ttl_form(record, ttl)
     return base if form is None else base | {table.TTL: form}
 
@@ -402,14 +404,14 @@ def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeVal
 
 def _ttl_differs(record: UserRecord) -> bool:
     """Whether `ttl` was given another value than the one that its stored form reads as."""
-    values = record._state.values
+    state = state_of(record)
+    values = state.values
     if values is None or table.TTL not in values:
         return False
-    value = values[table.TTL]
-    stored = (record._state.base or {}).get(table.TTL)
+    value, stored = values[table.TTL], state.form(table.TTL)
     if stored is None:
         return value is not None
-    return bool(value != type(record).ttl._read(stored))
+    return bool(value != type(record).ttl.read(stored))
 
 
 # --- after a write --------------------------------------------------------------------------------
@@ -417,13 +419,13 @@ def _ttl_differs(record: UserRecord) -> bool:
 
 def attempt_of(record: UserRecord) -> PendingWrite | None:
     """The write of the record whose outcome is unknown, if any; none if its key is another now."""
-    attempt: PendingWrite | None = record._attempt
+    attempt: PendingWrite | None = state_of(record).attempt
     return attempt if attempt is not None and attempt.write.key == key_of(record) else None
 
 
 def applied(record: UserRecord, write: PendingWrite, item: Item | None) -> None:
     """Make a record its own snapshot after a put or an update of it; `item` is stored, if seen."""
-    record._attempt = None
+    state_of(record).attempt = None
     if write.call is None or isinstance(write.write, PutItem):
         if write.after is not None:
             absorb(record, write.after if item is None else item, write.after)
@@ -440,46 +442,38 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
     `written` is the item as the write meant it to be. Fields that still say what it says take on
     what is stored; the others keep their value, as a further change.
     """
+    state = state_of(record)
     if item is written:
-        record._keep_as_stored(item)
+        state.keep_as_stored(item)
         return
-    edited = _edits_since(record, written)
-    keep = record._state
-    record._remember(type(keep)(item))
-    state = record._state
-    if keep.payload is UNREAD or record.malformed:
-        fresh = None
-    else:
-        fresh = record.data
-        state.payload = keep.payload
-        _overwrite(record, fresh, edited, keep.origins)
-    if keep.extra_data is not None and not record.malformed:
-        _merge(keep.extra_data, record.extra_data, edited.extra_data)
-        state.extra_data = keep.extra_data
-    if keep.extra_attributes is not None:
-        _merge(keep.extra_attributes, record.extra_attributes, edited.extra_attributes)
-        state.extra_attributes = keep.extra_attributes
+    edited = _edits_since(state, written)
+    before = state.start_over(item)
+    if before.payload is not UNREAD and not record.malformed:
+        _refresh_payload(state, before, edited.data)
+    if before.extra_data is not None and not record.malformed:
+        _merge(before.extra_data, state.read_extra_data(), edited.extra_data)
+        state.extra_data = before.extra_data
+    if before.extra_attributes is not None:
+        _merge(before.extra_attributes, state.read_extra_attributes(), edited.extra_attributes)
+        state.extra_attributes = before.extra_attributes
     if edited.ttl:
-        record.attribute_values[table.TTL] = edited.ttl[0]
+        state.attribute_values[table.TTL] = edited.ttl[0]
 
 
 def restore(record: UserRecord, item: Item) -> None:
     """Make `item` the snapshot and every value what it says, in place."""
-    keep = record._state
-    record._remember(type(keep)(item))
+    state = state_of(record)
+    before = state.start_over(item)
     if record.malformed:
         return
-    state = record._state
-    if keep.payload is not UNREAD:
-        fresh = record.data
-        state.payload = keep.payload
-        _overwrite(record, fresh, _Edits(), keep.origins)
-    if keep.extra_data is not None:
-        _merge(keep.extra_data, record.extra_data, frozenset())
-        state.extra_data = keep.extra_data
-    if keep.extra_attributes is not None:
-        _merge(keep.extra_attributes, record.extra_attributes, frozenset())
-        state.extra_attributes = keep.extra_attributes
+    if before.payload is not UNREAD:
+        _refresh_payload(state, before, frozenset())
+    if before.extra_data is not None:
+        _merge(before.extra_data, state.read_extra_data(), frozenset())
+        state.extra_data = before.extra_data
+    if before.extra_attributes is not None:
+        _merge(before.extra_attributes, state.read_extra_attributes(), frozenset())
+        state.extra_attributes = before.extra_attributes
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -492,17 +486,16 @@ class _Edits(Value):
     ttl: tuple[datetime | None, ...] = ()
 
 
-def _edits_since(record: UserRecord, written: Item) -> _Edits:
+def _edits_since(state: RecordState, written: Item) -> _Edits:
     """What the caller edited after `written` was encoded."""
-    state = record._state
     content = written[table.DATA]["M"]
     outer = _outer(written)
-    ttl_then = type(record).ttl._read(outer.pop(table.TTL, None))
-    ttl_now = record.attribute_values.get(table.TTL, ttl_then)
+    ttl_then = state.record_class.ttl.read(outer.pop(table.TTL, None))
+    ttl_now = state.attribute_values.get(table.TTL, ttl_then)
     return _Edits(
         data=_edited_payload(state.payload, content, state.origins),
         extra_data=codec.edited_names(
-            state.extra_data, _undeclared_forms(type(record).payload_class(), content)
+            state.extra_data, _undeclared_forms(state.payload_class, content)
         ),
         extra_attributes=codec.edited_names(state.extra_attributes, outer),
         ttl=() if ttl_now == ttl_then else (ttl_now,),
@@ -523,22 +516,23 @@ def _undeclared_forms(payload_class: type | None, content: Item) -> Item:
     return {name: content[name] for name in codec.undeclared_names(payload_class, content)}
 
 
-def _overwrite(record: UserRecord, fresh: Any, edits: _Edits, before: codec.Origins) -> None:
-    """Give the caller's payload the fresh values, but for the edited fields.
+def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[str]) -> None:
+    """Give the caller's payload, of the state before, the fresh values, but for edited fields.
 
-    What reading made of a field, as `before` has it, stays while the same is stored.
+    What reading made of a field stays while the same is stored.
     """
-    payload, content = record._state.payload, record._state.data_map() or {}
+    fresh, payload, content = state.get_payload(), before.payload, state.data_map() or {}
+    state.payload = payload
     if isinstance(payload, dict):
-        _merge(payload, fresh, edits.data)
+        _merge(payload, fresh, edited)
         return
-    keep = edits.data | codec.kept_as_read(payload, content, before)
+    keep = edited | codec.kept_as_read(payload, content, before.origins)
     for field in fields_of(type(payload)):
         value = getattr(fresh, field.name)
         if field.wire_name not in keep and not _alike(getattr(payload, field.name), value):
             object.__setattr__(payload, field.name, value)  # as read: converted once
-    own(payload, id(record))
-    record._state.origins.learn(payload, content, edits.data)
+    state.hold(payload)
+    state.origins.learn(payload, content, edited)
 
 
 def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) -> None:

@@ -12,6 +12,7 @@ from thrivecalc_models.operations import ConditionCheck, DeleteItem, Key
 from thrivecalc_models.protocol import Intent, PendingWrite
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.scope import Scope
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import WriteTime, describe, item_size
 
 MAX_TRANSACTION_WRITES = 100
@@ -45,8 +46,8 @@ class Entry:
     def remember(self, attempt: PendingWrite | None) -> None:
         """Keep an attempt, on the record too: another unit may be the one to repeat it."""
         self.attempt = attempt
-        if self.record is not None and self.record._attempt is not attempt:
-            self.record._attempt = attempt
+        if self.record is not None:
+            state_of(self.record).attempt = attempt
 
 
 def pending_writes(
@@ -93,7 +94,7 @@ def write_of(entry: Entry, scope: Scope, at: WriteTime, *, lock: bool) -> Pendin
     if record is None:
         return None
     if entry.action == "delete":
-        record.check_whole()
+        state_of(record).check_whole()
         delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
     js_safe = scope.session.js_safe_numbers

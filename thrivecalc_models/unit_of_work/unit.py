@@ -39,6 +39,7 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records import UserRecord, creation, reading, writing
 from thrivecalc_models.records.making import makes_record
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.signals import warn
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work import beside
@@ -116,7 +117,7 @@ class UnitOfWork:
         self._transaction: Transaction | None = None
         self._state: Literal["open", "failed", "closed"] = "open"
         self._ended = False
-        self._has_applied = False
+        self.has_applied = False
         self._known_existing: list[str] = []
         self._under_way: dict[str, PendingWrite] = {}
         self._watch: finalize[..., object] | None = None
@@ -302,7 +303,7 @@ class UnitOfWork:
         """Put what was read into the map, unless it is expired."""
         record = reading.seen(self._scope, item, include_expired=self._include_expired)
         if record is not None:
-            self._entries[record._key] = Entry(record._key, record)
+            self._entries[record.record_key] = Entry(record.record_key, record)
 
     def _visible(self, key: str) -> UserRecord | None:
         entry = self._entries.get(key)
@@ -338,7 +339,7 @@ class UnitOfWork:
                 " leave it out, or use a unit that is not atomic"
             )
         record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
-        key = record._key
+        key = record.record_key
         if writing.is_stored(record):
             raise RecordExistsError(
                 f"{describe(key)} is stored already; edit it, or use put", record_key=key
@@ -350,7 +351,7 @@ class UnitOfWork:
                     self._known_existing.append(key)
                 return known.record
             self._check_free(known, record)
-        entry = Entry(key, record, "add", record._has_fresh_id, exist_ok)
+        entry = Entry(key, record, "add", state_of(record).has_fresh_id, exist_ok)
         self._enter(entry, (Intent.ADD, Intent.ADD_FRESH))
         return record
 
@@ -381,7 +382,7 @@ class UnitOfWork:
         """Queue a record to be created or replaced as a whole, whatever is there. Returns it."""
         self._check_open()
         record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
-        record._check_changeable(table.DATA)
+        state_of(record).check_changeable()
         if writing.is_stored(record):
             self._check_same_object(record)
         self._enter(Entry(record.record_key, record, "put"), (Intent.PUT,))
@@ -627,11 +628,11 @@ class UnitOfWork:
             entry.action = None if entry.action in ("add", "put", "check") else entry.action
         if write.intent is not Intent.CHECK and entry.record is not None:
             writing.applied(entry.record, write, outcome.item)
-            entry.record._belong_to(self._scope.session)
+            state_of(entry.record).belong_to(self._scope.session)
 
     def _conclude(self, account: Account, shield: Shield) -> CommitResult:
         error = self._commit_error(account)
-        self._has_applied = self._has_applied or account.has_applied
+        self.has_applied = self.has_applied or account.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
         self._unwatch()
         shield.conclude(error)
@@ -672,7 +673,7 @@ class UnitOfWork:
                 record_key=record.record_key,
             )
         writing.restore(record, item)
-        record._belong_to(self._scope.session)
+        state_of(record).belong_to(self._scope.session)
         self._entries[entry.key] = Entry(entry.key, record)
 
     @_exclusive

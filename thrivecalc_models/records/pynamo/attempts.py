@@ -26,6 +26,7 @@ from thrivecalc_models.protocol import Outcome, PendingWrite, State, commit
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import WriteTime
 
 if TYPE_CHECKING:
@@ -62,22 +63,22 @@ def after_unknown(record: UserRecord, make: Make, *, lock: bool) -> PendingWrite
 
 
 def session_of(record: UserRecord) -> Session:
-    return record._session or default_session()
+    return state_of(record).session or default_session()
 
 
 def has_snapshot(record: UserRecord) -> bool:
     """Whether there is a snapshot to lock: not of a new record, nor once it was deleted here."""
-    return writing.is_stored(record) and record._state.stored is not record._deleted
+    return writing.is_stored(record) and state_of(record).stored is not state_of(record).deleted
 
 
 def was_applied(
     record: UserRecord, write: PendingWrite, session: Session, outcome: Outcome
 ) -> None:
     """Make the record its own snapshot: what was edited since it was encoded stays edited."""
-    record._belong_to(session)
+    state_of(record).belong_to(session)
     if isinstance(write.write, DeleteItem):
-        record._deleted = record._state.stored
-        record._attempt = None
+        state_of(record).deleted = state_of(record).stored
+        state_of(record).attempt = None
     else:
         writing.applied(record, write, outcome.item)
 
@@ -86,18 +87,18 @@ def _send(record: UserRecord, write: PendingWrite) -> Json:
     session = session_of(record)
     connection = table_of(session).connection
     with session.driver.shield() as shield:
-        before = record._attempt
+        before = state_of(record).attempt
         if write.repeatable:  # until it is known, whatever comes out of the request
-            record._attempt = attrs.evolve(write, maybe=True)
+            state_of(record).attempt = attrs.evolve(write, maybe=True)
         protocol = commit([write], session.retry, session.rng)
         account = connection.perform(write.operation().name, protocol, shield=shield)
         outcome = account.outcomes[write.key]
         if outcome.state is State.APPLIED:
             was_applied(record, write, session, outcome)
         elif outcome.state is State.EXISTING:  # left by a unit, with exist_ok
-            record._attempt = None
+            state_of(record).attempt = None
         elif outcome.state is State.NOT_APPLIED:
-            record._attempt = before
+            state_of(record).attempt = before
     shield.conclude(_error(record, write, outcome, session))
     units = {"TableName": session.settings.table_name, "CapacityUnits": account.write_units}
     stored = {"Attributes": outcome.item} if isinstance(write.write, UpdateItem) else {}

@@ -29,6 +29,7 @@ from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.attempts import NOT_STARTED, was_applied
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import describe
 from thrivecalc_models.words import plural
 
@@ -99,31 +100,31 @@ class RecordBatch(BatchWrite[R]):
         """
         if not self.pending_operations:
             return
-        binding = default_session()
+        session = default_session()
         records = [operation["item"] for operation in self.pending_operations]
-        writes = self._writes(binding)
-        connection = table_of(binding).connection
-        with binding.driver.shield() as shield:
+        writes = self._writes(session)
+        connection = table_of(session).connection
+        with session.driver.shield() as shield:
             account = connection.perform(
-                BatchWriteItem.name, commit(writes, binding.retry, binding.rng), shield=shield
+                BatchWriteItem.name, commit(writes, session.retry, session.rng), shield=shield
             )
         self.pending_operations = []
         for record, write in zip(records, writes, strict=True):
             outcome = account.outcomes[write.key]
             if outcome.state is State.APPLIED:
-                was_applied(record, write, binding, outcome)
+                was_applied(record, write, session, outcome)
         if not account.complete:
             self.failed_operations = [
                 batch_entry(write).write_request()
                 for write in writes
                 if account.outcomes[write.key].state is not State.APPLIED
             ]
-        shield.conclude(None if account.complete else _error(writes, account, binding))
+        shield.conclude(None if account.complete else _error(writes, account, session))
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
-        if record._session is None:
-            record._belong_to(default_session())
+        if state_of(record).session is None:
+            state_of(record).belong_to(default_session())
         for operation in self.pending_operations:
             if _key(operation["item"]) == key:
                 operation.update(action=action, item=record)
@@ -141,14 +142,14 @@ class RecordBatch(BatchWrite[R]):
             error.not_applied.append(record.record_key)
             raise
 
-    def _writes(self, binding: Session) -> list[PendingWrite]:
+    def _writes(self, session: Session) -> list[PendingWrite]:
         """Every pending operation, encoded and checked. Raises InvalidRecordError."""
         writes: list[PendingWrite] = []
         errors: dict[str, Exception] = {}
         for operation in self.pending_operations:
             record = operation["item"]
             try:
-                writes.append(_write(str(len(writes)), operation["action"], record, binding))
+                writes.append(_write(str(len(writes)), operation["action"], record, session))
             except ThriveCalcError as error:
                 errors[record.record_key] = error
         if len(errors) == 1:
@@ -166,9 +167,10 @@ def _key(record: UserRecord) -> Key:
     return writing.key_of(record)
 
 
-def _write(name: str, action: str, record: UserRecord, binding: Session) -> PendingWrite:
+def _write(name: str, action: str, record: UserRecord, session: Session) -> PendingWrite:
     """The write of one operation, by a name of its own: two users may have one record key."""
-    if record._session is not None and record._session.settings != binding.settings:
+    own = state_of(record).session
+    if own is not None and own.settings != session.settings:
         raise InvalidRecordError(
             f"{describe(record.record_key)} belongs to another store than batch_write() writes to;"
             " write it through its own, or make a record of this one with read_item(record.item)"
@@ -177,11 +179,11 @@ def _write(name: str, action: str, record: UserRecord, binding: Session) -> Pend
         return PendingWrite(
             key=name, intent=Intent.DELETE_ANY, write=DeleteItem(key=writing.key_of(record))
         )
-    put = writing.put_of(record, at=binding.write_time(), js_safe=binding.js_safe_numbers)
+    put = writing.put_of(record, at=session.write_time(), js_safe=session.js_safe_numbers)
     return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
 
 
-def _error(writes: list[PendingWrite], account: Account, binding: Session) -> BatchWriteError:
+def _error(writes: list[PendingWrite], account: Account, session: Session) -> BatchWriteError:
     keys: dict[State, list[str]] = {state: [] for state in State}
     causes: dict[str, ThriveCalcError] = {}
     failed = None
@@ -198,7 +200,7 @@ def _error(writes: list[PendingWrite], account: Account, binding: Session) -> Ba
             )
     failure = NOT_STARTED if failed is None or failed.failure is None else failed.failure
     operation = BatchWriteItem.name if failed is None else failed.operation
-    cause = service_error(operation, failure, binding.settings)
+    cause = service_error(operation, failure, session.settings)
     not_applied, unknown = keys[State.NOT_APPLIED], keys[State.UNKNOWN]
     causes = dict.fromkeys(not_applied[:1], cause) | causes
     left = not_applied + unknown
@@ -206,8 +208,8 @@ def _error(writes: list[PendingWrite], account: Account, binding: Session) -> Ba
         f"of {plural(len(writes), 'write')} of the batch {len(not_applied)} not applied,"
         f" {len(unknown)} unknown ({', '.join(map(describe, left[:3]))}"
         f"{', …' if len(left) > 3 else ''}): {cause}",
-        cause=table_of(binding).connection.exception(
-            Call(operation, {"TableName": binding.settings.table_name}), failure
+        cause=table_of(session).connection.exception(
+            Call(operation, {"TableName": session.settings.table_name}), failure
         ),
         applied=keys[State.APPLIED],
         not_applied=not_applied,

@@ -74,14 +74,14 @@ _WITHOUT_CAPACITY = frozenset(
 class StoreConnection(Connection):
     """PynamoDB's connection to the one table of a store."""
 
-    def __init__(self, binding: Session) -> None:
-        super().__init__(region=binding.settings.region, host=binding.settings.endpoint)
-        # Not the binding itself: it is the key under which this connection is kept.
-        self._settings = binding.settings
-        self._driver = binding.driver
-        self._policy = binding.retry
-        self._rng = binding.rng
-        self.add_meta_table(_meta_table(binding.settings.table_name))
+    def __init__(self, session: Session) -> None:
+        super().__init__(region=session.settings.region, host=session.settings.endpoint)
+        # Not the session itself: it is the key under which this connection is kept.
+        self._settings = session.settings
+        self._driver = session.driver
+        self._policy = session.retry
+        self._rng = session.rng
+        self.add_meta_table(_meta_table(session.settings.table_name))
 
     @even_half_made
     def __repr__(self) -> str:
@@ -187,18 +187,18 @@ class StoreTable(TableConnection):
 
     connection: StoreConnection
 
-    def __init__(self, binding: Session) -> None:
-        super().__init__(binding.settings.table_name)
-        self.connection = StoreConnection(binding)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.settings.table_name)
+        self.connection = StoreConnection(session)
 
 
 _tables: WeakKeyDictionary[Session, StoreTable] = WeakKeyDictionary()
 
 
-def table_of(binding: Session) -> StoreTable:
-    """The connection of a binding; always the same one."""
-    found = _tables.get(binding)
-    return _tables.setdefault(binding, StoreTable(binding)) if found is None else found
+def table_of(session: Session) -> StoreTable:
+    """The connection of a session; always the same one."""
+    found = _tables.get(session)
+    return _tables.setdefault(session, StoreTable(session)) if found is None else found
 
 
 def _with_units(body: Json) -> Json:

@@ -11,7 +11,7 @@ from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.operations import Key
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.lookups import whole
-from thrivecalc_models.records.state import fixed_identity
+from thrivecalc_models.records.state import fixed_identity, state_of
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -70,7 +70,7 @@ def _of(model: PynamoDicts) -> UserRecord:
 
 def _become(record: UserRecord, item: Item) -> None:
     """Take an item over; of a record that a store has, only one of the same key."""
-    fixed = record._identity_is_fixed()
+    fixed = state_of(record).identity_is_fixed
     if fixed and (not writing.is_stored(record) or Key.of(item) != writing.key_of(record)):
         raise fixed_identity(table.RECORD_KEY)
     writing.restore(record, item)
@@ -78,7 +78,7 @@ def _become(record: UserRecord, item: Item) -> None:
 
 def _current_item(record: UserRecord, null_check: bool) -> Item:
     stored = record.item
-    if stored is not None and (record._state.projected or record.malformed):
+    if stored is not None and (state_of(record).projected or record.malformed):
         return stored
     if not null_check and record.data is None:
         item = writing.key_of(record).item() | {

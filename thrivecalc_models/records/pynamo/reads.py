@@ -1,6 +1,6 @@
 """PynamoDB's methods that read: every stored item becomes a record of the class it names.
 
-Class methods use the default binding, the methods of a record its own.
+Class methods use the default session, the methods of a record its own.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ class PynamoReads(PynamoTable):
         Raises DoesNotExist; InvalidKeyError, before anything is sent, for what can be no key. What
         is stored under the key comes back in the class that its own type says.
         """
-        binding = default_session()
+        session = default_session()
         key = checked_key(hash_key, range_key)
-        reply = table_of(binding).get_item(
+        reply = table_of(session).get_item(
             key.user_id, key.record_key, consistent_read, projection(attributes_to_get)
         )
         item = reply.get("Item")
         if item is None:
             raise cls.DoesNotExist(absent(cls, key.record_key))
-        return _record(cls, item, binding, attributes_to_get)
+        return _record(cls, item, session, attributes_to_get)
 
     @classmethod
     def batch_get(
@@ -107,13 +107,13 @@ class PynamoReads(PynamoTable):
 
         A range key condition takes the place of the one on the type, which is then filtered.
         """
-        binding, hash_key = default_session(), check_user_id(hash_key)
+        session, hash_key = default_session(), check_user_id(hash_key)
         asked = query_arguments(
             cls, range_key_condition, filter_condition, index_name, consistent_read
         )
         check_start(hash_key, last_evaluated_key)
         return ResultIterator(
-            table_of(binding).query,
+            table_of(session).query,
             (hash_key,),
             asked
             | {
@@ -122,7 +122,7 @@ class PynamoReads(PynamoTable):
                 "limit": limit if page_size is None else page_size,
                 "attributes_to_get": projection(attributes_to_get),
             },
-            map_fn=lambda item: _record(cls, item, binding, attributes_to_get),
+            map_fn=lambda item: _record(cls, item, session, attributes_to_get),
             limit=limit,
             rate_limit=rate_limit,
         )
@@ -142,13 +142,13 @@ class PynamoReads(PynamoTable):
         attributes_to_get: Sequence[str] | None = None,
     ) -> ResultIterator[R]:
         """Every user's records of this type, by reading the whole table or index and filtering."""
-        binding = default_session()
+        session = default_session()
         check_index(cls, index_name, consistent_read)
         data_type = type_read_by(cls)
         if data_type is not None:
             filter_condition &= is_of_type(data_type)
         return ResultIterator(
-            table_of(binding).scan,
+            table_of(session).scan,
             (),
             {
                 "filter_condition": filter_condition,
@@ -160,7 +160,7 @@ class PynamoReads(PynamoTable):
                 "index_name": index_name,
                 "attributes_to_get": projection(attributes_to_get),
             },
-            map_fn=lambda item: _record(cls, item, binding, attributes_to_get),
+            map_fn=lambda item: _record(cls, item, session, attributes_to_get),
             limit=limit,
             rate_limit=rate_limit,
         )
@@ -233,24 +233,24 @@ def _class(cls: type[PynamoReads]) -> type[UserRecord]:
     return cast("type[UserRecord]", cls)
 
 
-def _record(cls: type[R], item: Item, binding: Session, attributes_to_get: Any) -> R:
+def _record(cls: type[R], item: Item, session: Session, attributes_to_get: Any) -> R:
     in_part = attributes_to_get is not None
-    return cast(R, _class(cls).from_item(item, session=binding, projected=in_part))
+    return cast(R, _class(cls).from_item(item, session=session, projected=in_part))
 
 
 def _many(
-    cls: type[R], keys: Iterator[Key], consistent: bool, attributes_to_get: Any, binding: Session
+    cls: type[R], keys: Iterator[Key], consistent: bool, attributes_to_get: Any, session: Session
 ) -> Iterator[R]:
-    connection = table_of(binding)
+    connection = table_of(session)
     names = projection(attributes_to_get)
     shape = connection.get_operation_kwargs("-", "-", attributes_to_get=names)
     members = {name: form for name, form in shape.items() if name not in ("TableName", "Key")}
     while chunk := list(islice(keys, KEYS_AT_ONCE)):
-        reading = get_many(chunk, consistent=consistent, policy=binding.retry, rng=binding.rng)
+        reading = get_many(chunk, consistent=consistent, policy=session.retry, rng=session.rng)
         if members:
-            reading = projected(reading, members, binding.settings.table_name)
+            reading = projected(reading, members, session.settings.table_name)
         for item in connection.connection.read_many(reading):
-            yield _record(cls, item, binding, attributes_to_get)
+            yield _record(cls, item, session, attributes_to_get)
 
 
 def _count_of_table(cls: type[PynamoReads], filter_condition: Condition | None) -> int:

@@ -52,11 +52,11 @@ class PynamoTable(Model):
                 ensure_table,  # few programs make the table
             )
 
-        binding = default_session()
-        name = binding.settings.table_name
-        connection = table_of(binding).connection
+        session = default_session()
+        name = session.settings.table_name
+        connection = table_of(session).connection
         try:
-            connection.perform("CreateTable", ensure_table(name, binding.retry, binding.rng))
+            connection.perform("CreateTable", ensure_table(name, session.retry, session.rng))
         except ServiceFailure as failed:
             if ignore_update_ttl_errors and "TimeToLive" in failed.operation:
                 return

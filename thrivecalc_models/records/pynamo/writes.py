@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,6 +31,7 @@ from thrivecalc_models.records.pynamo.attempts import (
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.pynamo.dicts import PynamoDicts
 from thrivecalc_models.records.pynamo.lookups import absent
+from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import (
     Item,
     WriteTime,
@@ -56,10 +56,6 @@ class PynamoWrites(PynamoDicts):
     `add_version_condition=False` writes over all of that: the last writer wins. There an action
     such as `add(1)` is sent once, and counts again when it is called again.
     """
-
-    _deleted: Item | None = None
-    _when_applied: Callable[[], None] | None = None
-    """What PynamoDB's TransactWrite has to do once it says that the write was applied."""
 
     def save(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
@@ -109,8 +105,8 @@ class PynamoWrites(PynamoDicts):
         item = reply.get("Item")
         if item is None:
             raise record.DoesNotExist(absent(type(record), key.record_key))
-        record._belong_to(session)
-        record._attempt = None
+        state_of(record).belong_to(session)
+        state_of(record).attempt = None
         writing.restore(record, item)
 
     # --- entries of PynamoDB's TransactWrite ------------------------------------------------------
@@ -126,7 +122,7 @@ class PynamoWrites(PynamoDicts):
         """
         record = _of(self)
         write = after_unknown(record, lambda at: _put(record, condition, True, at), lock=True)
-        record._when_applied = lambda: writing.applied(record, write, None)
+        state_of(record).when_applied = lambda: writing.applied(record, write, None)
         return _entry(record, write, return_values_on_condition_failure)
 
     def get_update_kwargs_from_instance(
@@ -147,7 +143,7 @@ class PynamoWrites(PynamoDicts):
         write = after_unknown(
             record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
-        record._when_applied = lambda: _updated_unseen(record, write)
+        state_of(record).when_applied = lambda: _updated_unseen(record, write)
         return _entry(record, write, return_values_on_condition_failure)
 
     def get_delete_kwargs_from_instance(
@@ -164,10 +160,10 @@ class PynamoWrites(PynamoDicts):
 
     def update_local_version_attribute(self) -> None:
         """Told by PynamoDB that its transaction was applied: the record is its own snapshot."""
-        record = _of(self)
-        if record._when_applied is not None:
-            record._when_applied()
-            record._when_applied = None
+        state = state_of(_of(self))
+        if state.when_applied is not None:
+            state.when_applied()
+            state.when_applied = None
 
 
 def _of(model: PynamoWrites) -> UserRecord:
@@ -195,7 +191,7 @@ def _put(
 def _delete(
     record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime
 ) -> PendingWrite:
-    record.check_whole()
+    state_of(record).check_whole()
     if lock and writing.is_stored(record):
         condition &= _to_condition(writing.unchanged_or_gone(record))
     delete = DeleteItem(key=writing.key_of(record))
@@ -215,7 +211,7 @@ def _update(
     lock: bool,
     at: WriteTime,
 ) -> PendingWrite:
-    record._check_changeable(table.DATA)
+    state_of(record).check_changeable()
     check_actions(record, actions, js_safe=session_of(record).js_safe_numbers)
     stamp = writing.stamp_for(record, at)
     locked = lock and has_snapshot(record)
@@ -265,8 +261,8 @@ def _what_is_left(key: Key, left: Left | None, stamp: str) -> UpdateItem:
 def _updated_unseen(record: UserRecord, write: PendingWrite) -> None:
     """An update was applied, and the reply does not have what is stored now."""
     if write.after is None:
-        record._state.outdated = True
-        record._attempt = None
+        state_of(record).outdated = True
+        state_of(record).attempt = None
     else:
         writing.applied(record, write, write.after)
 
@@ -316,7 +312,7 @@ _OF_SINGLE_WRITES = {
 def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -> Json:
     """The write as an entry of a transaction, which the record waits for from now on."""
     assert write.call is not None
-    record._belong_to(session_of(record))
+    state_of(record).belong_to(session_of(record))
     parameters = write.call.parameters
     entry = {name: each for name, each in parameters.items() if name not in _OF_SINGLE_WRITES}
     if return_values is not None:
