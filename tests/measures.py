@@ -132,7 +132,7 @@ def measures() -> list[Measure]:
         Measure("functions over 60 lines", _places(package, over_60), 0),
         Measure("functions over 20 lines", _places(package, over_20), functions // 15),
         Measure("private names of other modules", _places(package, foreign_private), 0),
-        Measure("public names without a docstring", _places(package, undocumented), 121),
+        Measure("public names without a docstring", _places(package, undocumented), 120),
         Measure("ignores without a code", _places([*package, *tests], bare_ignores), 0),
         Measure("tests without a promise", _places(tests, tests_without_promise), 0),
     ]
