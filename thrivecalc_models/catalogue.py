@@ -1,4 +1,4 @@
-"""The registered types, as descriptions of them in other languages need them: named, in order."""
+"""Describe the registered types for `typescript` and `json_schema`: names and order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cursors: where a page ended, as opaque text that is bound to one user and one query."""
+"""Cursors: the end of a page as opaque text, bound to one user and one query."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The web application's data-store API, for people who come from TypeScript.
+"""The web application's data-store API, for those who know it from TypeScript.
 
 `data` is a payload or a camelCase mapping. All calls use one store, made from the environment at
-the first call; `configure(store)` sets another. Where the environment names no endpoint and a
-`DataStore.local()` is open in this process, that is a ConfigurationError.
+the first call; `configure(store)` sets another. If the environment names no endpoint while a
+`DataStore.local()` is open in this process, the calls raise ConfigurationError.
 """
 
 from __future__ import annotations

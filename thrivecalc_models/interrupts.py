@@ -1,7 +1,7 @@
-"""Ctrl-C while the command `thrivecalc` is still being imported: one line, and exit code 130.
+"""Handle Ctrl-C while the command `thrivecalc` is still being imported: one line, exit code 130.
 
-It is the first thing that the package imports, since the rest takes most of half a second, and it
-does something only in a process that was started as the command.
+The package imports this module first, because the rest takes most of half a second. It has an
+effect only in a process that was started as the command.
 """
 
 from __future__ import annotations

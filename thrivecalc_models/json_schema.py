@@ -1,13 +1,12 @@
-"""The registered types as JSON Schema 2020-12, one document with a definition of each.
+"""Print the registered types as JSON Schema 2020-12: one document with a definition of each.
 
     python -m thrivecalc_models.json_schema > records.schema.json
     python -m thrivecalc_models.json_schema --import my_service.types > records.schema.json
 
-It describes a record as JSON: sets are arrays, bytes are base64 text. The whole document takes any
-record, and holds those of registered types to their definitions under `$defs`. What is undeclared
-is allowed everywhere, as in the table. Validators check `date` and `date-time` where they are told
-to assert formats. That `recordKey` is `dataType#recordId` is checked as far as a schema can
-compare.
+It describes a record as JSON: sets are arrays, bytes are base64 text. The document accepts any
+record, and checks those of registered types by their definitions under `$defs`. Undeclared names
+are allowed everywhere, as in the table. Validators check `date` and `date-time` if they are set to
+assert formats. That `recordKey` is `dataType#recordId` is checked as far as a schema can compare.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command `thrivecalc` itself: which commands there are, and how each of them may end."""
+"""The command `thrivecalc`: its list of commands, and the exit code of each error."""
 
 from __future__ import annotations
 

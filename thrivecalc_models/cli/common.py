@@ -1,4 +1,4 @@
-"""What all commands share: the options that name the table, printing, and how to end."""
+"""Shared by all commands: the options that name the table, printing, and exits."""
 
 from __future__ import annotations
 

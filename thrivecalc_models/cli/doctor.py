@@ -1,4 +1,4 @@
-"""`thrivecalc doctor`: what is wrong, and the way out."""
+"""`thrivecalc doctor`: problems, and how to fix them."""
 
 from __future__ import annotations
 

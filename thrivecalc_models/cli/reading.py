@@ -1,4 +1,4 @@
-"""What the commands that read many items share: how many are read at once, and being told so."""
+"""Shared by the commands that read many items: parallel segments, and progress."""
 
 from __future__ import annotations
 

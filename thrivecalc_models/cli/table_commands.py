@@ -1,4 +1,4 @@
-"""`thrivecalc table`: make the table, and compare it with what it should be."""
+"""`thrivecalc table`: make the table, and check it."""
 
 from __future__ import annotations
 

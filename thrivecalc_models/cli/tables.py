@@ -1,7 +1,7 @@
-"""Rows under columns, in a pipe and in a terminal; what is copied from them stays whole.
+"""Print rows under columns, in a pipe or in a terminal; what is copied from them stays whole.
 
-In a pipe every row is one line. In a terminal that is too narrow, text goes on below itself, but no
-word is ever broken; where that is not enough, each row becomes a few lines of their own.
+In a pipe every row is one line. In a narrow terminal a cell continues on the next line, but no word
+is broken; if that is not enough, each row becomes several lines.
 """
 
 from __future__ import annotations

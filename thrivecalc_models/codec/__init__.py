@@ -1,4 +1,4 @@
-"""Between payloads and the maps that are stored: the one place that knows both spellings."""
+"""Conversion between payloads and stored maps: the only code that knows both spellings."""
 
 from thrivecalc_models.codec.data import (
     Origins,

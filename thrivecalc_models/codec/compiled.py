@@ -1,7 +1,7 @@
-"""Reading, comparing and writing the payloads of one class, as code made for its fields.
+"""Generate code that reads, compares and writes the payloads of one class.
 
-The plain way in `codec.data` asks each field anew what it is. Here that way is written out, for
-what most items and payloads hold. Of `SavingsGoalData` it begins with:
+The general code in `codec.data` looks up the kind of each field every time. The code generated here
+handles the values that most items and payloads hold. For `SavingsGoalData` it begins with:
 
     def read(content, nested, path):
         get = content.get
@@ -15,7 +15,7 @@ what most items and payloads hold. Of `SavingsGoalData` it begins with:
             stored = form['N']
             v2 = Decimal(stored)
 
-A KeyError or ValueError says that something else is stored: the plain way finds out what.
+A KeyError or ValueError means that something else is stored; the general code then reads it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The map under `data`, between its stored form and a payload with its undeclared rest.
+"""Convert the map under `data` to a payload with its undeclared rest, and back.
 
-Losslessness lives here: encoding starts from the map that was read (`base`), keeps the stored form
-of every field whose value is still the same, and everything that the class does not declare.
+This module keeps the promise of losslessness. Encoding starts from the map that was read (`base`).
+It keeps the stored form of every unchanged field, and everything that the class does not declare.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One field of a payload, read and written in the plain way, whatever is stored."""
+"""Read and write one field of a payload, whatever is stored: the general code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What reading and writing a field of a payload class takes, worked out once.
+"""How to read and write each field of a payload class, determined once.
 
-Most fields are text, amounts, dates, numbers and bools. Those are read and written without going
-through the kinds again; everything else goes the plain way of `codec.values`.
+Most fields are text, amounts, dates, numbers and bools. Those are read and written without looking
+at the kinds again; everything else uses the general code of `codec.values`.
 """
 
 from __future__ import annotations

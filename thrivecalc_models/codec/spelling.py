@@ -1,4 +1,4 @@
-"""Names in Python's spelling where the table has another one for the same field."""
+"""Find names in Python's spelling that the table spells differently."""
 
 from __future__ import annotations
 

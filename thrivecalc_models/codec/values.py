@@ -1,6 +1,6 @@
-"""Single values, between Python and DynamoDB's JSON.
+"""Convert single values between Python and DynamoDB's JSON.
 
-Decoding raises `Unfit` with the path of what does not fit; encoding raises InvalidRecordError.
+Decoding raises `Unfit` with the path of the bad value; encoding raises InvalidRecordError.
 """
 
 from __future__ import annotations

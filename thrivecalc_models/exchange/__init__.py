@@ -1,4 +1,4 @@
-"""Export and import: the table, or one user's part of it, to files and back, item by item."""
+"""Export the table, or one user's part of it, to files, and import it, item by item."""
 
 from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange.columns import Mapped

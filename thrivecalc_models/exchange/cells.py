@@ -1,8 +1,8 @@
-"""Single values between DynamoDB's JSON and the cells of typed columns.
+"""Convert single values between DynamoDB's JSON and the cells of typed columns.
 
 A cell holds plain Python: str, int, Decimal, bool, bytes, date, datetime, list, dict. Reading a
-cell takes whatever says the same (a float for an amount, a date-time for a date) and refuses all
-else; a stored value is only put in a cell from which reading makes exactly that value again.
+cell accepts other forms of the same value (a float for an amount, a date-time for a date) and
+refuses the rest. A stored value goes into a cell only if reading the cell gives exactly that value.
 """
 
 from __future__ import annotations

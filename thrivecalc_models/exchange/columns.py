@@ -1,8 +1,8 @@
-"""The columns of CSV and Parquet files: which there are, and how an item is told by them.
+"""Columns of CSV and Parquet files, and the conversion of an item to a row.
 
 Columns have the table's names: `userId`, …, `ttl`, then `data.` and the name of every field of the
-registered payload classes, and at last `rest`: an item in DynamoDB's JSON with all that the other
-columns cannot hold exactly. What is in no column is not in the item.
+registered payload classes. The last column is `rest`: an item in DynamoDB's JSON with everything
+that the other columns cannot hold exactly. What is in no column is not in the item.
 """
 
 from __future__ import annotations

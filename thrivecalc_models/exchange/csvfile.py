@@ -1,7 +1,7 @@
-"""CSV: a row an item, in UTF-8, with the columns of `columns`; containers are JSON text.
+"""CSV: one row for each item, in UTF-8, with the columns of `columns`; containers are JSON text.
 
-An empty cell is an absent attribute. Texts that a spreadsheet would take for a formula stay in
-`rest`, as empty ones do. What is read may have other delimiters and line ends.
+An empty cell is an absent attribute. Empty texts, and texts that a spreadsheet would run as a
+formula, stay in `rest`. Files that are read may have other delimiters and line ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Writing a table, or one user's part of it, to a file: flat memory, whole or not at all.
+"""Write the table, or one user's part of it, to a file: in flat memory, completely or not at all.
 
-The file grows under another name, beside it a small one that says how far it is; both are made to
-reach the disk before either counts. A file gets its name in one step, when nothing is missing.
+The file grows under another name, beside a small file with the progress. Both are flushed to disk
+before the progress counts. The file gets its name in one step, when it is complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that survive a kill at any moment: what is recorded as done has reached the disk."""
+"""Files that survive a kill at any moment: work recorded as done is on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats, by the end of a file's name, and what each can do."""
+"""File formats by file extension, and what each supports."""
 
 from __future__ import annotations
 

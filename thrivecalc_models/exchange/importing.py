@@ -1,7 +1,7 @@
-"""Filling a table from a file: every row is checked first, and nobody's newer record is lost.
+"""Fill a table from a file: every row is checked first, and no newer record is overwritten.
 
-By default an item is only written where its key is free, by a conditional put of its own. With
-`replace` items go unconditionally, 25 a request, over whatever is there.
+By default each item is written by its own conditional put, and only if its key is free. With
+`replace` items are written without a condition, 25 a request, over stored records.
 """
 
 from __future__ import annotations

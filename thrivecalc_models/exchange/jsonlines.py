@@ -1,4 +1,4 @@
-"""DynamoDB's JSON, an item a line: `{"Item": {...}}`, as its export to S3 writes it; gzip or not.
+"""DynamoDB's JSON, one item a line: `{"Item": {...}}`, as its export to S3 writes it; gzip or not.
 
 Source: "DynamoDB table export output format", Amazon DynamoDB Developer Guide.
 """

@@ -1,4 +1,4 @@
-"""JSON text of items and cells: orjson where it is installed, else the standard library."""
+"""JSON text of items and cells, by orjson if it is installed, else by the standard library."""
 
 from __future__ import annotations
 

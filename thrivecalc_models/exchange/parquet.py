@@ -1,7 +1,7 @@
 """Parquet: typed columns, `data` a struct of its fields, and `rest`; needs pyarrow.
 
-Amounts are decimals of 38 digits, 18 behind the point; what has more stays in `rest`. A Parquet
-file cannot grow, so an export appends lines of JSON, and makes the file of them at its end.
+Amounts are decimals of 38 digits, 18 behind the point; longer ones stay in `rest`. A Parquet file
+cannot grow, so an export appends lines of JSON and converts them at its end.
 """
 
 from __future__ import annotations

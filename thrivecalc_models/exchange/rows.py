@@ -1,4 +1,4 @@
-"""Rows of a file, and why one is refused."""
+"""Rows of a file, and the reasons to refuse one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file really is, by how it begins, where its name says something else."""
+"""Detect by its first bytes that a file is not what its name says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that is exported or filled: which one it is, and whether it has our keys."""
+"""The table to export or fill: its identity, and the check that it has our keys."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What surrounds the table: a CloudFormation template, alarms, IAM policies and what it costs.
+"""A CloudFormation template, alarms, IAM policies and costs of the table.
 
-Pure functions from settings and numbers to values that the command prints.
+Pure functions turn settings and numbers into values that the command prints.
 """
 
 from thrivecalc_models.infra.alarms import alarms_template

@@ -1,10 +1,9 @@
-"""CloudWatch alarms on what DynamoDB measures of the table.
+"""CloudWatch alarms on DynamoDB's metrics of the table.
 
 Sources: "DynamoDB metrics and dimensions", Amazon DynamoDB Developer Guide; "Using metric math",
-Amazon CloudWatch User Guide. A metric without events in a minute has no value there, hence FILL;
-where nothing at all was asked the rate is a division by zero, which has no value either, and
-missing values are not breaching. An alarm takes 10 metrics at most, hence one each for reads and
-writes.
+Amazon CloudWatch User Guide. A metric without events in a minute has no value, hence FILL. Without
+any requests the rate is a division by zero, which has no value either; missing values are not
+breaching. An alarm takes 10 metrics at most, hence one each for reads and writes.
 """
 
 from __future__ import annotations

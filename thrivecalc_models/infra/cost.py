@@ -1,7 +1,7 @@
-"""What a user costs in a month, and a million of each operation.
+"""The cost of a user in a month, and of a million of each operation.
 
-Amounts are Decimal and in USD, with every digit; whoever shows them rounds. A GB has 2^30 bytes.
-A free tier, taxes and data sent to the internet are not in them. Source: "DynamoDB read and write
+Amounts are Decimal and in USD, with every digit; the caller rounds them. A GB has 2^30 bytes.
+A free tier, taxes and data sent to the internet are not included. Source: "DynamoDB read and write
 operations", Amazon DynamoDB Developer Guide, and the pricing page.
 """
 

@@ -1,4 +1,4 @@
-"""The names that tables can have, which stand in templates and policies."""
+"""Valid table names, for templates and policies."""
 
 from __future__ import annotations
 

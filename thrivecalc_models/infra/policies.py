@@ -1,4 +1,4 @@
-"""IAM policies: for a service, for one user's own credentials, for reading, for this command."""
+"""IAM policies for a service, for one user's credentials, for reading, and for this command."""
 
 from __future__ import annotations
 

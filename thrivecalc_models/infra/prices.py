@@ -1,4 +1,4 @@
-"""What DynamoDB charges, as dated lists, and the file with which they are replaced."""
+"""DynamoDB's prices as dated lists, and the file that replaces them."""
 
 from __future__ import annotations
 

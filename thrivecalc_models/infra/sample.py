@@ -1,4 +1,4 @@
-"""What a part of the table says about all of it: sizes and counts, by user and by type."""
+"""Estimate sizes and counts of the whole table from a sample, by user and by type."""
 
 from __future__ import annotations
 
