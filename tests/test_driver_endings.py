@@ -33,6 +33,7 @@ from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEv
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import LoseReply, ServerError, Throttle
 from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.threads import Threads
 
 MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
 RETRY = Wait(MOMENT, "UpdateItem", 1, "ThrottlingException")
@@ -54,6 +55,7 @@ class Fake:
     def __init__(self, answer=lambda name: None):
         self.sent = []
         self.threads = set()
+        self._pool = Threads(8)
         self.closed = 0
         self._answer = answer
 
@@ -64,8 +66,12 @@ class Fake:
         result = self._answer(operation)
         return returned(result) if result else body
 
+    def send_many(self, requests, limit):
+        return self._pool.send_many(self.send, requests, limit)
+
     def close(self):
         self.closed += 1
+        self._pool.close()
 
 
 class FakeMany(Fake):

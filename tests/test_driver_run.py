@@ -18,6 +18,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Emit, Failure, FailureKind, Received, Reply, Send, Wait
 from thrivecalc_models.signals import RequestEvent, RetryEvent
 from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport.threads import Threads
 
 MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
 
@@ -38,6 +39,7 @@ class Fake:
     def __init__(self, answer=lambda name: None):
         self.sent = []
         self.threads = set()
+        self._pool = Threads(8)
         self._answer = answer
 
     def send(self, operation, body):
@@ -46,8 +48,11 @@ class Fake:
         result = self._answer(operation)
         return returned(result) if result else body
 
+    def send_many(self, requests, limit):
+        return self._pool.send_many(self.send, requests, limit)
+
     def close(self):
-        pass
+        self._pool.close()
 
 
 @pytest.fixture

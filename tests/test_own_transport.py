@@ -206,3 +206,61 @@ def test_several_threads_may_send():
         other.start()
         assert store.user(USER).get(SavingsGoal, "b") is None
         other.join()
+
+
+@pytest.mark.parametrize("observer", [None, lambda event: None, lambda event: 1 / 0])
+def test_an_observer_changes_no_path(observer):
+    """The same requests go the same way without an observer, with one, and with one that fails."""
+    seen = []
+
+    class Several(Transport):
+        name = "several"
+
+        def __init__(self):
+            self.table = SimulatedTable()
+
+        def send(self, operation, body):
+            seen.append(("send", operation))
+            return self.table.send(operation, body)
+
+        def send_many(self, requests, limit):
+            assert limit() == 8
+            for number, operation, body in requests:
+                seen.append(("send_many", operation))
+                yield number, self.table.send(operation, body)
+
+    with DataStore(transport=Several(), observer=observer) as store:
+        user = store.user(USER)
+        work = user.unit_of_work()
+        records = [work.add(GOAL) for _ in range(60)]
+        assert len(work.commit().applied) == len(records)
+        assert all(user.get_many([(SavingsGoal, each.record_id) for each in records]))
+        assert user.get(SavingsGoal, records[0].record_id) is not None
+    assert seen == [
+        *[("send_many", "BatchWriteItem")] * 3,
+        ("send", "BatchGetItem"),
+        ("send", "GetItem"),
+    ]
+
+
+def test_several_requests_go_one_after_the_other_unless_a_transport_says_how():
+    """An inherited `send_many` sends a request when the reply to the one before has come."""
+    flying, most = 0, 0
+
+    class Counting(Transport):
+        table = SimulatedTable()
+
+        def send(self, operation, body):
+            nonlocal flying, most
+            flying += 1
+            most = max(most, flying)
+            sent = self.table.send(operation, body)
+            flying -= 1
+            return sent
+
+    with DataStore(transport=Counting()) as store:
+        result = store.user(USER).unit_of_work()
+        for _ in range(60):
+            result.add(GOAL)
+        assert result.commit().requests == 3
+    assert most == 1

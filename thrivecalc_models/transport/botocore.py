@@ -6,7 +6,7 @@ import encodings.idna  # noqa: F401 - Python imports it late, for the first name
 import functools
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -26,8 +26,9 @@ from thrivecalc_models.transport.failures import classify, classify_exception, n
 from thrivecalc_models.transport.hooks import before_connected, find_hook, find_patch, raised_by
 from thrivecalc_models.transport.identity import Identity
 from thrivecalc_models.transport.process import PerProcess, forks_wait
-from thrivecalc_models.transport.seam import ReplyBody, Transport
+from thrivecalc_models.transport.seam import ReplyBody, Request, Transport
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
+from thrivecalc_models.transport.threads import Threads
 from thrivecalc_models.wire.binary import with_bytes, with_text
 
 STAND_IN: Final = "thrivecalc"
@@ -60,6 +61,7 @@ class BotocoreTransport(Transport):
         self._clock = Clock()
         self._client: PerProcess[_Client] = PerProcess(self._make_client)
         self._stage = _Stage()
+        self._threads = Threads(max_concurrency)
 
     def send(self, operation: str, body: bytes) -> bytes | Failure:
         try:
@@ -75,6 +77,11 @@ class BotocoreTransport(Transport):
             if self._clock.signs_anew(result, date, skew):
                 result, _ = self._call(client, operation, parameters)
         return result
+
+    def send_many(
+        self, requests: Iterable[Request], limit: Callable[[], int]
+    ) -> Iterator[tuple[int, bytes | Failure]]:
+        return self._threads.send_many(self.send, requests, limit)
 
     def _call(
         self, client: _Client, operation: str, parameters: dict[str, Any]
@@ -94,6 +101,7 @@ class BotocoreTransport(Transport):
             return not_sent(error) if early else classify_exception(error), None
 
     def close(self) -> None:
+        self._threads.close()
         client = self._client.take()
         if client is not None:
             client.client.close()

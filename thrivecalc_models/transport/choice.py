@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from thrivecalc_models.errors import ConfigurationError
@@ -12,7 +13,7 @@ from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.hooks import Watch, find_hook
 from thrivecalc_models.transport.process import PerProcess, forks_wait
-from thrivecalc_models.transport.seam import SendMany, Transport
+from thrivecalc_models.transport.seam import Request, Transport
 
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
 
@@ -67,10 +68,10 @@ class AutoTransport(Transport):
     def send(self, operation: str, body: bytes) -> bytes | Failure:
         return self.way().send(operation, body)
 
-    @property
-    def send_many(self) -> SendMany | None:
-        """As the transport in use: botocore's has none."""
-        return getattr(self.way(), "send_many", None)
+    def send_many(
+        self, requests: Iterable[Request], limit: Callable[[], int]
+    ) -> Iterator[tuple[int, bytes | Failure]]:
+        return self.way().send_many(requests, limit)
 
     def close(self) -> None:
         for transport in list(self._made.values()):

@@ -32,8 +32,9 @@ from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, n
 from thrivecalc_models.transport.bodies import read_reply, write_request
 from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Request, SendMany, Transport
+from thrivecalc_models.transport.seam import Request, Transport
 from thrivecalc_models.transport.shield import Shield
+from thrivecalc_models.transport.threads import helpers, is_helper
 from thrivecalc_models.value import Value
 
 R = TypeVar("R")
@@ -43,8 +44,6 @@ _CLOSED = Failure(kind=FailureKind.CLOSED, code="StoreClosed")
 _IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
 
 _SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
-
-_THREAD = threading.local()
 
 
 def _doubt(error: BaseException) -> Failure:
@@ -72,11 +71,10 @@ class Driver:
         self._exchange = _Exchange(transport, table_name, monotonic, observer)
         self._observer = observer
         self._gate = Gate()
+        self._must_end = False
         self._max_concurrency = max_concurrency
         self._sleep = sleep
-        self._helpers = PerProcess(
-            lambda: ThreadPoolExecutor(max_concurrency, "thrivecalc", _mark_as_helper)
-        )
+        self._helpers = PerProcess(lambda: helpers(max_concurrency))
         self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
     def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
@@ -162,10 +160,16 @@ class Driver:
         Called from within a request, as by an observer or a signal handler, it cannot wait for
         that; then all of it ends as soon as what is in flight has.
         """
-        wait = not (self._gate.is_inside() or getattr(_THREAD, "helps", False))
+        wait = not (self._gate.is_inside() or is_helper())
         self._gate.close(wait=wait)
         self._helpers.get().shutdown(wait=wait)  # kept, so that no other one is made
-        self._exchange.transport.close()
+        self._must_end = True
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._must_end and self._gate.is_empty():
+            self._must_end = False
+            self._exchange.transport.close()
 
     def _check_open(self) -> None:
         if self._gate.closed:
@@ -202,6 +206,7 @@ class Driver:
             if self._gate.closed:
                 results[:] = [_CLOSED if one is _NOT_STARTED else one for one in results]
             self._gate.leave(own)
+            self._end_if_idle()
 
     def _send_one(self, send: Send, results: list[Result], shield: Shield | None) -> None:
         """As most requests are sent, by the caller: there is nobody to share the work with."""
@@ -227,27 +232,21 @@ class Driver:
             raise flight.error
 
     def _share_out(self, flight: _Flight) -> None:
-        """By helpers, even where one of them does it all: signals do not interrupt a helper.
+        """By a helper, which signals do not interrupt.
 
         Where none can be started, as at the end of the process or at a limit of it, this thread
-        sends in their place.
+        sends in its place.
         """
-        send_many = getattr(self.transport, "send_many", None)
         flights = self._flights.get()
         flights.add(flight)
+
+        def limit() -> int:  # flights of several threads share what may be in flight
+            return max(1, self._max_concurrency // len(flights))
+
         try:
-            helpers = self._helpers.get()
-            if send_many is not None:
-                # Flights of several threads share what may be in flight.
-                helpers.submit(
-                    flight.help,
-                    lambda: flight.work_alone(
-                        send_many, lambda: max(1, self._max_concurrency // len(flights))
-                    ),
-                )
-            else:
-                for _ in range(min(flight.size, self._max_concurrency)):
-                    helpers.submit(flight.help, flight.work)
+            self._helpers.get().submit(
+                flight.help, partial(flight.work_through, self.transport, limit)
+            )
         except RuntimeError:
             flight.work()
         finally:
@@ -284,10 +283,6 @@ class Driver:
             operation=wait.operation, attempt=wait.attempt, wait=wait.seconds, code=wait.code
         )
         notify(self._observer, event)
-
-
-def _mark_as_helper() -> None:
-    _THREAD.helps = True
 
 
 def _is_fatal(result: Result) -> bool:
@@ -428,11 +423,11 @@ class _Flight:
             result = self._exchange.send(operation, self._send.attempt, self.stop)
             self._note(index, result)
 
-    def work_alone(self, send_many: SendMany, limit: Callable[[], int]) -> None:
-        """The same with one worker, over a transport that keeps several requests in flight."""
+    def work_through(self, transport: Transport, limit: Callable[[], int]) -> None:
+        """Send them all by the transport's `send_many`."""
         started = [0.0] * self.size
         try:
-            for index, sent in send_many(self._requests(started), limit):
+            for index, sent in transport.send_many(self._requests(started), limit):
                 result = read_reply(self._send.operations[index], sent)
                 self._end(index, result, started[index])
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it

@@ -40,8 +40,11 @@ class Gate:
         own = threading.get_ident()
         return any(thread == own for thread, _ in self._inside.get().copy())
 
+    def is_empty(self) -> bool:
+        return not self._inside.get()
+
     def close(self, *, wait: bool) -> None:
         """Let nothing more in; with `wait` nothing is inside any more afterwards."""
         self.closed = True
-        while wait and self._inside.get():
+        while wait and not self.is_empty():
             time.sleep(_LOOK)

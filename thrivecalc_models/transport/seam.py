@@ -57,6 +57,17 @@ class Transport(Protocol):
         """Send one request; return the body of its reply, or what may have happened."""
         ...
 
+    def send_many(
+        self, requests: Iterable[Request], limit: Callable[[], int]
+    ) -> Iterator[tuple[int, bytes | Failure]]:
+        """Send requests and yield each result with its request's number, as requests end.
+
+        A transport of yours may keep up to `limit()` of them in flight, and ask for the next one
+        whenever there are fewer; this one sends one after the other.
+        """
+        for number, operation, body in requests:
+            yield number, self.send(operation, body)
+
     def close(self) -> None:
         """Close what is held open; by default nothing is."""
         return None
@@ -89,15 +100,3 @@ def as_transport(given: object) -> Transport:
             f" thrivecalc_models.transport.Transport); this {type(given).__name__} has none"
         )
     return given if isinstance(given, Transport) else _Adapted(given)
-
-
-class SendMany(Protocol):
-    """What a transport may offer as `send_many`: several requests in flight by one thread.
-
-    `requests` is asked for the next one whenever fewer than `limit()` are in flight; after its end
-    the results of what was started still come. They come as requests end, by their numbers.
-    """
-
-    def __call__(
-        self, requests: Iterable[Request], limit: Callable[[], int]
-    ) -> Iterator[tuple[int, bytes | Failure]]: ...
