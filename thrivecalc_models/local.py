@@ -1,4 +1,4 @@
-"""DynamoDB on this machine: moto's server in this process, or a program that keeps its data."""
+"""Run DynamoDB on this machine: moto's server in this process, or a program that keeps its data."""
 
 from __future__ import annotations
 

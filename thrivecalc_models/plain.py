@@ -1,8 +1,8 @@
-"""The one door for values of callers: what a subclass of a built-in type is in the table.
+"""Convert a caller's value of a subclass to the built-in type that is stored.
 
-An enum of text is its text and an `IntEnum` its number; a `numpy.float64`, an `OrderedDict` or a
-pandas `Timestamp` is what Python's own type of it holds, and a `numpy.int64` is an int. Nothing
-here asks the subclass how it prints: what is stored must not depend on a `__str__`.
+An enum of text becomes its text and an `IntEnum` its number. A `numpy.float64`, an `OrderedDict` or
+a pandas `Timestamp` becomes Python's own type of it, and a `numpy.int64` an int. Nothing here calls
+`__str__` of the subclass: the stored value must not depend on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the library tells about itself: events for an observer, and a logger.
+"""Events for an observer, and a logger.
 
 Events and log lines carry no personal data; a user appears as a short hash of the user id.
 """

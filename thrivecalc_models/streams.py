@@ -1,6 +1,6 @@
-"""The standard streams: closed ones, full disks, readers that have gone, and text they cannot hold.
+"""The standard streams: closed ones, full disks, readers that have gone, text they cannot encode.
 
-It imports nothing of ours and nothing that is slow, so that it is there before the command is.
+It imports nothing of ours and nothing slow, so that it is loaded before the command.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The registered types as a TypeScript module, for the web application.
+"""Print the registered types as a TypeScript module, for the web application.
 
     python -m thrivecalc_models.typescript > records.ts
     python -m thrivecalc_models.typescript --import my_service.types > records.ts
 
-The interfaces say what a record that Python wrote looks like behind the document client. A field
+The interfaces describe a record that Python wrote, as the document client returns it. A field
 that is not required may be absent or null: both read as its default.
 """
 

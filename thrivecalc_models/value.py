@@ -1,4 +1,4 @@
-"""What frozen values have in common: equality, hash and repr, by their fields."""
+"""The base of frozen values: equality, hash and repr, by their fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading and writing across users: what looking after the table needs, and nothing else does."""
+"""Read and write across users: only for looking after the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts in messages."""
+"""Singular and plural of counts in messages."""
 
 from __future__ import annotations
 

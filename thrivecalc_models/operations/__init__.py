@@ -1,4 +1,4 @@
-"""Requests as values, what they may ask of their driver, and what comes back."""
+"""Requests, effects and replies as values."""
 
 from thrivecalc_models.operations.conditions import (
     Absent,

@@ -1,4 +1,4 @@
-"""Conditions as values, and the expression texts with placeholders that they become."""
+"""Conditions as values, and their conversion to expression texts with placeholders."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a protocol may ask of its driver, and what it is told.
+"""What a protocol may ask of its driver, and what it receives.
 
 A protocol is a generator. It yields `Send` or `Wait`, and is resumed with `Received` or with the
-time; a protocol that produces results on the way yields them as `Emit`. It never does I/O, and
-the driver never decides anything.
+time. A protocol with intermediate results yields them as `Emit`. It never does I/O, and the driver
+never decides anything.
 """
 
 from __future__ import annotations

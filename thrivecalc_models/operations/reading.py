@@ -1,8 +1,8 @@
-"""Whether what came back is an answer: the one place where replies are judged before they are used.
+"""Check that a reply answers its request, once, before it is used.
 
-A proxy, a cache or a mock between us and the service can answer anything. What is no answer to its
-request becomes a failure here, like a lost reply: the request may have been applied, and no other
-request is concerned. The texts say what was wrong, and show nothing of what came.
+A proxy, a cache or a mock between us and the service can answer anything. A reply that does not
+answer its request becomes a failure here, like a lost reply: the request may have been applied, and
+no other request is affected. The texts say what was wrong, and show no content.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What comes back from a request: a reply, or a failure that says what may have happened."""
+"""The result of a request: a reply, or a failure that says what may have happened."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Requests to DynamoDB as frozen values, turned into its JSON at the last moment.
+"""Requests to DynamoDB as frozen values, converted to its JSON just before they are sent.
 
-Their reprs, like all of the library, show no user id and no content: error trackers collect them.
+Their reprs, like all in the library, show no user id and no content: error trackers collect them.
 """
 
 from __future__ import annotations

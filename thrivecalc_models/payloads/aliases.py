@@ -1,8 +1,8 @@
-"""Annotations of fields that take more than they read as, for type checkers.
+"""Annotations, for type checkers, of fields that accept more types than they return.
 
-To mypy and pyright each of these is a descriptor: what is read has one type, what is given another.
-Neither looks for that behind `X | None` or `dict[str, X]`, so those have names of their own. At run
-time each alias is what it says.
+To mypy and pyright each of these is a descriptor: reading returns one type, assignment accepts
+another. Neither looks for a descriptor in `X | None` or `dict[str, X]`, so those have separate
+names. At run time each alias is what it says.
 """
 
 from __future__ import annotations

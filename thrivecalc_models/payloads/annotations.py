@@ -1,4 +1,4 @@
-"""From the annotation of a payload field to its kind, as soon as the names in it are defined."""
+"""Find the kind of a payload field from its annotation, as soon as the names in it are defined."""
 
 from __future__ import annotations
 

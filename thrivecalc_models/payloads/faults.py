@@ -1,4 +1,4 @@
-"""All that is wrong with one value, in one error; and what a service's own code raises."""
+"""Collect all faults of one value in one error, and what a service's own code raises."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The kinds of value a payload field can have, and what each takes at assignment.
+"""The kinds of value that a payload field can have, and what each accepts at assignment.
 
 A kind is a small value made from an annotation: `list[Amount] | None` is
-`Optional(ListOf(AmountKind()))`. What a kind looks like in the table is the codec's business.
+`Optional(ListOf(AmountKind()))`. The codec decides how a kind is stored.
 """
 
 from __future__ import annotations

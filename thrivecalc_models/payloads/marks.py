@@ -1,4 +1,4 @@
-"""What makes a class a payload class: a mark that `@payload` sets on this very class."""
+"""The mark of a payload class, which `@payload` sets on this very class."""
 
 from __future__ import annotations
 

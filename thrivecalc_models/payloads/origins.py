@@ -1,7 +1,7 @@
-"""What a payload was read with: its stored map, which holds more than its class declares.
+"""The origin of a payload: the stored map that it was read from, with undeclared attributes.
 
-It belongs to the payload object. It goes along when the object is moved, copied, deep-copied,
-pickled or evolved, and is not seen from outside: not by `attrs.fields`, `asdict` or `==`.
+It belongs to the payload object. It stays with the object when that is moved, copied, deep-copied,
+pickled or evolved. It is not visible from outside: not in `attrs.fields`, `asdict` or `==`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Committing pending writes: sending, waiting, sending again, and the account at the end.
+"""Commit pending writes: send, wait, send again, and report the outcome of each.
 
 Every write ends as exactly one of APPLIED, EXISTING, NOT_APPLIED, UNKNOWN. Once a try may have
-been applied, a write is never called not applied: it is sent again in a form that cannot harm, and
-a condition that then fails is judged by the stored item that comes back with the failure.
+been applied, a write is never reported as not applied: it is sent again in a form that cannot harm.
+If its condition then fails, the stored item that comes back with the failure decides.
 """
 
 from __future__ import annotations

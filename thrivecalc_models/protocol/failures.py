@@ -1,4 +1,4 @@
-"""Failures that end a protocol, and the public errors they become."""
+"""Convert failures that end a protocol to public errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests a set of pending writes becomes: the fewest that DynamoDB's operations allow."""
+"""Plan the requests for a set of pending writes: the fewest that DynamoDB's operations allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing items one by one, each with an outcome of its own: for filling a table from outside."""
+"""Write items one by one, each with its own outcome: for filling a table from outside."""
 
 from __future__ import annotations
 

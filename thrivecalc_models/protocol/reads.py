@@ -1,4 +1,4 @@
-"""Reading: one item, many items, page after page. A read is whole or an error, never short."""
+"""Read one item, many items, or page after page. A read is complete or an error, never short."""
 
 from __future__ import annotations
 

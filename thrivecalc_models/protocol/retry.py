@@ -1,4 +1,4 @@
-"""When a request is sent again, and how long to wait before."""
+"""When to send a request again, and how long to wait before."""
 
 from __future__ import annotations
 

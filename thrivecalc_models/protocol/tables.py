@@ -1,4 +1,4 @@
-"""Making the table, or what is missing of it, and waiting until all of it is active."""
+"""Make the table, or its missing parts, and wait until all of it is active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing whole items of any user, unconditionally: for filling a table, not for serving users."""
+"""Write whole items of any user, unconditionally: for filling a table, not for serving users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PynamoDB attributes of the table, which read from the item that a record remembers."""
+"""PynamoDB attributes of the table; they read from the item that a record keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes to a stored record that was not read: all of its data, or its declared fields."""
+"""Write to a stored record without reading it: all of its data, or its declared fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What type checkers know of calls that make a record: which one comes of which payload."""
+"""Types of calls that make a record, for type checkers: the record class of each payload class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`UserRecord`: the PynamoDB model of the table, and the record that remembers what it read."""
+"""`UserRecord`: the PynamoDB model of the table. A record keeps the item it was read from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a record has, and the one that was meant by another."""
+"""The names that a record has, and the nearest one to a wrong name."""
 
 from __future__ import annotations
 

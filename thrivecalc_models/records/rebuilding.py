@@ -1,4 +1,4 @@
-"""Records on their way to another process: they travel as their items, and arrive unbound."""
+"""Pickle records for another process: they travel as their items, and arrive unbound."""
 
 from __future__ import annotations
 

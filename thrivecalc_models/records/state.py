@@ -1,4 +1,4 @@
-"""The state of a record: the item it was read from, what was touched since, and whose it is."""
+"""The state of a record: the item it was read from, what was used since, and its store."""
 
 from __future__ import annotations
 

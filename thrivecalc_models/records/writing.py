@@ -1,4 +1,4 @@
-"""From records to writes: what changed, what the whole item is, and what must still hold."""
+"""Convert records to writes: the changed fields, the whole item, and the lock condition."""
 
 from __future__ import annotations
 

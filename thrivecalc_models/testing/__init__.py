@@ -1,4 +1,4 @@
-"""What tests need: a simulated table with virtual time and faults, and Hypothesis strategies.
+"""For tests: a simulated table with virtual time and faults, and Hypothesis strategies.
 
 `simulated_store(table)` is a DataStore whose requests go to a `SimulatedTable` and whose waits take
 no time. The strategies are in `thrivecalc_models.testing.strategies`, which needs hypothesis.

@@ -1,4 +1,4 @@
-"""What the simulated service reports as consumed.
+"""The capacity that the simulated service reports as consumed.
 
 Source: "DynamoDB read and write operations", Amazon DynamoDB Developer Guide.
 """

@@ -1,4 +1,4 @@
-"""Conditions as trees: what they are made of, when they hold, and which can never be right.
+"""Conditions as trees: their parts, when they hold, and which are invalid.
 
 Source: "Condition and filter expressions, operators, and functions", Amazon DynamoDB Developer
 Guide.

@@ -1,7 +1,7 @@
-"""DynamoDB's expressions, read: conditions, filters, key conditions and projections.
+"""Parse DynamoDB's expressions: conditions, filters, key conditions and projections.
 
-Text becomes a tree, which is remembered; `bound_condition` and `bound_projection` bring it together
-with the placeholders of a request. Source: "Using expressions in DynamoDB", Amazon DynamoDB
+Text becomes a tree, which is cached; `bound_condition` and `bound_projection` combine it with the
+placeholders of a request. Source: "Using expressions in DynamoDB", Amazon DynamoDB
 Developer Guide.
 """
 

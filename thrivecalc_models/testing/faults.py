@@ -1,4 +1,4 @@
-"""What can go wrong with a request to the simulated table: one value for each kind of fault.
+"""The faults of a request to the simulated table: one class for each kind.
 
 A fault says what the caller sees; the ones with `applied` also say what happened in the table.
 """

@@ -1,4 +1,4 @@
-"""Places in an item, as expressions name them: cut out, and compared with each other."""
+"""Paths in an item, as expressions name them: remove them, and compare them with each other."""
 
 from __future__ import annotations
 

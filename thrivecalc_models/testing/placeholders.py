@@ -1,4 +1,4 @@
-"""The `#names` and `:values` that come with a request, and the use its expressions make of them."""
+"""The `#names` and `:values` of a request, and how its expressions use them."""
 
 from __future__ import annotations
 

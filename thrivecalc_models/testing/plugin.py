@@ -1,4 +1,4 @@
-"""What Hypothesis calls when it is imported: every payload class can be generated from itself.
+"""Hypothesis calls this at its import: it can then generate every payload class.
 
 With it `st.from_type(SavingsGoalData)` and `st.builds(SavingsGoalData)` need nothing more, for the
 six classes and for those of a service.

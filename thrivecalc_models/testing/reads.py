@@ -1,4 +1,4 @@
-"""Reading from the simulated table: GetItem, BatchGetItem, TransactGetItems, Query and Scan."""
+"""Read from the simulated table: GetItem, BatchGetItem, TransactGetItems, Query and Scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the simulated service says no: exceptions inside it, failures at its border.
+"""How the simulated service refuses a request: exceptions inside it, failures outside.
 
 Failures are classified by the same code that classifies those of the real service.
 """

@@ -1,4 +1,4 @@
-"""What the simulated table holds: items in order, its index, and every version that ever was."""
+"""The contents of the simulated table: items in order, its index, and every past version."""
 
 from __future__ import annotations
 

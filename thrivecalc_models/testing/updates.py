@@ -1,7 +1,7 @@
 """Update expressions: SET, REMOVE, ADD and DELETE, read and applied to a copy of an item.
 
-Every operand is read from the item as it was before, and list positions count in the list as it was
-before. Source: "Update expressions", Amazon DynamoDB Developer Guide.
+Every operand is read from the item before the update, and list positions count in the old list.
+Source: "Update expressions", Amazon DynamoDB Developer Guide.
 """
 
 from __future__ import annotations

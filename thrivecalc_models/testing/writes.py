@@ -1,4 +1,4 @@
-"""Writing to the simulated table: PutItem, UpdateItem, DeleteItem, and many of them at once."""
+"""Write to the simulated table: PutItem, UpdateItem, DeleteItem, and many of them at once."""
 
 from __future__ import annotations
 

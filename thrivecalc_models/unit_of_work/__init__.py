@@ -1,4 +1,4 @@
-"""Units of work."""
+"""Units of work: collect changes, and commit them."""
 
 from thrivecalc_models.unit_of_work.outcomes import Capacity, CommitResult
 from thrivecalc_models.unit_of_work.unit import UnitOfWork

@@ -1,6 +1,6 @@
-"""Records that a user's scope gives inside the block of a unit of work, without being the unit's.
+"""Records that a user's scope returns in the block of a unit of work that does not have them.
 
-The unit is told of them, so that it can warn where one was edited as if it were.
+The unit keeps track of them, so that it can warn if one was edited.
 """
 
 from __future__ import annotations

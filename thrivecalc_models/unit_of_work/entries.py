@@ -1,4 +1,4 @@
-"""The entries of the identity map, and the write that each of them is waiting for."""
+"""The entries of the identity map, and the pending write of each."""
 
 from __future__ import annotations
 

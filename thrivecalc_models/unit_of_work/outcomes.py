@@ -1,4 +1,4 @@
-"""How a commit ended, in public terms: results, errors, log lines and events."""
+"""Convert the outcomes of a commit to results, errors, log lines and events."""
 
 from __future__ import annotations
 

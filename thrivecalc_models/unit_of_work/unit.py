@@ -1,4 +1,4 @@
-"""The unit of work: one object per key, changes noticed, one commit with an honest account."""
+"""The unit of work: one object per key, detected changes, one commit that reports every outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes that would be lost in silence with the unit that has them."""
+"""Warn of pending changes that would be lost with their unit."""
 
 from __future__ import annotations
 

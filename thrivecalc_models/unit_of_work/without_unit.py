@@ -1,4 +1,4 @@
-"""Writes of one user that need no unit: an update of what was not read, and deleting everything."""
+"""Writes that need no unit of work: update without reading, and delete everything of a user."""
 
 from __future__ import annotations
 

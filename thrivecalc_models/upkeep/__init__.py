@@ -1,1 +1,1 @@
-"""Looking after the table: is it as it should be, is what it holds sound, who is in it, backups."""
+"""Look after the table: check it, audit its items, list its users, back it up."""

@@ -1,4 +1,4 @@
-"""Looking at every item of the table, or of one user, and mending what can be mended."""
+"""Examine every item of the table, or of one user, and repair what can be repaired."""
 
 from __future__ import annotations
 

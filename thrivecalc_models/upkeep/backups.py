@@ -1,4 +1,4 @@
-"""Backups on demand, and restoring one, or a point in time, into a new table."""
+"""Make backups on demand, and restore one, or a point in time, into a new table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands for people to copy: this one and AWS's, for the table that was looked at."""
+"""Commands to copy, of `thrivecalc` and of AWS, for the table in use."""
 
 from __future__ import annotations
 

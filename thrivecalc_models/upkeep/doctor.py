@@ -1,4 +1,4 @@
-"""What can be wrong between this machine and its table, found out without changing anything."""
+"""Diagnose problems between this machine and its table, without changing anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a stored item: every kind of finding, told without values."""
+"""Every kind of problem of a stored item, reported without values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mending what follows from an item itself, unless someone else changed it first."""
+"""Repair what follows from an item itself, unless someone else changed it first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the table is as it should be; and making it so."""
+"""Check that the table is as it should be, and fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in the table: counts and sizes by user and type."""
+"""The users of the table: counts and sizes by user and type."""
 
 from __future__ import annotations
 

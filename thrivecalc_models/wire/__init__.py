@@ -1,4 +1,4 @@
-"""How values are spelled in the table, and what DynamoDB counts and refuses: pure functions."""
+"""How values are stored in the table, and what DynamoDB counts and refuses: pure functions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Binary values at the border to botocore: base64 text in our JSON, bytes in its parameters.
+"""Convert binary values for botocore: base64 text in our JSON, bytes in its parameters.
 
 A dict of exactly one key B that holds text or bytes, or BS that holds a list, is always a binary
-value: an attribute of that name would hold a dict. What has no binary value in it comes back as it
+value: an attribute of that name would hold a dict. A value without binary parts is returned as it
 is, not as a copy.
 """
 

@@ -1,4 +1,4 @@
-"""Keys: how user ids, types and record ids are spelled, what is refused, and how keys are shown."""
+"""Keys: the spelling of user ids, types and record ids, what is refused, and how keys are shown."""
 
 from __future__ import annotations
 

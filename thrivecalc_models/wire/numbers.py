@@ -1,7 +1,7 @@
-"""Numbers: exact decimals in Python, canonical text in the table, nothing JavaScript misreads.
+"""Numbers: exact decimals in Python, canonical text in the table, none that JavaScript misreads.
 
 Nothing here depends on the decimal context of the caller: values are built, compared and printed,
-never calculated with. No message shows a value, since amounts are personal.
+never used in arithmetic. No message shows a value, since amounts are personal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Timestamps, times to live and dates: as JavaScript spells them, and as other programs left them.
+"""Timestamps, times to live and dates, as JavaScript writes them and as other programs left them.
 
-Writing is exact and refuses what cannot be written; reading never raises, and None stands for what
-cannot be read. Digits are ASCII only.
+Writing is exact and refuses what cannot be written. Reading never raises; it returns None for what
+it cannot read. Digits are ASCII only.
 """
 
 from __future__ import annotations
