@@ -28,9 +28,14 @@ SECONDS = 6.0  # of CPU for each operation
 TICK = 0.001  # seconds; the kernel may take its own, longer ones
 
 PARTS = {
-    "libcurl and the system": ("transport/direct_lane",),
+    "libcurl and the system": ("transport/direct/lane",),
     "signature": ("transport/signing",),
-    "JSON, and what makes a reply of it": ("transport/direct", "transport/checks"),
+    "JSON, and what makes a reply of it": (
+        "transport/direct",
+        "transport/checks",
+        "transport/bodies",
+        "transport/encoding",
+    ),
     "values, sizes and payloads": ("codec/", "wire/", "payloads/"),
     "records": ("records/",),
     "unit of work, plan, account, driver": ("",),  # and the rest of the library

@@ -37,8 +37,8 @@ pycurl = pytest.importorskip("pycurl")
 pytest.importorskip("orjson")
 
 from thrivecalc_models.transport.direct import DirectTransport  # noqa: E402
-from thrivecalc_models.transport.direct_replies import transfer_failure  # noqa: E402
-from thrivecalc_models.transport.direct_route import find_route  # noqa: E402
+from thrivecalc_models.transport.direct.replies import transfer_failure  # noqa: E402
+from thrivecalc_models.transport.direct.route import find_route  # noqa: E402
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 LOST = (FailureKind.UNAVAILABLE, True, True)

@@ -16,7 +16,7 @@ from typing import Final
 
 import pycurl
 
-from thrivecalc_models.transport.direct_route import Route
+from thrivecalc_models.transport.direct.route import Route
 from thrivecalc_models.transport.kept import KEEPALIVE_SECONDS, MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.transport.signing import CONTENT_TYPE

@@ -1,6 +1,6 @@
 """The direct transport: libcurl, for a fraction of the work of botocore's pipeline.
 
-botocore still says where requests go and with which credentials; see `direct_route`.
+botocore still says where requests go and with which credentials; see `direct.route`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
 from thrivecalc_models.transport.checks import Answered, GarbledReplyError
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.direct_lane import Handle, Lane, fixed_headers
-from thrivecalc_models.transport.direct_replies import (
+from thrivecalc_models.transport.direct.lane import Handle, Lane, fixed_headers
+from thrivecalc_models.transport.direct.replies import (
     field_of,
     head_of,
     result_of,
     transfer_failure,
 )
-from thrivecalc_models.transport.direct_route import Route, find_route
+from thrivecalc_models.transport.direct.route import Route, find_route
 from thrivecalc_models.transport.failures import not_sent
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
