@@ -18,7 +18,6 @@ OURS = (
     "local",
     "protocol.puts",
     "protocol.tables",
-    "protocol.writes",
     "records.edits",
     "records.pynamo.batch",
     "testing",

@@ -15,8 +15,7 @@ from thrivecalc_models.protocol import (
     scan_segments,
     service_error,
 )
-from thrivecalc_models.protocol.puts import Puts, put_each
-from thrivecalc_models.protocol.writes import put_items
+from thrivecalc_models.protocol.puts import Puts, put_each, put_items
 from thrivecalc_models.records import reading
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.store import DataStore

@@ -24,7 +24,6 @@ from thrivecalc_models.operations import (
     Received,
     Reply,
     Result,
-    Send,
     TransactWrite,
     UpdateItem,
     Wait,
@@ -35,7 +34,7 @@ from thrivecalc_models.operations import (
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import BATCH_WRITES, Intent, PendingWrite, groups_of
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, item_size, same_item
@@ -145,28 +144,26 @@ def commit(
     """Send writes of distinct keys, those that can together, all at the same time."""
     account = Account()
     jobs = {write.key: _Job(write, write.maybe) for write in writes}
-    silence = Silence(policy.deadline)
+    rounds = Rounds(policy, rng, policy.deadline)
     at: float | None = None
-    attempt = 1
     most = BATCH_WRITES
     while jobs and not account.halted:
         groups = groups_of([job.pending() for job in jobs.values()], most=most)
         operations = [group.operation() for group in groups]
-        received = yield silence.send(operations, attempt)
-        silence.heard(received)
+        received = yield from rounds.send(operations)
         _note_interrupt(account, received)
         if all(map(_was_not_started, received.results)):
             account.halted = True  # the deadline has passed in silence
         since = received.since if at is None else at
         at = received.at
-        waits: list[Wait] = []
+        waits: list[tuple[float, str, str]] = []
         remaining: list[_Job] = []
         for group, operation, result in zip(groups, operations, received.results, strict=True):
             account.count(result)
             members = [jobs[write.key] for write in group.writes]
             if is_too_large(result) and len(members) > 1:  # in smaller parts, and at once
                 most = min(most, len(members) // 2)
-                waits.append(Wait(0.0, operation.name, attempt, _code_of(result)))
+                waits.append((0.0, operation.name, _code_of(result)))
                 remaining += members
                 continue
             left = _settle(account, members, operation.name, result)
@@ -174,13 +171,12 @@ def commit(
                 begun = functools.partial(Backoff, policy, rng, since=since)
                 seconds = _wait_for(account, left, len(members), begun, at)
                 last = left[0].last
-                waits.append(Wait(seconds, operation.name, attempt, last.code if last else ""))
+                waits.append((seconds, operation.name, last.code if last else ""))
                 remaining += left
         jobs = {job.write.key: job for job in remaining if job.write.key not in account.outcomes}
         if jobs and not account.halted:
-            resumed = yield max(waits, key=lambda wait: wait.seconds)
+            resumed = yield from rounds.wait(*max(waits, key=lambda wait: wait[0]))
             _note_interrupt(account, resumed)
-        attempt += 1
     for job in jobs.values():
         _end(account, job)
     return _in_order(account, writes)
@@ -351,11 +347,10 @@ def transact(
     at = (yield Wait(0.0)).at
     if transaction.first_sent is None:
         transaction.first_sent = at
-    backoff = Backoff(policy, rng, since=at)
+    rounds, backoff = Rounds(policy, rng), Backoff(policy, rng, since=at)
     last: Failure | None = None
-    attempt = 1
     while at - transaction.first_sent < TOKEN_SECONDS:
-        received = yield Send((operation,), attempt)
+        received = yield from rounds.send((operation,))
         at = received.at
         _note_interrupt(account, received)
         result = received.results[0]
@@ -373,11 +368,10 @@ def transact(
         if wait is None or account.halted:
             account.halted = True
             break
-        resumed = yield Wait(wait, operation.name, attempt, result.code)
+        resumed = yield from rounds.wait(wait, operation.name, result.code)
         at = resumed.at
         if _note_interrupt(account, resumed):
             break
-        attempt += 1
     state = State.UNKNOWN if transaction.maybe else State.NOT_APPLIED
     for write in transaction.writes:
         account.outcomes[write.key] = Outcome(

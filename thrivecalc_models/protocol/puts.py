@@ -1,27 +1,30 @@
-"""Write items one by one, each with its own outcome: for filling a table from outside."""
+"""Put whole items of any user: for filling a table from outside, not for serving users."""
 
 from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations import (
+    ITEMS_LEFT,
     Absent,
     Failure,
     FailureKind,
+    Key,
     Protocol,
     PutItem,
     Reply,
     Result,
-    Wait,
     consumed_units,
 )
+from thrivecalc_models.protocol.commit import commit
 from thrivecalc_models.protocol.failures import ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence, wait_for_rest
+from thrivecalc_models.protocol.plan import Intent, PendingWrite
+from thrivecalc_models.protocol.retry import RetryPolicy, send_until_done
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
@@ -35,6 +38,23 @@ class PutOutcome(enum.Enum):
     SAME = "the same item was there"
     TAKEN = "another item was there, and is there still"
     REFUSED = "the service found it invalid"
+
+
+def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) -> Protocol[float]:
+    """Put items of distinct keys, until none is unprocessed; ends with the write units.
+
+    What may have been applied is sent again: a put of the same item twice is the same as once.
+    Raises ServiceFailure, and then any of the items may have been written.
+    """
+    writes = [
+        PendingWrite(key=str(number), intent=Intent.PUT, write=PutItem(item=item), after=item)
+        for number, item in enumerate(items)
+    ]
+    account = yield from commit(writes, policy, rng)
+    if account.complete:
+        return account.write_units
+    failed = [each for each in account.outcomes.values() if each.failure is not None]
+    raise ServiceFailure(failed[0].operation, failed[0].failure or ITEMS_LEFT)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -60,33 +80,24 @@ def put_each(
     have been written.
     """
     condition = Absent((table.USER_ID,)) if only_free else None
-    puts = [PutItem(item=item, condition=condition) for item in items]
-    outcomes: dict[int, PutOutcome] = {}
+    puts = {Key.of(item): PutItem(item=item, condition=condition) for item in items}
+    left = dict(puts)
+    outcomes: dict[Key, PutOutcome] = {}
     units = 0.0
-    started = yield Wait(0.0)
-    backoff = Backoff(policy, rng, since=started.at)
-    silence = Silence(policy.deadline)
-    failure: Failure | None = None
-    attempt = 1
-    while open_ := [number for number in range(len(puts)) if number not in outcomes]:
-        received = yield silence.send([puts[number] for number in open_], attempt)
-        silence.heard(received)
-        for number, result in zip(open_, received.results, strict=True):
-            outcome = _outcome(puts[number], result, same)
-            if outcome is not None:
-                outcomes[number] = outcome
-                units += _units(puts[number], result)
-            elif isinstance(result, Failure) and result.kind is not FailureKind.NOT_STARTED:
-                if not result.again:
-                    raise ServiceFailure(PutItem.name, result)
-                failure = result
-        if failure is not None and len(outcomes) < len(puts):
-            progress = len(outcomes) > len(puts) - len(open_)
-            yield wait_for_rest(
-                backoff, PutItem.name, failure, received, attempt, progress=progress
-            )
-        attempt += 1
-    return Puts([outcomes[number] for number in range(len(puts))], units)
+
+    def take(put: PutItem, result: Result) -> Failure | None:
+        nonlocal units
+        outcome = _outcome(put, result, same)
+        if outcome is None:
+            assert isinstance(result, Failure)
+            return result
+        outcomes[put.key] = outcome
+        units += _units(put, result)
+        del left[put.key]
+        return None
+
+    yield from send_until_done(left, lambda: list(left.values()), take, policy, rng)
+    return Puts([outcomes[key] for key in puts], units)
 
 
 def _outcome(put: PutItem, result: Result, same: Same) -> PutOutcome | None:

@@ -19,12 +19,12 @@ from thrivecalc_models.operations import (
     Protocol,
     Query,
     Reply,
+    Result,
     Scan,
-    Wait,
     consumed_units,
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
-from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Silence, persist, wait_for_rest
+from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds, persist, send_until_done
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item
 
@@ -104,19 +104,16 @@ def scan_segments(
     """
     numbers = [number for number in range(scan.segments) if after.get(number, True) is not None]
     pages = [attrs.evolve(scan, segment=number, after=after.get(number)) for number in numbers]
-    started = yield Wait(0.0)
-    backoffs = {number: Backoff(policy, rng, since=started.at) for number in numbers}
-    silence = Silence(policy.deadline)
+    rounds = Rounds(policy, rng, policy.deadline)
+    backoffs: dict[int, Backoff] = {}
     failed: Failure | None = None
-    attempt = 1
     while pages:
-        received = yield silence.send(pages, attempt)
-        silence.heard(received)
+        received = yield from rounds.send(pages)
         lost: SegmentError | None = None
-        wait = Wait(0.0)
+        longest: tuple[float, str] | None = None
         following: list[Scan] = []
         for page, result in zip(pages, received.results, strict=True):
-            backoff = backoffs[page.segment]
+            backoff = backoffs.setdefault(page.segment, rounds.backoff())
             if isinstance(result, Reply):
                 backoff.progress(received.at)
                 last: Item | None = result.body.get("LastEvaluatedKey")
@@ -135,14 +132,15 @@ def scan_segments(
                 seconds = backoff.next_wait(result, received.at) if result.again else None
                 if seconds is None:
                     lost = lost or SegmentError(scan.name, result, page.segment, scan.segments)
-                elif seconds >= wait.seconds:
-                    wait = Wait(seconds, scan.name, attempt, result.code)
+                elif longest is None or seconds >= longest[0]:
+                    longest = (seconds, result.code)
         del received, result  # two rounds at once would be twice the memory
         if lost is not None:
             raise lost
-        if wait.operation:
-            yield wait
-        attempt = attempt + 1 if wait.operation else 1
+        if longest is None:
+            rounds.attempt = 1
+        else:
+            yield from rounds.wait(longest[0], scan.name, longest[1])
         pages = following
 
 
@@ -155,40 +153,26 @@ def get_many(
     asked for again, merged into as few requests as they fit; while some come, the budget is whole.
     Raises ServiceFailure (THROTTLED where keys stay unprocessed).
     """
-    remaining = list(keys)
+    left = dict.fromkeys(keys)
     items: list[Item] = []
-    started = yield Wait(0.0)
-    backoff = Backoff(policy, rng, since=started.at)
-    silence = Silence(policy.deadline)
-    failure: Failure | None = None
-    attempt = 1
-    while remaining:
-        batches = [
-            BatchGet(keys=tuple(remaining[start : start + BATCH_GET_KEYS]), consistent=consistent)
-            for start in range(0, len(remaining), BATCH_GET_KEYS)
+
+    def batches() -> list[BatchGet]:
+        rest = list(left)
+        return [
+            BatchGet(keys=tuple(rest[start : start + BATCH_GET_KEYS]), consistent=consistent)
+            for start in range(0, len(rest), BATCH_GET_KEYS)
         ]
-        received = yield silence.send(batches, attempt)
-        silence.heard(received)
-        remaining, progress = [], False
-        for batch, result in zip(batches, received.results, strict=True):
-            if isinstance(result, Reply):
-                left = _unprocessed(result.body)
-                items.extend(_answered(result.body))
-                progress = progress or len(left) < len(batch.keys)
-                remaining.extend(left)
-                failure = _KEYS_LEFT if left else failure
-            elif result.again:
-                remaining.extend(batch.keys)
-                failure = result
-            elif result.kind is FailureKind.NOT_STARTED:
-                remaining.extend(batch.keys)
-            else:
-                raise ServiceFailure(BatchGet.name, result)
-        if remaining and failure is not None:
-            yield wait_for_rest(
-                backoff, BatchGet.name, failure, received, attempt, progress=progress
-            )
-        attempt += 1
+
+    def take(batch: BatchGet, result: Result) -> Failure | None:
+        if isinstance(result, Failure):
+            return result
+        items.extend(_answered(result.body))
+        unprocessed = _unprocessed(result.body)
+        for key in set(batch.keys) - unprocessed:
+            del left[key]
+        return _KEYS_LEFT if unprocessed else None
+
+    yield from send_until_done(left, batches, take, policy, rng)
     return items
 
 
@@ -199,9 +183,9 @@ def _answered(body: dict[str, Any]) -> list[Item]:
     return [item for items in body.get("Responses", {}).values() for item in items]
 
 
-def _unprocessed(body: dict[str, Any]) -> list[Key]:
-    return [
+def _unprocessed(body: dict[str, Any]) -> set[Key]:
+    return {
         Key.of(key)
         for rest in body.get("UnprocessedKeys", {}).values()
         for key in rest.get("Keys", ())
-    ]
+    }

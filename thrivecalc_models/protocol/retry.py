@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import attrs
@@ -95,42 +96,76 @@ def full_jitter(policy: RetryPolicy, base: float, doublings: int, rng: random.Ra
 
 
 @attrs.define(eq=False, repr=False)
-class Silence:
-    """Since when nothing has answered, over several rounds of requests."""
+class Rounds:
+    """The rounds of requests of one protocol: each is sent at the same time, then what is left.
 
-    deadline: float
-    since: float | None = None
-
-    def send(self, operations: Sequence[Operation], attempt: int) -> Send:
-        """A round of which nothing is started any more once the deadline has passed in silence."""
-        return Send(tuple(operations), attempt, self.deadline, self.since)
-
-    def heard(self, received: Received) -> None:
-        if any(map(is_answer, received.results)):
-            self.since = received.at
-        elif self.since is None:
-            self.since = received.since
-
-
-def wait_for_rest(
-    backoff: Backoff,
-    operation: str,
-    failure: Failure,
-    received: Received,
-    attempt: int,
-    *,
-    progress: bool,
-) -> Wait:
-    """The wait before what is left of a round is sent again; with `progress` the budget is whole.
-
-    Raises ServiceFailure where it is spent.
+    After `silence` seconds without an answer to any of them no more requests are started.
     """
-    if progress:
-        backoff.progress(received.at)
-    seconds = backoff.next_wait(failure, received.at)
-    if seconds is None:
-        raise ServiceFailure(operation, failure)
-    return Wait(seconds, operation, attempt, failure.code)
+
+    policy: RetryPolicy
+    rng: random.Random
+    silence: float = math.inf
+    attempt: int = 1
+    began: float | None = None
+    _quiet_since: float | None = None
+
+    def send(self, operations: Sequence[Operation]) -> Protocol[Received]:
+        """Send one round."""
+        received = yield Send(tuple(operations), self.attempt, self.silence, self._quiet_since)
+        if self.began is None:
+            self.began = received.since
+        if any(map(is_answer, received.results)):
+            self._quiet_since = received.at
+        elif self._quiet_since is None:
+            self._quiet_since = received.since
+        return received
+
+    def wait(self, seconds: float, operation: str, code: str) -> Protocol[Received]:
+        """Wait before the next round, which is one more attempt."""
+        resumed = yield Wait(seconds, operation, self.attempt, code)
+        self.attempt += 1
+        return resumed
+
+    def backoff(self) -> Backoff:
+        """A budget that counts from the first round."""
+        return Backoff(self.policy, self.rng, since=self.began)
+
+
+def send_until_done(
+    left: Collection[object],
+    operations: Callable[[], Sequence[Operation]],
+    take: Callable[[Any, Result], Failure | None],
+    policy: RetryPolicy,
+    rng: random.Random,
+) -> Protocol[None]:
+    """Send operations in rounds until nothing is `left`; while that shrinks, the budget is whole.
+
+    `take` removes from `left` what a result settles, and returns why the rest is left. Raises
+    ServiceFailure where another try cannot succeed or the budget is spent.
+    """
+    rounds = Rounds(policy, rng, policy.deadline)
+    backoff: Backoff | None = None
+    name, failure = "", None
+    while left:
+        before = len(left)
+        sent = operations()
+        received = yield from rounds.send(sent)
+        for operation, result in zip(sent, received.results, strict=True):
+            failed = take(operation, result)
+            if failed is None or failed.kind is FailureKind.NOT_STARTED:
+                continue
+            name, failure = operation.name, failed
+            if not failed.again:
+                raise ServiceFailure(name, failed)
+        if not left or failure is None:
+            continue
+        backoff = backoff or rounds.backoff()
+        if len(left) < before:
+            backoff.progress(received.at)
+        seconds = backoff.next_wait(failure, received.at)
+        if seconds is None:
+            raise ServiceFailure(name, failure)
+        yield from rounds.wait(seconds, name, failure.code)
 
 
 def pause(seconds: float) -> Protocol[None]:
@@ -146,11 +181,11 @@ def persist(
     What must not be applied `twice` is not sent again once it may have been applied. A failure says
     whether any try may have been applied.
     """
+    rounds = Rounds(policy, rng)
     backoff: Backoff | None = None
     maybe = False
-    attempt = 1
     while True:
-        received = yield Send((operation,), attempt)
+        received = yield from rounds.send((operation,))
         result: Result = received.results[0]
         if isinstance(result, Reply):
             return result
@@ -158,10 +193,8 @@ def persist(
         result = attrs.evolve(result, applied_maybe=maybe)
         if not result.again or (maybe and not twice):
             return result
-        if backoff is None:
-            backoff = Backoff(policy, rng, since=received.since)
+        backoff = backoff or rounds.backoff()
         wait = backoff.next_wait(result, received.at)
         if wait is None:
             return result
-        yield Wait(wait, operation.name, attempt, result.code)
-        attempt += 1
+        yield from rounds.wait(wait, operation.name, result.code)
