@@ -7,33 +7,33 @@
     │   ├── InvalidKeyError                  bad user id, type, record id or cursor
     │   └── MissingFieldError (AttributeError)  a field of a payload without a value
     ├── RecordExistsError                    create on a taken key
-    ├── RecordNotFoundError (LookupError)    replacing what is not there
+    ├── RecordNotFoundError (LookupError)    the record to replace does not exist
     ├── ConflictError                        changed since it was read
-    ├── OutcomeUnknownError                  nobody can say whether it was applied
-    ├── CorruptItemError                     what is stored breaks the table's rules
+    ├── OutcomeUnknownError                  a reply was lost; the outcome is unknown
+    ├── CorruptItemError                     a stored item breaks the table's rules
     ├── IsolationError                       another user's record, key or cursor
     ├── CommitError                          a commit that did not apply completely
     ├── UnitOfWorkStateError (RuntimeError)  used after close, after a failed commit, by two threads
     ├── ConfigurationError                   settings that cannot work
     ├── FileProblem                          a file that cannot be read or written
-    └── ServiceError                         what the service, or the way to it, said no with
+    └── ServiceError                         the service or the network failed a request
         ├── TableNotFoundError               no such table in this region, at this endpoint
-        ├── AccessDeniedError                credentials that may not, or are not valid
+        ├── AccessDeniedError                credentials are not valid or lack a permission
         ├── ThrottledError                   the service asked to slow down, for too long
         ├── UnavailableError                 the service or the network failed, for too long
-        └── RefusedError (InvalidRecordError)  the service found invalid what passed here
+        └── RefusedError (InvalidRecordError)  invalid to the service, but passed our checks
 
     UserWarning
-    ├── UnknownTypeWarning                   a type that nobody registered, close to one that is
-    └── UnattachedRecordWarning              edited in the block of a unit, but not the unit's
+    ├── UnknownTypeWarning                   an unregistered type, close to a registered one
+    └── UnattachedRecordWarning              edited in the block of a unit that does not have it
 
-Messages name the object, what was tried and the way out. Facts are attributes, and only there can
-anything personal be found: no message shows an amount, a name, an e-mail address or a full user id.
+Messages name the object, what was tried and the fix. Facts are attributes, and only attributes can
+hold personal data: no message shows an amount, a name, an e-mail address or a full user id.
 
-An error pickles and copies: it arrives with its message, its facts and its outcome, and its records
-arrive as their items say, unbound. `type(error)(*error.args)`, which is what task queues keep,
-gives the same error without its records and items: `args` is the message and, where there are any,
-the facts that are plain enough for JSON.
+An error pickles and copies. It arrives with its message, its facts and its outcome. Its records
+arrive unbound, as their items say. Task queues keep `args`, and `type(error)(*error.args)` gives
+the same error without its records and items: `args` is the message and, if there are any, the facts
+that JSON can hold.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Rebuilding: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class StoredRecord(Protocol):
-    """What errors know of a record: what can be read from it, and how it is made again."""
+    """What an error needs of a record: reading it, and making it again in another process."""
 
     @property
     def user_id(self) -> str: ...
@@ -242,7 +242,7 @@ class MissingFieldError(InvalidRecordError, AttributeError):
 
 
 class RecordExistsError(ThriveCalcError):
-    """Creating a record whose key is taken; `record_key` says which, `stored` what is there."""
+    """The key of a new record is taken: `record_key` is that key, `stored` the stored record."""
 
     def __init__(
         self,
@@ -260,7 +260,7 @@ class RecordExistsError(ThriveCalcError):
 
 
 class RecordNotFoundError(ThriveCalcError, LookupError):
-    """Replacing a record that is not there."""
+    """The record to replace does not exist."""
 
     def __init__(self, message: str = "", facts: object = None, /, *, record_key: str = "") -> None:
         super().__init__(message)
@@ -290,9 +290,9 @@ class ConflictError(ThriveCalcError):
 
 
 class OutcomeUnknownError(ThriveCalcError):
-    """A reply was lost, and nobody can say whether the write was applied.
+    """A reply was lost, so it is unknown whether the write was applied.
 
-    `stored` is the record as it was seen afterwards, where it was seen.
+    `stored` is the record as it was read afterwards, if it was.
     """
 
     def __init__(
@@ -335,10 +335,10 @@ class IsolationError(ThriveCalcError):
 
 
 class CommitError(ThriveCalcError):
-    """A commit that did not apply completely.
+    """A commit that was not applied completely.
 
     Every pending record key is in exactly one of `applied`, `existing`, `not_applied`, `unknown`.
-    `causes` maps every unknown key, and the culprits of the others, to its exception.
+    `causes` maps every unknown key, and every key that caused the failure, to its exception.
     """
 
     def __init__(
@@ -371,14 +371,14 @@ class ConfigurationError(ThriveCalcError):
 
 
 class FileProblem(ThriveCalcError):
-    """A file that cannot be read or written, and the way out."""
+    """A file that cannot be read or written; the message names the fix."""
 
 
 class ServiceError(ThriveCalcError):
-    """What the service, or the way to it, said no with.
+    """The service refused or failed the request, or the network did.
 
-    `operation` is DynamoDB's name of the call, `code` its error code, `request_id` its id where
-    one came back, `service_message` its own words, which may repeat what was sent.
+    `operation` is DynamoDB's name of the call, `code` its error code, `request_id` its id if one
+    came back, and `service_message` the service's own words, which may repeat what was sent.
     """
 
     def __init__(
@@ -401,7 +401,7 @@ class ServiceError(ThriveCalcError):
 
 
 class RefusedError(ServiceError, InvalidRecordError):
-    """A request that the service itself found invalid, where this library should have."""
+    """The service refused a request as invalid that this library should have refused."""
 
 
 class TableNotFoundError(ServiceError):
@@ -409,7 +409,7 @@ class TableNotFoundError(ServiceError):
 
 
 class AccessDeniedError(ServiceError):
-    """Credentials that may not do this, or that are not valid; `action` is the IAM action."""
+    """The credentials are not valid or lack a permission; `action` is the IAM action."""
 
     action: str | None = None
 
@@ -423,8 +423,8 @@ class UnavailableError(ServiceError):
 
 
 class UnknownTypeWarning(UserWarning):
-    """A type that nobody registered but that is close to one that is."""
+    """An unregistered type that is close to a registered one."""
 
 
 class UnattachedRecordWarning(UserWarning):
-    """A record that was edited in the block of a unit of work without being the unit's."""
+    """A record was edited in the block of a unit of work that does not have it."""
