@@ -1,7 +1,7 @@
 """The six functions of the web application's data-store guide, in Python.
 
-For people who come from TypeScript: the names are the same but for the spelling, and `data` is a
-mapping in camelCase, as it is stored. A typed payload will do as well.
+For those who know the TypeScript API: the names differ only in spelling, and `data` is a camelCase
+mapping, as it is stored. The functions also accept a typed payload.
 
     python examples/guide_walkthrough.py
 """
@@ -38,13 +38,13 @@ def walk() -> None:
         "targetAmount": 20000,
         "currentAmount": 15000,
         "targetDate": "2025-12-31",
-        "color": "teal",  # not declared in Python; it is stored all the same
+        "color": "teal",  # not declared in Python, but stored
     }
     goal_id = save_user_data(USER_ID, "savings-goal", goal)
     holding_id = save_user_data(USER_ID, "portfolio-holding", {"symbol": "VTI", "shares": 100})
     print(f"  a goal and a holding are stored; their ids have {len(goal_id)} characters")
 
-    print("getUserData: read it back, typed")
+    print("getUserData: read it back as a typed record")
     record = get_user_data(USER_ID, "savings-goal", goal_id)
     print(f"  {record.data.name}: {record.data.current_amount} of {record.data.target_amount}")
     print(f"  by {record.data.target_date:%d %B %Y}; undeclared: {record.extra_data}")
@@ -70,7 +70,7 @@ def walk() -> None:
     delete_user_data(USER_ID, "portfolio-holding", holding_id)
     print(f"  read afterwards: {get_user_data(USER_ID, 'portfolio-holding', holding_id)}")
 
-    print("updateUserData of what is not there")
+    print("updateUserData of a record that does not exist")
     try:
         update_user_data(USER_ID, "portfolio-holding", holding_id, {"symbol": "VTI", "shares": 1})
     except RecordNotFoundError as error:

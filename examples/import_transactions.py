@@ -1,8 +1,8 @@
 """Import a bank statement: 2,000 lines of CSV, of which a few are bad.
 
-Shows how bad lines are found before anything is sent and reported by line and field; how the good
-ones are stored, a few hundred to a unit of work; and why the import can be run again: the record id
-is the bank's reference, and what is there already is left as it is.
+Bad lines are found before anything is sent, and reported by line and field. The good ones are
+stored, a few hundred in each unit of work. The import can run again: the record id is the bank's
+reference, and a stored record is left as it is.
 
     python examples/import_transactions.py
 """
@@ -55,13 +55,13 @@ def main() -> None:
 
 
 def import_statement(user: UserData, statement: str) -> list[str]:
-    """Store the good lines, say what it took, and return reports of the bad ones."""
+    """Store the good lines, print the number of requests, and return reports of the bad ones."""
     bad: list[str] = []
     added = present = requests = 0
     for unit in in_units_of(UNIT, good_lines(user, statement, bad)):
         with user.unit_of_work() as work:
             keys = [(Transaction, booking.record_id) for booking in unit]
-            found = work.get_many(keys)  # saves a request for each that is there already
+            found = work.get_many(keys)  # saves a request for each stored record
             for booking, record in zip(unit, found, strict=True):
                 if record is None:
                     # exist_ok: another import may store it between our read and our write
@@ -75,7 +75,7 @@ def import_statement(user: UserData, statement: str) -> list[str]:
 
 
 def good_lines(user: UserData, statement: str, bad: list[str]) -> Iterator[Booking]:
-    """The lines that can be stored; a report of each that cannot goes to `bad`."""
+    """Yield the lines that can be stored; append a report of each other line to `bad`."""
     line_of: dict[str, int] = {}
     reader = csv.DictReader(io.StringIO(statement))
     for row in reader:
@@ -93,7 +93,7 @@ def good_lines(user: UserData, statement: str, bad: list[str]) -> Iterator[Booki
 
 
 def read_line(user: UserData, row: dict[str, str]) -> Booking:
-    """One line, checked as completely as a commit would. Raises InvalidRecordError."""
+    """Read one line, checked as completely as by a commit. Raises InvalidRecordError."""
     data = TransactionData(
         date=row["date"],
         amount=row["amount"],
@@ -102,13 +102,13 @@ def read_line(user: UserData, row: dict[str, str]) -> Booking:
     )
     alone = user.unit_of_work()
     alone.add(data, record_id=row["reference"])
-    alone.plan()  # checks what is known only when writing, such as JavaScript's numbers
+    alone.plan()  # checks what only a write checks, such as JavaScript's numbers
     alone.close()
     return Booking(row["reference"], data)
 
 
 def in_units_of(size: int, bookings: Iterable[Booking]) -> Iterator[list[Booking]]:
-    """Lists of at most `size`, the last one shorter."""
+    """Yield lists of `size` bookings; the last one may be shorter."""
     remaining = iter(bookings)
     while unit := list(itertools.islice(remaining, size)):
         yield unit
@@ -123,11 +123,11 @@ BAD = {
     1200: {"reference": ""},
     1500: {"reference": "CHK-01499"},
 }
-"""What is wrong with the statement: by line of the file, where line 1 has the names."""
+"""The errors of the statement by line of the file; line 1 has the column names."""
 
 
 def make_statement() -> str:
-    """A statement as a bank might send it; the same one every time."""
+    """Make a statement as a bank might send it, the same one every time."""
     rng = random.Random(7)
     text = io.StringIO()
     writer = csv.DictWriter(text, ["date", "amount", "description", "reference"])

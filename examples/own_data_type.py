@@ -1,7 +1,7 @@
-"""A data type of your own: two statements, and everything works on it.
+"""A data type of your own: two statements, and every feature works on it.
 
-Shows a payload with a nested payload, a dict and a list, a time to live for every new record, and
-that a record of this type is a record like any other.
+The payload has a nested payload, a dict and a list. Every new record gets a time to live. A record
+of this type works like any other.
 
     python examples/own_data_type.py
 """

@@ -1,8 +1,8 @@
 """The record classes used directly, as the PynamoDB models they are.
 
-For services that know PynamoDB: get, save, update, query, conditions, batches and transactions keep
-its signatures, and are right for this table. What differs from a unit of work: each call is a
-request of its own.
+For services that use PynamoDB: get, save, update, query, conditions, batches and transactions keep
+its signatures, and are correct for this table. Unlike in a unit of work, each call sends its own
+request.
 
     python examples/pynamodb_style.py
 """
@@ -60,7 +60,7 @@ def conditions(goal: SavingsGoal) -> None:
     stale = SavingsGoal.get(USER_ID, goal.record_key)
     goal.data.current_amount += 100
     goal.save(condition=SavingsGoal.data["currentAmount"] < 1000)
-    print(f"save with a condition of one's own: {goal.data.current_amount}")
+    print(f"save with your own condition: {goal.data.current_amount}")
 
     stale.data.current_amount += 1
     try:
@@ -85,7 +85,7 @@ def queries() -> None:
 
 
 def connection_to(store: DataStore) -> Connection:
-    """PynamoDB's own connection, with credentials of its own: the embedded engine takes any."""
+    """Make PynamoDB's own connection. It needs credentials; the embedded engine takes any."""
     connection = Connection(region=store.region, host=store.endpoint)
     connection.session.set_credentials("local", "local")
     return connection
@@ -98,7 +98,7 @@ def transaction(goal: SavingsGoal, connection: Connection) -> None:
     with TransactWrite(connection=connection) as write:
         write.save(paid, condition=Transaction.record_key.does_not_exist())
         write.update(goal, actions=[SavingsGoal.data["currentAmount"].add(200)])
-    goal.refresh()  # a transaction does not say what an update made of the record
+    goal.refresh()  # a transaction does not return the updated record
     stored = Transaction.count(USER_ID)
     print(f"TransactWrite: the goal has {goal.data.current_amount}, {stored} transactions")
 

@@ -1,7 +1,7 @@
 """A first look: read what the web application wrote, change it, and meet a conflict.
 
-Needs no account and no network: the table is in an engine inside this process and is gone at the
-end. What the web application does here, it does past the library, with a plain AWS client.
+You need no account and no network: the table is in an engine inside this process and is gone at the
+end. The part of the web application uses a plain AWS client, without the library.
 
     make demo
 """
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def show_records(user: UserData) -> None:
-    """Every type in one list; a type without a class of its own is listed like the others."""
+    """List every type together; a type without a class is listed like the others."""
     console = Console()
     table = Table(box=box.ASCII2 if console.options.ascii_only else box.SIMPLE, show_edge=False)
     table.add_column("type", no_wrap=True, min_width=18)
@@ -83,7 +83,7 @@ def show_records(user: UserData) -> None:
 
 
 def summary(record: UserRecord) -> tuple[str, Decimal | None]:
-    """A line about a record, and its amount. On the user's own screen both may be shown."""
+    """Describe a record in one line, with its amount. The user's own screen may show both."""
     data = record.data
     match record.data_type:
         case "savings-goal":
@@ -106,7 +106,7 @@ def summary(record: UserRecord) -> tuple[str, Decimal | None]:
 
 
 def move_money(user: UserData) -> None:
-    """Edits are noticed; everything is sent together, in the fewest requests."""
+    """The unit notices edits and sends everything together, in the fewest requests."""
     with user.unit_of_work() as work:
         car = work.get(SavingsGoal, NEW_CAR)
         fund = work.get(SavingsGoal, EMERGENCY_FUND)
@@ -120,7 +120,7 @@ def move_money(user: UserData) -> None:
 
         print("The plan; nothing has been sent yet:")
         print(work.plan())
-        result = work.commit()  # the end of the block would do it as well
+        result = work.commit()  # the end of the block would also commit
     print(f"Committed: {len(result.applied)} records in {result.requests} requests,")
     print(f"{result.capacity.write_units} write units (DynamoDB counts them; this engine guesses).")
     show_goals("after", car, fund)
@@ -129,7 +129,7 @@ def move_money(user: UserData) -> None:
 
 
 def meet_a_conflict(user: UserData, web: WebApplication) -> None:
-    """Nothing is overwritten unseen: the commit says what happened, and the unit goes on."""
+    """The commit overwrites no change of others; it reports the conflict, and the unit goes on."""
     work = user.unit_of_work()
     car = work.get(SavingsGoal, NEW_CAR)
     web.deposit(car.record_key, 250)
@@ -170,7 +170,7 @@ def run_again(user: UserData, web: WebApplication) -> None:
 
 
 class WebApplication:
-    """The other program at the table, which writes as the AWS SDK for JavaScript does."""
+    """The other program that uses the table; it writes as the AWS SDK for JavaScript does."""
 
     def __init__(self, store: DataStore) -> None:
         self._table_name = store.table_name
