@@ -318,7 +318,7 @@ def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -
     entry = cast("Json", with_bytes(entry))  # it may be sent by a connection of PynamoDB's own
     if return_values is not None:
         entry["ReturnValuesOnConditionCheckFailure"] = return_values.upper()
-    return entry
+    return cast("Json", with_bytes(entry))  # PynamoDB's own connection wants them
 
 
 def _to_condition(condition: operations.Condition) -> Condition:
