@@ -1,4 +1,4 @@
-"""What to send next: generators without I/O, run by a driver."""
+"""Generators without I/O that decide what to send next; a driver runs them."""
 
 from thrivecalc_models.protocol.commit import Account, Outcome, State, Transaction, commit, transact
 from thrivecalc_models.protocol.failures import (

@@ -1,4 +1,4 @@
-"""Creation of records: from payloads, records, and types with mappings, as callers give them."""
+"""Create records from what callers give: payloads, records, or a type with a mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading for one user: the protocols of reading, the items that come, and their records."""
+"""Read for one user: run the reading protocols, and make records of the items."""
 
 from __future__ import annotations
 

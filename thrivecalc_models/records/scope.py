@@ -1,4 +1,4 @@
-"""Scope: the keys of one user, and the checks that keep everything else out."""
+"""The scope of one user: its keys, and the checks that refuse everything else."""
 
 from __future__ import annotations
 

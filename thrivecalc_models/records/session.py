@@ -1,4 +1,4 @@
-"""The session of a store: how its requests travel, by which rules, and what a failure becomes."""
+"""The session of a store: settings, driver, retry policy, clock, and the errors of failures."""
 
 from __future__ import annotations
 
