@@ -71,26 +71,41 @@ def take(payload: Any, owner: int) -> None:
 
     One of those that another record has stays that record's: a copy takes its place here.
     """
+    waiting, entered = [payload], set()  # one by one: a container may be in itself, or very deep
+    while waiting:
+        holder = waiting.pop()
+        if id(holder) in entered:
+            continue
+        entered.add(id(holder))
+        for name, value in _members(holder):
+            own = value
+            if is_payload_class(type(value)):
+                own = value if owner_of(value) in (None, owner) else copied(value)
+                set_owner(own, owner)
+            if own is not value:
+                _replace(holder, name, own)
+            waiting.append(own)
     set_owner(payload, owner)
-    for attribute in attrs.fields(type(payload)):
-        value = _hidden(payload, attribute.name)
-        own = _taken(value, owner)
-        if own is not value:
-            object.__setattr__(payload, attribute.name, own)
 
 
-def _taken(value: Any, owner: int) -> Any:
-    match value:
+def _members(holder: Any) -> list[tuple[Any, Any]]:
+    """What is within a payload, a list or a dict, by name or index; nothing in other values."""
+    match holder:
         case list():
-            value[:] = [_taken(inner, owner) for inner in value]
+            return list(enumerate(holder))
         case dict():
-            for name, inner in value.items():
-                value[name] = _taken(inner, owner)
-        case _ if is_payload_class(type(value)):
-            own = value if owner_of(value) in (None, owner) else copied(value)
-            take(own, owner)
-            return own
-    return value
+            return list(holder.items())
+        case _ if is_payload_class(type(holder)):
+            names = [attribute.name for attribute in attrs.fields(type(holder))]
+            return [(name, _hidden(holder, name)) for name in names]
+    return []
+
+
+def _replace(holder: Any, name: Any, value: Any) -> None:
+    if isinstance(holder, list | dict):
+        holder[name] = value
+    else:
+        object.__setattr__(holder, name, value)
 
 
 def _hidden(payload: Any, name: str) -> Any:
