@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import attrs
 import pytest
+import warm
 from click.testing import CliRunner, Result
 
 from thrivecalc_models import DataStore
@@ -36,16 +40,43 @@ def run_alone(
     *args: str, exit_code: int = 0, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, as a user does; neither colours nor a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "thrivecalc_models.cli", *args],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
+    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+        streams = (0, out.fileno(), err.fileno())
+        code = warm.call(warm_process(), list(args), {**os.environ, **(env or {})}, streams)
+        done = subprocess.CompletedProcess(args, code, *(_all_of(file) for file in (out, err)))
     assert "Traceback" not in done.stderr, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done
+
+
+def _all_of(file: Any) -> str:
+    file.seek(0)
+    text: str = file.read()
+    return text
+
+
+WARM = ExitStack()
+
+
+@functools.cache
+def warm_process() -> str:
+    """The address of the process that forks for each call, started when first needed."""
+    address = f"{WARM.enter_context(TemporaryDirectory())}/warm"
+    process = subprocess.Popen(
+        [sys.executable, warm.__file__, "serve", address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # no file: Python would ask for its position
+    )
+    WARM.callback(process.communicate)  # the end of its input ends it
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return address
+
+
+def pytest_unconfigure() -> None:
+    WARM.close()
 
 
 def sample_items(*names: str) -> list[dict[str, Any]]:

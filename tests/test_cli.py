@@ -90,6 +90,15 @@ def test_help_imports_no_command():
     )
 
 
+@pytest.mark.parametrize(("words", "code"), [("infra iam-policy", 0), ("show", 2)])
+def test_a_warm_process_is_like_a_cold_one(words, code):
+    """The process that forks for the tests' calls prints and ends as one that starts anew."""
+    command = [sys.executable, "-m", "thrivecalc_models.cli", *words.split()]
+    cold = subprocess.run(command, capture_output=True, text=True)
+    done = run_alone(*words.split(), exit_code=code)
+    assert (done.stdout, done.stderr, code) == (cold.stdout, cold.stderr, cold.returncode)
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

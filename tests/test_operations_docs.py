@@ -19,6 +19,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+import warm
+from cli import warm_process
 
 from thrivecalc_models import DataStore
 from thrivecalc_models.cli.app import COMMANDS
@@ -102,11 +104,12 @@ def run_all(commands: list[str], directory: Path, env: dict[str, str]) -> list[l
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A directory with the samples, and a `thrivecalc` that runs this source."""
+    """A directory with the samples, and a `thrivecalc` that runs this source, already imported."""
     shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
     command = tmp_path / "bin" / "thrivecalc"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m thrivecalc_models.cli "$@"\n')
+    called = f'"{sys.executable}" -I -S "{warm.__file__}" "{warm_process()}"'
+    command.write_text(f'#!/bin/sh\nexec {called} "$@"\n')
     command.chmod(0o755)
     return tmp_path
 
@@ -120,7 +123,7 @@ def environment(desk: Path, **variables: str) -> dict[str, str]:
 def local_engine(env: dict[str, str]) -> Iterator[list[str]]:
     """`thrivecalc local` as it is started in the other terminal: gives what it prints."""
     with subprocess.Popen(
-        START.split(),
+        [sys.executable, "-m", "thrivecalc_models.cli", *START.split()[1:]],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
