@@ -9,6 +9,7 @@ standard input.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -153,11 +154,15 @@ def _json(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
+_NO_ID = "A" * 52
+_IDS = itertools.count()  # the service gives no id twice
+
+
 def _reply(body: bytes) -> bytes:
     head = (
         "HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 07 Jan 2025 12:30:00 GMT\r\n"
         f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(body)}\r\n"
-        f"Connection: keep-alive\r\nx-amzn-RequestId: {'A' * 52}\r\nx-amz-crc32: {crc32(body)}\r\n"
+        f"Connection: keep-alive\r\nx-amzn-RequestId: {_NO_ID}\r\nx-amz-crc32: {crc32(body)}\r\n"
     )
     return head.encode() + b"\r\n" + body
 
@@ -181,7 +186,7 @@ def _serve(connection: socket.socket, latency: float) -> None:
         reply = respond(target[1].decode() if target else "", body)
         if latency:
             time.sleep(latency)
-        connection.sendall(reply)
+        connection.sendall(reply.replace(_NO_ID.encode(), b"%052d" % next(_IDS), 1))
 
 
 def _end_with_stdin() -> None:
