@@ -16,6 +16,7 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     ThrottledError,
+    data_store,
 )
 from thrivecalc_models.errors import ServiceError
 from thrivecalc_models.testing import SimulatedTable
@@ -119,6 +120,21 @@ def test_the_simulated_table_is_one():
         with store.user(USER).unit_of_work() as work:
             work.get(SavingsGoal, goal.record_id).data.current_amount = 5
     assert [entry.operation for entry in table.log] == ["PutItem", "GetItem", "UpdateItem"]
+
+
+def test_class_methods_of_models_travel_it_too():
+    """What PynamoDB's class methods send goes by the transport of the store they belong to."""
+    table = SimulatedTable()
+    with DataStore(transport=table) as store:
+        goal = store.user(USER).add(GOAL)
+        data_store.configure(store)
+        try:
+            assert SavingsGoal.get(USER, goal.record_key).data == GOAL
+            assert SavingsGoal.count(USER) == 1
+            assert [each.record_id for each in SavingsGoal.scan()] == [goal.record_id]
+        finally:
+            data_store.configure(None)
+    assert [entry.operation for entry in table.log] == ["PutItem", "GetItem", "Query", "Scan"]
 
 
 def test_an_object_that_only_sends():
