@@ -155,7 +155,7 @@ class _Parcel:
 
 
 def _plain(value: Any, owner: ThriveCalcError) -> Any:
-    """A fact as JSON holds it, None where there is none; the owner itself is no fact of its own."""
+    """Return a fact in JSON's types, None if there is none; leave out the error itself."""
     if isinstance(value, Mapping):
         return {
             key: [type(error).__name__, *error.args]

@@ -47,7 +47,7 @@ class LocalEngine:
 
 
 class EmbeddedEngine(LocalEngine):
-    """An engine with tables of its own, at `endpoint` until `close()`. It keeps nothing on disk.
+    """An engine with separate tables, at `endpoint` until `close()`. It keeps nothing on disk.
 
     It listens on `port`, or on a free one. moto keeps its data in globals; an account of its own
     keeps each engine apart from the others and from the account of moto's `mock_aws`, which empties
@@ -78,7 +78,7 @@ class EmbeddedEngine(LocalEngine):
         _forget(self._account)
 
     def __del__(self) -> None:
-        """Stop an engine that nobody can reach any more: its thread and its socket go with it."""
+        """Stop an engine that is no longer referenced, with its thread and its socket."""
         thread = getattr(self, "_thread", None)
         if thread is None or self._pid != os.getpid() or sys.is_finalizing():
             return
@@ -137,7 +137,7 @@ class Dynoxide(LocalEngine):
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """End the program; what it was told to keep is in its file."""
+        """End the program; its data stay in the file, if it has one."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

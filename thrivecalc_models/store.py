@@ -82,7 +82,7 @@ class LocalOptions(TypedDict, total=False):
 
 
 class DataStore:
-    """The table: its settings, its connections, and the way to one user's data.
+    """The table: its settings, its connections, and access to each user's data.
 
     Settings not given come from the environment (`DYNAMODB_TABLE_NAME`, `AWS_REGION`,
     `AWS_ENDPOINT`). `transport` is "auto", "botocore", "direct", or a Transport of your own (see
@@ -94,7 +94,7 @@ class DataStore:
     """
 
     session: Session
-    """How this store sends; for this package's own modules."""
+    """What senders of this package use of the store."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class DataStore:
 
     @classmethod
     def local(cls, **options: Unpack[LocalOptions]) -> Self:
-        """A store on an embedded engine in this process, with its table; gone with `close()`.
+        """Return a store on an embedded engine in this process, with its table, until `close()`.
 
         Takes the options of DataStore but `endpoint`. Raises ConfigurationError where the extra
         `local` is not installed.
@@ -187,7 +187,7 @@ class DataStore:
 
     @property
     def transport(self) -> str:
-        """How requests travel, and why: "direct: ..." or "botocore: ...", or the name of your own.
+        """The transport in use, and why: "direct: ..." or "botocore: ...", or the name of your own.
 
         With `transport="auto"` that is direct where the extra `fast` is installed and nothing hooks
         botocore.
@@ -198,11 +198,11 @@ class DataStore:
         return explain(self.session.driver.transport)
 
     def user(self, user_id: str) -> UserData:
-        """The data of one user. Raises InvalidKeyError for an id that no user can have."""
+        """Return the data of one user. Raises InvalidKeyError for an id that no user can have."""
         return UserData(Scope(self.session, user_id))
 
     def create_table(self) -> None:
-        """Make the table with its index, TTL and point-in-time recovery, or what is missing of it.
+        """Make the table with its index, TTL and point-in-time recovery, or its missing parts.
 
         Waits until all is active. An engine without point-in-time recovery goes without it.
         """
@@ -215,7 +215,7 @@ class DataStore:
         session.execute(ensure_table(self.table_name, session.retry, session.rng))
 
     def close(self) -> None:
-        """Close the connections, and an embedded engine with all that is in it."""
+        """Close the connections, and an embedded engine with all its data."""
         self.session.driver.close()
         if self.session.engine is not None:
             local_closed(self.session)
@@ -250,7 +250,7 @@ def _check_options(max_concurrency: int, timeout: float) -> None:
 
 
 class UserData:
-    """One user's records. Nothing that is called here can reach another user's."""
+    """One user's records. No method can reach another user's."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -294,7 +294,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> UserRecord | None:
-        """The record, or None where there is none or it has expired."""
+        """Return the record, or None if it does not exist or has expired."""
         item = reading.fetch(
             self._scope, self._scope.key(data_type, record_id), consistent=consistent
         )
@@ -327,7 +327,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Any:
-        """The records of keys in their order; None where there is none.
+        """Return the records of keys in their order; None for each that does not exist.
 
         A key is a pair of type and record id, or the text of a record key. One that is asked for
         twice gives the same object twice.
@@ -365,7 +365,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Any:
-        """All records of a type, by record key (UTF-8 bytes) or as `order_by` says.
+        """Return all records of a type, by record key (UTF-8 bytes) or as `order_by` says.
 
         `order_by` is `created_at` or `updated_at`, with `-` for the latest first; records without
         that time come last. A consistent list reads the table, since no index can be read so.
@@ -383,7 +383,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Records:
-        """All records of the user, of every type; the order as in `list`."""
+        """Return all records of the user, of every type, in the order of `list`."""
         return self._listed(None, order_by, consistent, include_expired)
 
     def _listed(
@@ -422,7 +422,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Iterator[Any]:
-        """The records of a type (of all types without one), page by page, as the service orders."""
+        """Yield the records of a type, or of all types, page by page in the service's order."""
         query = self._query(data_type, consistent)
         return self._iterated(query, include_expired)
 
@@ -463,7 +463,7 @@ class UserData:
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Any:
-        """At most `limit` records behind a cursor, in the order of the service: one request.
+        """Return at most `limit` records after a cursor, in the service's order: one request.
 
         Raises IsolationError for another user's cursor, InvalidKeyError for any other wrong one.
         """
@@ -501,7 +501,7 @@ class UserData:
         record_id: RecordId | None = None,
         ttl: datetime | timedelta | None = None,
     ) -> Any:
-        """Create a record and return it: of a payload, of a record, or of a type and a mapping.
+        """Create a record from a payload, a record, or a type and a mapping, and return it.
 
         Raises RecordExistsError where a given record id is taken.
         """
@@ -529,7 +529,7 @@ class UserData:
         return record
 
     def update(self, record: R) -> R:
-        """Write what changed since the record was read, and nothing if nothing did.
+        """Write what changed since the record was read; send nothing if nothing changed.
 
         Raises ConflictError if someone else was first.
         """
@@ -545,7 +545,7 @@ class UserData:
     def delete(
         self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
     ) -> None:
-        """Delete what is under a key, or a loaded record if unchanged; gone already is fine."""
+        """Delete the record of a key, or a loaded record if unchanged; gone already is fine."""
         work = self._unit()
         work.delete(target, record_id)  # type: ignore[arg-type]  # the overloads, once more
         _commit_one(work, target if isinstance(target, UserRecord) else None)
@@ -598,7 +598,7 @@ class UserData:
         consistent: bool = True,
         include_expired: bool = False,
     ) -> UnitOfWork:
-        """Reads and writes that are committed together at the end of the block."""
+        """Return a unit of work: it commits its writes together at the end of a `with` block."""
         return UnitOfWork(
             self._scope,
             atomic=atomic,
@@ -613,7 +613,7 @@ class UserData:
     def run(
         self, function: Callable[[UnitOfWork], T], *, attempts: int = 8, atomic: bool = True
     ) -> T:
-        """Call `function(work)` in a fresh unit of work, again after conflicts; returns its result.
+        """Call `function(work)` in a fresh unit of work, again after conflicts; return its result.
 
         It is called again, after a wait with full jitter, only if nothing was applied and nothing
         is unknown. After the last attempt the CommitError is raised, with the message of the
@@ -645,7 +645,7 @@ class UserData:
 
 
 def _check_plain(function: Callable[..., object]) -> None:
-    """Raises TypeError for a function whose call would only make a coroutine or a generator."""
+    """Raise TypeError for a function whose call only makes a coroutine or a generator."""
     for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - it may be async
         if (
             inspect.iscoroutinefunction(each)
@@ -659,7 +659,7 @@ def _check_plain(function: Callable[..., object]) -> None:
 
 
 def _check_done(result: object) -> None:
-    """Raises TypeError for a result that says that the function has not done its work yet."""
+    """Raise TypeError for a result that shows that the function has not done its work yet."""
     if inspect.isawaitable(result) or inspect.isasyncgen(result):
         if inspect.iscoroutine(result):
             result.close()  # it will never be awaited
@@ -670,7 +670,7 @@ def _check_done(result: object) -> None:
 
 
 def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
-    """Commit a unit of one write; raises its cause instead of the CommitError."""
+    """Commit a unit of one write; raise its cause instead of the CommitError."""
     try:
         work.__exit__(None, None, None)  # as at the end of a block: commit, and that is its end
     except CommitError as failed:
@@ -689,7 +689,7 @@ def _commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
 
 
 def _is_of(failed: CommitError, record: UserRecord | None) -> None:
-    """The account of a single write, with the facts that its errors have."""
+    """Return the outcome of a single write, with the facts of its errors."""
     failed.record, failed.outcome = record, "unknown" if failed.unknown else "not applied"
 
 

@@ -82,7 +82,7 @@ class Settings(Value):
 
     @property
     def stand_in_credentials(self) -> bool:
-        """True where nobody checks credentials: this machine, or a neighbour without a dot."""
+        """Whether credentials are not checked: on this machine, or on a host name without a dot."""
         return self.endpoint is not None and _is_near(urlsplit(self.endpoint).hostname or "")
 
     @property

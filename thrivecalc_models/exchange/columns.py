@@ -276,7 +276,7 @@ class Mapped:
 
 
 def layout(path: Path, found: Sequence[str], mapped: Mapped, stamp: str) -> Layout:
-    """Which column of a file is what. Raises FileProblem for columns nobody spoke for."""
+    """Assign the columns of a file. Raises FileProblem for columns that have no assignment."""
     columns = registered_columns()
     known = {*columns.kinds, REST}
     _check_names(path, found, mapped, known)

@@ -48,7 +48,7 @@ def check_regular(path: Path) -> None:
 
 
 def fingerprint(path: Path) -> list[int]:
-    """What tells whether a file, or a folder of parts, is the one that an earlier run has read."""
+    """Return what identifies a file, or a folder of parts, as the one that an earlier run read."""
     found = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     stats = [each.stat() for each in found]
     changed = max((each.st_mtime_ns for each in stats), default=0)

@@ -21,7 +21,7 @@ def when_defined(listener: Callable[[type], object]) -> None:
 
 
 def defined(cls: type) -> None:
-    """Tell the listeners of a payload class that is ready."""
+    """Notify the listeners of a payload class that is ready."""
     _DEFINED.append(cls)
     for listener in _LISTENERS:
         listener(cls)

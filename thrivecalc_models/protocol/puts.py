@@ -73,7 +73,7 @@ def put_each(
     rng: random.Random,
     same: Same = same_item,
 ) -> Protocol[Puts]:
-    """Put items of distinct keys, with `only_free` those whose key nobody has.
+    """Put items of distinct keys, with `only_free` only those whose key is free.
 
     `same` says of the stored item and of the one to be put whether there is nothing to write: so a
     put whose reply was lost meets itself. Raises ServiceFailure, and then any of the items may

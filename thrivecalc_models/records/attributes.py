@@ -129,7 +129,7 @@ class DataTypeAttribute(DiscriminatorAttribute):
         return cls in self._class_map
 
     def warn_if_unknown(self, data_type: str) -> None:
-        """Warn of a type that nobody registered but that is close to one that is."""
+        """Warn of an unregistered type that is close to a registered one."""
         if data_type in self._discriminator_map:
             return
         meant = close_type(data_type, tuple(self._discriminator_map))

@@ -77,10 +77,10 @@ if TYPE_CHECKING:
         def __get__(self, instance: object, owner: type) -> MakesRecord[P]: ...
 
     def makes_record(method: Callable[Concatenate[Any, Any, P], Any]) -> _Making[P]:
-        """Tell type checkers which record comes of which payload; the method stays as it is."""
+        """Declare for type checkers which record class each payload class makes; nothing else."""
 
 else:
 
     def makes_record(method):
-        """Tell type checkers which record comes of which payload; the method stays as it is."""
+        """Declare for type checkers which record class each payload class makes; nothing else."""
         return method

@@ -46,7 +46,7 @@ class Session:
     """An embedded engine, which lives as long as anything that can reach its table."""
 
     def write_time(self, now: datetime | None = None) -> WriteTime:
-        """The time of a write that is made now, with a random part of its own."""
+        """Return the time of a write that is made now, with a random part."""
         skip = 1 + int(self.rng.random() * MAX_SKIP)
         return WriteTime(self.clock() if now is None else now, skip)
 

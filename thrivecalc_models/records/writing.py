@@ -115,7 +115,7 @@ def _first_stamp(now: datetime) -> str:
 
 
 def is_unchanged(record: UserRecord) -> bool:
-    """Whether a record is stored as it is: told without comparing more than simple values."""
+    """Whether a record is stored as it is; compares only simple values."""
     state = state_of(record)
     if state.stored is None or state.touched or state.extra_attributes is not None:
         return False
@@ -221,7 +221,7 @@ _SURELY_FITS = MAX_ITEM_SIZE - 16 * 1024  # keys and stamps have at most half of
 
 
 def _surely_fits(state: RecordState) -> bool:
-    """Whether a new item is far below the limit, as most are: told without counting."""
+    """Whether a new item is far below the limit, as most are; does not count bytes."""
     if state.base is not None or state.extra_data or state.extra_attributes:
         return False
     if not is_payload_class(type(state.payload)):

@@ -21,7 +21,7 @@ _ENDPOINT: Final = "https://dynamodb.simulated"
 
 
 class Refusal(Exception):
-    """The service refuses a request; `failure` is what the caller is told."""
+    """The service refuses a request; `failure` is what the caller receives."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)

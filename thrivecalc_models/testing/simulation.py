@@ -82,7 +82,7 @@ _WRITES: Final = frozenset(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LoggedRequest(Value):
-    """One request as it was sent, and what its sender was told: None if it was interrupted."""
+    """One request as it was sent, and the reply to its sender: None if it was interrupted."""
 
     number: int
     operation: str

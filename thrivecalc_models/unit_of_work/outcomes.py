@@ -78,7 +78,7 @@ def write_error(
     record: UserRecord | None = None,
     adding: bool = False,
 ) -> ThriveCalcError | None:
-    """The public error of one write; None where it went well or was not the culprit."""
+    """Return the error to raise for one write; None if applied, or not the cause of the failure."""
     if outcome.state is State.UNKNOWN:
         error = _unknown(scope, key, outcome)
         error.outcome = "unknown"

@@ -74,7 +74,7 @@ _UNKNOWN = Outcome(state=State.UNKNOWN)
 
 
 def _exclusive(method: M) -> M:
-    """One call at a time: a second thread inside is refused, not made to wait."""
+    """Allow one call at a time: refuse a second thread instead of making it wait."""
 
     @functools.wraps(method)
     def call(self: UnitOfWork, *args: Any, **kwargs: Any) -> Any:
@@ -159,13 +159,13 @@ class UnitOfWork:
 
     @_exclusive
     def close(self) -> None:
-        """End the unit; what is pending is not sent, with a ResourceWarning."""
+        """End the unit. Pending changes are not sent; they cause a ResourceWarning."""
         if self._state == "open" and self._has_pending():
             warn_of_loss("closed")
         self._end("closed")
 
     def _end(self, state: Literal["failed", "closed"]) -> None:
-        """Enter a state in which nothing is lost in silence any more."""
+        """Enter a final or failed state, in which no warning of lost changes is needed."""
         self._ended = self._ended or state == "closed"
         self._state = state
         self._unwatch()
@@ -176,7 +176,7 @@ class UnitOfWork:
             self._watch = None
 
     def note_beside(self, scope: Scope, record: UserRecord) -> None:
-        """Hear of a record that a scope gave inside the block of this unit."""
+        """Note a record that a scope returned in the block of this unit."""
         if scope.user_id == self.user_id and scope.session is self._scope.session:
             self._beside = self._beside or WeakSet()
             self._beside.add(record)
@@ -220,7 +220,7 @@ class UnitOfWork:
     def get(self, data_type: str, record_id: RecordId) -> UserRecord | None: ...
     @_exclusive
     def get(self, data_type: DataTypeLike, record_id: RecordId) -> Any:
-        """The record, or None where there is none, or its deletion is pending."""
+        """Return the record, or None if it does not exist or its deletion is pending."""
         self._check_open()
         return self._get_many([self._scope.key(data_type, record_id)])[0]
 
@@ -230,7 +230,7 @@ class UnitOfWork:
     def get_many(self, keys: Iterable[KeyLike]) -> ListOf[UserRecord | None]: ...
     @_exclusive
     def get_many(self, keys: Iterable[KeyLike]) -> Any:
-        """The records of keys in the order asked for; None where there is none.
+        """Return the records of keys in their order; None for each that does not exist.
 
         A key is a pair of type and record id, or the text of a record key. At most 100 keys a
         request, without duplicates, the requests at the same time.
@@ -265,13 +265,13 @@ class UnitOfWork:
     def list(self, data_type: str) -> ListOf[UserRecord]: ...
     @_exclusive
     def list(self, data_type: DataTypeLike) -> Any:
-        """All records of a type, with this unit's adds and without its deletes, by record key."""
+        """Return a type's records by record key, with the unit's adds, without its deletes."""
         self._check_open()
         return self._list(self._scope.data_type(data_type))
 
     @_exclusive
     def list_all(self) -> ListOf[UserRecord]:
-        """All records of the user, with this unit's adds and without its deletes, by record key."""
+        """Return the user's records by record key, with the unit's adds, without its deletes."""
         self._check_open()
         return self._list(None)
 
@@ -300,7 +300,7 @@ class UnitOfWork:
         return [record for record in visible if record is not None]
 
     def _take(self, item: Item) -> None:
-        """Put what was read into the map, unless it is expired."""
+        """Put a record that was read into the identity map, unless it is expired."""
         record = reading.seen(self._scope, item, include_expired=self._include_expired)
         if record is not None:
             self._entries[record.record_key] = Entry(record.record_key, record)
@@ -379,7 +379,7 @@ class UnitOfWork:
         record_id: RecordId | None = None,
         ttl: datetime | timedelta | None = None,
     ) -> UserRecord:
-        """Queue a record to be created or replaced as a whole, whatever is there. Returns it."""
+        """Queue a record to be created or replaced as a whole, without a condition; return it."""
         self._check_open()
         record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
         state_of(record).check_changeable()
@@ -404,7 +404,7 @@ class UnitOfWork:
     def delete(
         self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
     ) -> None:
-        """Queue a deletion: of a loaded record if unchanged, or of whatever is under a key."""
+        """Queue a deletion: of a loaded record if unchanged, or of the record of a key."""
         self._check_open()
         if isinstance(target, UserRecord):
             self._delete_record(target)
@@ -448,7 +448,7 @@ class UnitOfWork:
             self._enter(Entry(record.record_key, record, "check"), ())
 
     def attach(self, record: UserRecord) -> None:
-        """Bring a loaded record of this user into the map, so that its changes are committed."""
+        """Add a loaded record of this user to the unit, so that its changes are committed."""
         self._check_open()
         self._scope.check_owner(record)
         if writing.attempt_of(record) is None:
@@ -473,7 +473,7 @@ class UnitOfWork:
 
     @_exclusive
     def plan(self) -> Plan:
-        """What commit would send, as a value; sends nothing. Raises InvalidRecordError."""
+        """Return what commit would send; send nothing. Raises InvalidRecordError."""
         self._check_not_closed()
         attempts = self._attempts()
         pending = self._pending()
@@ -492,7 +492,7 @@ class UnitOfWork:
         return attempts
 
     def _pending(self) -> ListOf[PendingWrite]:
-        """Every pending write, encoded and checked, but for what waits on an unknown attempt."""
+        """Encode and check every pending write, except those that wait for an unknown attempt."""
         unknown = self._transaction.writes if self._transaction is not None else ()
         writes = pending_writes(
             self._entries.values(),
@@ -538,7 +538,7 @@ class UnitOfWork:
             raise error from self._commit_error(account)
 
     def _settle_rest(self, account: Account) -> None:
-        """Give every key an outcome where something was raised between two steps of a commit.
+        """Give every key an outcome if an exception came between two steps of a commit.
 
         What was under way then, and did not get into the map, is unknown to it: the next commit
         asks for that first. What is still pending by the map is not applied.
@@ -554,7 +554,7 @@ class UnitOfWork:
                 account.outcomes[key] = Outcome(state=State.NOT_APPLIED)
 
     def _pending_keys(self) -> ListOf[str]:
-        """The keys of what is pending, or of what was queued where that cannot be encoded."""
+        """Return the keys of pending changes, or of queued ones if those cannot be encoded."""
         try:
             return [write.key for write in self._pending()]
         except BaseException:  # noqa: BLE001 - the host's clock, too, may be what interrupts
@@ -564,7 +564,7 @@ class UnitOfWork:
         return has_pending(self._entries.values(), self._scope, lock=self._lock)
 
     def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
-        """First what is unknown, then what is pending, which may be more once that is known."""
+        """Send unknown writes first, then pending ones; the first may add to the second."""
         attempts = self._attempts()
         if self._transaction is not None or attempts:
             shield.hold_signals()  # more requests may follow
@@ -602,7 +602,7 @@ class UnitOfWork:
             self._transaction = None
 
     def _apply(self, write: PendingWrite, outcome: Outcome) -> None:
-        """Take what became of a write into the map, where it is not under way any more."""
+        """Record the outcome of a write in the identity map, unless it is still in flight."""
         entry = self._entries.get(write.key)
         if entry is not None:
             self._apply_to(entry, write, outcome)
@@ -661,7 +661,7 @@ class UnitOfWork:
 
     @_exclusive
     def refresh(self, record: UserRecord) -> None:
-        """Read a record again and drop its pending change. RecordNotFoundError if it is gone."""
+        """Read a record again and drop its pending change. Raises RecordNotFoundError if gone."""
         self._check_not_closed()
         entry = self._own_entry(record)
         item = reading.fetch(self._scope, writing.key_of(record), consistent=True)
@@ -678,7 +678,7 @@ class UnitOfWork:
 
     @_exclusive
     def expunge(self, record: UserRecord) -> None:
-        """Take a record out of the unit; its pending change is not sent."""
+        """Remove a record from the unit; its pending change is not sent."""
         self._check_not_closed()
         self._forget(self._own_entry(record))
 

@@ -47,7 +47,7 @@ class Tally:
 
     @property
     def remaining(self) -> int:
-        """Findings that were not mended."""
+        """Findings that were not repaired."""
         return sum(self.found.values()) - sum(self.mended.values())
 
     def add(self, page: Examined) -> None:

@@ -44,7 +44,7 @@ MILLISECONDS_UNTIL = datetime(2200, 1, 1, tzinfo=UTC)
 
 @attrs.frozen(kw_only=True)
 class Repair:
-    """What would mend an item: attributes to set, under the condition that it is as it was read."""
+    """The repair of an item: attributes to set, on condition that it is as it was read."""
 
     item: Item = attrs.field(repr=False)
     changes: dict[str, AttributeValue]

@@ -28,7 +28,7 @@ STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 
 @attrs.frozen
 class Aspect:
-    """One aspect of the table: what should be, what is, and the command that mends it.
+    """One aspect of the table: what should be, what is, and the command that fixes it.
 
     "unknown" is what the service does not tell, or not to these credentials; it is not fine.
     """

@@ -135,7 +135,7 @@ def encoded_size(content: Any) -> int:
 
 
 def surely_encodes_to(items: list[Item], most: int) -> bool:
-    """Whether items surely take no more bytes of JSON: told for a fraction of the work."""
+    """Whether items surely take no more bytes of JSON, for a fraction of the work."""
     try:
         size = len(marshal.dumps(items, _WITHOUT_REFERENCES))
     except ValueError:  # text of somebody's own class
