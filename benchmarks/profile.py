@@ -28,7 +28,7 @@ SECONDS = 6.0  # of CPU for each operation
 TICK = 0.001  # seconds; the kernel may take its own, longer ones
 
 PARTS = {
-    "libcurl and the system": ("transport/direct/lane",),
+    "libcurl and the system": ("transport/direct/connections",),
     "signature": ("transport/signing",),
     "JSON, and what makes a reply of it": (
         "transport/direct",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from thrivecalc_models.operations.replies import Failure, FailureKind, Reason
 from thrivecalc_models.table import Settings
+from thrivecalc_models.transport.base import ReplyBody, Request, Transport, as_transport
 from thrivecalc_models.transport.driver import Driver
 from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.transport.seam import ReplyBody, Request, Transport, as_transport
 from thrivecalc_models.transport.shield import Shield
 
 __all__ = [

@@ -8,10 +8,9 @@ from typing import Any
 from thrivecalc_models.operations.reading import CONSUMED, understood
 from thrivecalc_models.operations.replies import Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.transport.advice import UNFIT, reply_advice
-from thrivecalc_models.transport.checks import GarbledReplyError
+from thrivecalc_models.transport.advice import UNFIT
+from thrivecalc_models.transport.base import ReplyBody
 from thrivecalc_models.transport.encoding import decode, encode
-from thrivecalc_models.transport.seam import ReplyBody
 
 Json = dict[str, Any]
 
@@ -62,12 +61,3 @@ def object_in(body: bytes) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def needed(content: Json | None, status: int) -> Json:
-    """The object of a body that must have one. Raises GarbledReplyError."""
-    if content is None:
-        raise GarbledReplyError(
-            f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
-        )
-    return content

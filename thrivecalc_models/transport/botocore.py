@@ -18,6 +18,7 @@ from botocore.loaders import create_loader
 
 from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.table import Settings, check_endpoint
+from thrivecalc_models.transport.base import ReplyBody, Request, Transport
 from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
 from thrivecalc_models.transport.checks import Answered, GarbledReplyError, check_sum
 from thrivecalc_models.transport.clock import Clock
@@ -26,7 +27,6 @@ from thrivecalc_models.transport.failures import classify, classify_exception, n
 from thrivecalc_models.transport.hooks import before_connected, find_hook, find_patch, raised_by
 from thrivecalc_models.transport.identity import Identity
 from thrivecalc_models.transport.process import PerProcess, forks_wait
-from thrivecalc_models.transport.seam import ReplyBody, Request, Transport
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.transport.threads import Threads
 from thrivecalc_models.wire.binary import with_bytes, with_text

@@ -9,11 +9,11 @@ from typing import Any
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Failure
 from thrivecalc_models.table import Settings
+from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.hooks import Watch, find_hook
 from thrivecalc_models.transport.process import PerProcess, forks_wait
-from thrivecalc_models.transport.seam import Request, Transport
 
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
 

@@ -29,10 +29,10 @@ from thrivecalc_models.operations.replies import (
 )
 from thrivecalc_models.operations.requests import Operation
 from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, notify
+from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.bodies import read_reply, write_request
 from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Request, Transport
 from thrivecalc_models.transport.shield import Shield
 from thrivecalc_models.transport.threads import helpers, is_helper
 from thrivecalc_models.value import Value

@@ -24,8 +24,9 @@ from thrivecalc_models.transport.advice import (
     causes_of,
     certificate_advice,
     network_advice,
+    reply_advice,
 )
-from thrivecalc_models.transport.bodies import needed, object_in
+from thrivecalc_models.transport.bodies import object_in
 from thrivecalc_models.transport.botocore_pool import StaleConnectionError
 from thrivecalc_models.transport.checks import GarbledReplyError, check_refusal
 from thrivecalc_models.transport.hooks import hook_advice
@@ -159,11 +160,14 @@ def classify_error(
 
 def classify(status: int, body: bytes, *, request_id: str | None = None) -> Failure:
     """Classify an error reply of the service: an HTTP status of 300 or more, and its body."""
+    content = object_in(body)
+    if content is None and (status >= 500 or status == TOO_LARGE):
+        content = {}
     try:
-        content = object_in(body)
-        if content is None and (status >= 500 or status == TOO_LARGE):
-            content = {}
-        content = needed(content, status)
+        if content is None:
+            raise GarbledReplyError(
+                f"HTTP {status} with a body that is no JSON object", advice=reply_advice(status)
+            )
         check_refusal(status, content)
     except GarbledReplyError as error:
         return classify_exception(error)

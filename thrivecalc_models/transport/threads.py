@@ -10,8 +10,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from thrivecalc_models.operations.replies import Failure
+from thrivecalc_models.transport.base import Request
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Request
 
 _THREAD = threading.local()
 

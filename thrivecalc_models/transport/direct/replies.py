@@ -16,6 +16,7 @@ from thrivecalc_models.transport.advice import (
     proxy_says,
 )
 from thrivecalc_models.transport.advice import NOT_TRUSTED as NOT_TRUSTED_HERE
+from thrivecalc_models.transport.base import ReplyBody
 from thrivecalc_models.transport.checks import Answered, check_sum
 from thrivecalc_models.transport.failures import (
     LOST,
@@ -25,7 +26,6 @@ from thrivecalc_models.transport.failures import (
     classify_exception,
     failure_of,
 )
-from thrivecalc_models.transport.seam import ReplyBody
 
 _UNTRUSTED: Final = {
     pycurl.E_PEER_FAILED_VERIFICATION,

@@ -11,10 +11,11 @@ from contextlib import suppress
 
 from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.table import Settings
+from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
 from thrivecalc_models.transport.checks import Answered, GarbledReplyError
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.direct.lane import Handle, Lane, fixed_headers
+from thrivecalc_models.transport.direct.connections import Handle, Lane, fixed_headers
 from thrivecalc_models.transport.direct.replies import (
     field_of,
     head_of,
@@ -25,7 +26,6 @@ from thrivecalc_models.transport.direct.route import Route, find_route
 from thrivecalc_models.transport.failures import not_sent
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.transport.seam import Request, Transport
 
 
 class DirectTransport(Transport):

@@ -1,4 +1,4 @@
-"""The one seam to the outside world."""
+"""What every transport is: requests go out through it, and replies come back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.replies import Failure
 
 Request = tuple[int, str, bytes]
-"""A number to tell it by, DynamoDB's name for the operation, and DynamoDB's JSON."""
+"""The number of the request, DynamoDB's name for the operation, and DynamoDB's JSON."""
 
 
 def _keep() -> None:
