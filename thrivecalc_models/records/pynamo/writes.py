@@ -315,7 +315,6 @@ def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -
     state_of(record).belong_to(session_of(record))
     parameters = write.call.parameters
     entry = {name: each for name, each in parameters.items() if name not in _OF_SINGLE_WRITES}
-    entry = cast("Json", with_bytes(entry))  # it may be sent by a connection of PynamoDB's own
     if return_values is not None:
         entry["ReturnValuesOnConditionCheckFailure"] = return_values.upper()
     return cast("Json", with_bytes(entry))  # PynamoDB's own connection wants them
