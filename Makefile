@@ -1,5 +1,6 @@
 # make demo     see the library at work
 # make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
+# make coverage print the lines and branches that the tests of the library leave out; ARGS as above
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types, layers and shape
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
@@ -18,7 +19,7 @@ DURATION ?= 60
 SEED ?= 0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint engines bench golden clean
+.PHONY: demo test coverage fuzz lint engines bench golden clean
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -29,6 +30,10 @@ test: $(VENV)/.test engines
 	$(PYTEST) --part library --transport botocore $(ARGS) || failed=yes; \
 	echo "And beside that the tests of the command thrivecalc:"; \
 	wait $$command || failed=yes; cat $(VENV)/command.txt; test -z "$$failed"
+
+coverage: $(VENV)/.test engines
+	@$(BIN)/python -m coverage run -m pytest --part library $(ARGS) || failed=yes; \
+	$(BIN)/python -m coverage report && test -z "$$failed"
 
 fuzz: $(VENV)/.test engines
 	$(BIN)/python tests/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)

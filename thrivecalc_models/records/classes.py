@@ -15,24 +15,36 @@ from thrivecalc_models.records.model import UserRecord
 
 
 class SavingsGoal(UserRecord, discriminator="savings-goal"):
+    """An amount that a user saves for, and what is saved already."""
+
     data: PayloadAttribute[SavingsGoalData] = PayloadAttribute(SavingsGoalData)
 
 
 class PortfolioHolding(UserRecord, discriminator="portfolio-holding"):
+    """A user's shares of one security."""
+
     data: PayloadAttribute[PortfolioHoldingData] = PayloadAttribute(PortfolioHoldingData)
 
 
 class RetirementPlan(UserRecord, discriminator="retirement-plan"):
+    """What a user saves for retirement, and expects of it."""
+
     data: PayloadAttribute[RetirementPlanData] = PayloadAttribute(RetirementPlanData)
 
 
 class Profile(UserRecord, discriminator="profile"):
+    """Who a user is: name, currency, locale, income."""
+
     data: PayloadAttribute[ProfileData] = PayloadAttribute(ProfileData)
 
 
 class Transaction(UserRecord, discriminator="transaction"):
+    """Money that came in or, below zero, went out on one day."""
+
     data: PayloadAttribute[TransactionData] = PayloadAttribute(TransactionData)
 
 
 class Budget(UserRecord, discriminator="budget"):
+    """The limits of what a user spends in a period, by category."""
+
     data: PayloadAttribute[BudgetData] = PayloadAttribute(BudgetData)
