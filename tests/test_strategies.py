@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -270,3 +271,32 @@ def test_ids_are_drawn():
     seen.clear()
     collect()
     assert seen == first
+
+
+def even(instance, attribute, value):
+    if value % 2:
+        raise ValueError("odd")
+
+
+@payload
+class EvenData:
+    number: int = attrs.field(validator=even)
+
+
+class Even(UserRecord, discriminator="x-even"):
+    data: PayloadAttribute[EvenData] = PayloadAttribute(EvenData)
+
+
+@FEWER
+@given(own.stored_items(Even))
+def test_what_a_class_refuses_is_not_drawn_for_the_table_either(item):
+    """Items of a class with validators read as records, as those of any other class do."""
+    record = read_item(item)
+    assert not record.malformed
+    assert record.data.number % 2 == 0
+
+
+def test_a_strategy_prints_as_its_name():
+    """Hypothesis prints strategies in its reports, and warns where one is long."""
+    for strategy in (own.any_payload(), own.payloads(EverythingData), own.stored_items(Even)):
+        assert len(repr(strategy)) < 2000

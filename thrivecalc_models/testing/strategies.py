@@ -189,13 +189,10 @@ def _any_of(payload_class: type[Any], levels: int) -> SearchStrategy[Any]:
     return _payloads(payload_class, levels, {})
 
 
-def any_payload() -> SearchStrategy[Any]:
-    """Payloads of every type that has a record class when the first example is drawn."""
-    return st.deferred(
-        lambda: st.sampled_from(_registered()).flatmap(
-            lambda record_class: payloads(_payload_class(record_class))
-        )
-    )
+@st.composite
+def any_payload(draw: st.DrawFn) -> Any:
+    """Payloads of every type that has a record class when an example is drawn."""
+    return draw(payloads(_payload_class(draw(st.sampled_from(_registered())))))
 
 
 def records(
@@ -273,7 +270,13 @@ def _payloads(
         field.name: given.get(field.name, _values_of(field, levels))
         for field in _fields(payload_class)
     }
-    return st.fixed_dictionaries(values).map(lambda chosen: _made(payload_class, chosen))
+    chosen = st.fixed_dictionaries(values)
+
+    @st.composite  # which prints as its name: Hypothesis warns of a long repr
+    def payloads_of(draw: st.DrawFn) -> T:
+        return _made(payload_class, draw(chosen))
+
+    return payloads_of()
 
 
 def _made(payload_class: type[T], values: dict[str, Any]) -> T:
@@ -362,7 +365,8 @@ def stored_items(
 
     Of every registered type and of unregistered ones, unless a class is given. With `odd` they also
     have what other programs leave: extras at every level, NULL for absent, one-digit dates, dates
-    with a time, 38 digits, timestamps with an offset or missing, a `ttl` that is none.
+    with a time, 38 digits, timestamps with an offset or missing, a `ttl` that is none. What the
+    validators of a class refuse is not generated.
     """
     if record_class is None:
         classes: SearchStrategy[Any] = st.deferred(
@@ -386,7 +390,7 @@ def _stored_items(
         data = st.dictionaries(names(), stored_values(), max_size=4)
     else:
         data = _stored_map(payload_class, _LEVELS, odd)
-    return st.builds(
+    items = st.builds(
         _item,
         _strategy(user_id, user_ids),
         data_types,
@@ -404,6 +408,15 @@ def _stored_items(
         ),
         st.dictionaries(_undeclared(None), stored_values(), max_size=2 if odd else 0),
     )
+
+    @st.composite
+    def items_of(draw: st.DrawFn) -> Item:
+        item = draw(items)
+        if UserRecord.from_item(item).malformed:  # for validators of the class
+            reject()
+        return item
+
+    return items_of()
 
 
 def odd_items(
