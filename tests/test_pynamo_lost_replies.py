@@ -608,3 +608,21 @@ def test_a_transaction_that_is_cancelled_when_it_is_sent_again(service):
     service.delete(USER, KEY)
     service.deliver_late()
     assert service.get(USER, KEY) is not None
+
+
+def test_what_was_there_before_an_unknown_add_is_not_put_over(service, loaded):
+    """A save after an unknown add with `exist_ok` leaves what another program has there."""
+    user = simulated_store(service).user(USER)
+    work = user.unit_of_work()
+    goal = work.add(SavingsGoalData(name=EMAIL, target_amount=1), record_id="g1", exist_ok=True)
+    service.fail_always(faults.LoseReply(applied=False))
+    with pytest.raises(CommitError) as failed:
+        work.commit()
+    assert failed.value.unknown == [KEY]
+    service.heal()
+    before = service.get(USER, KEY)
+    with pytest.raises(PutError) as caught:
+        goal.save()
+    assert caught.value.outcome == "not applied"
+    assert service.get(USER, KEY) == before
+    work.rollback()

@@ -118,7 +118,7 @@ def _error(
     record: UserRecord, write: PendingWrite, outcome: Outcome, session: Session
 ) -> PynamoDBConnectionError | None:
     """The error of PynamoDB for one write, None if it was applied; its `cause` has `.failure`."""
-    if outcome.state in (State.APPLIED, State.EXISTING):
+    if outcome.state is State.APPLIED:
         return None
     unknown = outcome.state is State.UNKNOWN
     failure = outcome.failure or (_NO_REPLY if unknown else NOT_STARTED)
