@@ -19,7 +19,7 @@ from thrivecalc_models.cli import common
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 from thrivecalc_models.testing.strategies import odd_items, stored_items
 from thrivecalc_models.upkeep.audit import EXAMPLES, Tally, audit
-from thrivecalc_models.upkeep.findings import Kind, findings
+from thrivecalc_models.upkeep.findings import FindingKind, findings
 from thrivecalc_models.upkeep.repairs import perform, repair_of
 from thrivecalc_models.upkeep.users import Survey, total
 from thrivecalc_models.whole_table import WholeTable
@@ -195,7 +195,7 @@ def test_each_kind_is_told_from_what_lies_beside_it(case):
     assert findings(sound, max(NOW, datetime.now(UTC))) == []
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", FindingKind)
 def test_each_kind_has_a_case(kind):
     """No kind goes untested."""
     assert kind in {case[0] for case in CASES.values()}
@@ -214,9 +214,11 @@ def test_an_engine_is_audited(made):
     report = made.json("audit", exit_code=1)
     assert report["complete"]
     assert report["items"] == 2 * len(CASES) - 1
-    assert report["found"] == dict.fromkeys(Kind, 0) | Counter(case[0] for case in CASES.values())
+    assert report["found"] == dict.fromkeys(FindingKind, 0) | Counter(
+        case[0] for case in CASES.values()
+    )
     users = {masked_user(each["userId"]["S"]): each["recordKey"]["S"] for each in odd}
-    for kind in Kind:
+    for kind in FindingKind:
         shown = report["examples"][kind]
         assert len(shown) == min(EXAMPLES, report["found"][kind])
         assert {each["user"]: each["recordKey"] for each in shown}.items() <= users.items()
@@ -290,7 +292,7 @@ def with_number(text, place):
 def test_a_broken_number_is_a_finding(text, place):
     """An item with a number that is none is found, counted and shown, and nothing fails of it."""
     item = with_number(text, place)
-    found, *_ = [each for each in findings(item, NOW) if each.kind is Kind.UNSAFE_NUMBER]
+    found, *_ = [each for each in findings(item, NOW) if each.kind is FindingKind.UNSAFE_NUMBER]
     assert found.what.startswith(
         {"ttl": "ttl", "top": "more", "amount": "data.targetAmount", "nested": "data.extra"}[place]
     )
@@ -356,7 +358,7 @@ def test_every_item_can_be_examined(stored):
         assert finding.user == masked_user(stored["userId"]["S"])
     repair = repair_of(stored, NOW)
     if repair is not None:
-        assert repair.told(NOW)
+        assert repair.descriptions(NOW)
         mended = stored | repair.changes
         assert repair_of(mended, NOW) is None
         assert set(findings(mended, NOW)) < set(findings(stored, NOW))
@@ -407,7 +409,7 @@ def test_what_follows_from_the_item_is_mended(given_item, changes):
     """A missing part of the key's text, and a ttl in milliseconds: these, and only these."""
     repair = repair_of(given_item, NOW)
     assert repair.changes == changes
-    assert not any(CANARY.search(told) for told in repair.told(NOW))
+    assert not any(CANARY.search(told) for told in repair.descriptions(NOW))
 
 
 @pytest.mark.parametrize("given_item", LEFT.values(), ids=LEFT)
@@ -418,9 +420,9 @@ def test_what_does_not_follow_is_left(given_item):
 
 def test_a_repair_says_what_it_does():
     """The time at which an item will expire is told, and that this is at once."""
-    later = repair_of(goal(ttl=number(IN_TIME + "000")), NOW).told(NOW)
+    later = repair_of(goal(ttl=number(IN_TIME + "000")), NOW).descriptions(NOW)
     assert later == ["ttl = 2031-01-01T00:00:00.000Z in seconds"]
-    (at_once,) = repair_of(goal(ttl=number("1750000000000")), NOW).told(NOW)
+    (at_once,) = repair_of(goal(ttl=number("1750000000000")), NOW).descriptions(NOW)
     assert at_once.endswith("which is past: it expires at once")
 
 
@@ -678,7 +680,7 @@ def test_a_dead_service_ends_it():
     pages = audit(WholeTable(simulated_store(table)), segments=1, apply=True)
     page = next(pages)
     assert [each.outcome for each in page.repaired] == ["unknown"]
-    assert page.mended == []
+    assert page.fixed == []
     with pytest.raises(UnavailableError):
         next(pages)
     assert table.sent("Scan") == 1

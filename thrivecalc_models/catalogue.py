@@ -18,7 +18,7 @@ from thrivecalc_models.codec import Origins
 from thrivecalc_models.codec.values import EXACT, encode
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads import Field, fields_of
-from thrivecalc_models.payloads.kinds import DictOf, Kind, ListOf, Nested, Optional
+from thrivecalc_models.payloads.kinds import DictOf, FieldKind, ListOf, Nested, Optional
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, parse_number
 
@@ -209,7 +209,7 @@ def _reachable(roots: Iterable[type | None]) -> list[type]:
     return found
 
 
-def _nested(kind: Kind) -> type | None:
+def _nested(kind: FieldKind) -> type | None:
     match kind:
         case Nested(payload_class):
             return payload_class

@@ -20,7 +20,7 @@ from thrivecalc_models.transport.process import PerProcess
 
 class _Current:
     store: DataStore | None = None
-    making = PerProcess(threading.Lock)
+    lock = PerProcess(threading.Lock)
 
 
 def configure(store: DataStore | None) -> None:
@@ -33,7 +33,7 @@ def configure(store: DataStore | None) -> None:
 
 
 def _store() -> DataStore:
-    with _Current.making.get():
+    with _Current.lock.get():
         if _Current.store is None:
             _Current.store = DataStore()
             set_default_session(_Current.store.session, of_environment=True)

@@ -136,7 +136,7 @@ def _of_field(field: Field, types: Catalogue) -> Schema:
     return _of_kind(kinds.Optional(kind), types)
 
 
-def _of_kind(kind: kinds.Kind, types: Catalogue) -> Schema:
+def _of_kind(kind: kinds.FieldKind, types: Catalogue) -> Schema:
     match kind:
         case kinds.Text():
             return {"type": "string"}

@@ -83,7 +83,7 @@ def json_text(value: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
-def tell(text: str) -> None:
+def print_error(text: str) -> None:
     """Print a line to standard error, if it can be written there."""
     try:
         print(printable(text), file=sys.stderr, flush=True)
@@ -97,7 +97,7 @@ def after(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return PIPE_CLOSED
     reason = error.strerror or type(error).__name__
-    tell(f"Error: {error.filename}: {reason}" if error.filename else f"Error: {reason}")
+    print_error(f"Error: {error.filename}: {reason}" if error.filename else f"Error: {reason}")
     return 2
 
 

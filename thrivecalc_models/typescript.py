@@ -143,7 +143,7 @@ def _type_of_field(field: Field, types: Catalogue) -> str:
     return f"{_type_of(inner, types)} | null"
 
 
-def _type_of(kind: kinds.Kind, types: Catalogue) -> str:
+def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:
     match kind:
         case kinds.Text():
             return "string"

@@ -10,7 +10,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that the arguments name, and exit."""
     if not streams.prepare():
-        streams.tell("Error: standard output is closed; redirect it, to /dev/null if need be")
+        streams.print_error(
+            "Error: standard output is closed; redirect it, to /dev/null if need be"
+        )
         raise SystemExit(2)
     try:
         from thrivecalc_models.cli.app import app
@@ -18,7 +20,7 @@ def main() -> None:
         package = (missing.name or "").partition(".")[0]
         if package not in ("click", "rich"):
             raise
-        streams.tell(
+        streams.print_error(
             f"Error: this command needs {package}, which is not installed here:"
             ' pip install "thrivecalc-models[cli]"'
         )

@@ -107,21 +107,21 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         yield
     except Findings as findings:
         if str(findings):
-            streams.tell(str(findings))
+            streams.print_error(str(findings))
         code = 1
     except ThriveCalcError as error:
-        streams.tell(f"Error: {_one_line(error)}")
+        streams.print_error(f"Error: {_one_line(error)}")
         code = exit_code(error)
     except (UsageProblem, ServiceProblem) as error:
-        streams.tell(f"Error: {error.message}")
+        streams.print_error(f"Error: {error.message}")
         code = error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        streams.tell(shown.getvalue().rstrip("\n"))
+        streams.print_error(shown.getvalue().rstrip("\n"))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        streams.tell(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
+        streams.print_error(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
         code = INTERRUPTED
     except OSError as error:
         code = streams.after(error)

@@ -11,7 +11,7 @@ from thrivecalc_models.cli.common import Findings, Session, UsageProblem, one_li
 from thrivecalc_models.cli.reading import SEGMENTS, counted
 from thrivecalc_models.upkeep.audit import Examined, Tally
 from thrivecalc_models.upkeep.audit import audit as examine
-from thrivecalc_models.upkeep.findings import MEANING, Finding, Kind
+from thrivecalc_models.upkeep.findings import MEANING, Finding, FindingKind
 from thrivecalc_models.upkeep.repairs import Repair
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.words import plural
@@ -99,7 +99,7 @@ def _line(repair: Repair, now: datetime, outcome: str, why: str) -> dict[str, ob
     return {
         "user": repair.user,
         "recordKey": repair.record_key,
-        "changes": repair.told(now),
+        "changes": repair.descriptions(now),
         "outcome": outcome,
         "why": why,
     }
@@ -120,11 +120,11 @@ def _text_of_finding(finding: Finding) -> str:
 
 
 def _print(session: Session, tally: Tally, *, examples: bool, repair: bool, apply: bool) -> None:
-    found = [kind for kind in Kind if tally.found[kind]]
+    found = [kind for kind in FindingKind if tally.found[kind]]
     if found:
         columns = ["kind", "found", *(["mended"] if apply else []), "meaning"]
         rows = [
-            (kind.value, tally.found[kind], *([tally.mended[kind]] if apply else []), MEANING[kind])
+            (kind.value, tally.found[kind], *([tally.fixed[kind]] if apply else []), MEANING[kind])
             for kind in found
         ]
         session.table("", columns, rows)
@@ -145,7 +145,7 @@ def _print(session: Session, tally: Tally, *, examples: bool, repair: bool, appl
         )
 
 
-def _print_examples(session: Session, tally: Tally, found: list[Kind]) -> None:
+def _print_examples(session: Session, tally: Tally, found: list[FindingKind]) -> None:
     rows = [
         (kind.value, each.user, each.record_key, each.what)
         for kind in found
@@ -164,7 +164,7 @@ def _as_json(tally: Tally, *, complete: bool) -> dict[str, object]:
         "items": tally.items,
         "readUnits": tally.units,
         "found": {kind.value: count for kind, count in tally.found.items()},
-        "mended": {kind.value: count for kind, count in tally.mended.items()},
+        "mended": {kind.value: count for kind, count in tally.fixed.items()},
         "examples": {
             kind.value: [_example(each) for each in examples]
             for kind, examples in tally.examples.items()

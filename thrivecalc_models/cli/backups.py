@@ -107,14 +107,14 @@ def restore(session: Session, arn: str | None, at: str | None, latest: bool, int
     missing = [aspect.name for aspect in differences(check_table(target))]
     make_table(target)
     aspects = check_table(target)
-    mended = [name for name in missing if name not in {one.name for one in differences(aspects)}]
+    restored = [name for name in missing if name not in {one.name for one in differences(aspects)}]
     items = backups.count_items(target)
     if session.json:
-        session.emit({**as_json(into, aspects), "items": items, "notRestored": mended})
+        session.emit({**as_json(into, aspects), "items": items, "notRestored": restored})
     else:
         show(session, into, aspects)
-        if mended:
-            session.say(f"Not restored by DynamoDB, and set now: {', '.join(mended)}")
+        if restored:
+            session.say(f"Not restored by DynamoDB, and set now: {', '.join(restored)}")
         session.say(plural(items, "item"))
     if differences(aspects):
         raise Findings

@@ -53,8 +53,10 @@ def _delimiter(ctx: click.Context, option: click.Parameter, value: str | None) -
 @table_options
 def export_command(session: Session, file: Path, user: str | None) -> None:
     session.leaves(f"{file} is not there yet; the same command goes on where this one stopped.")
-    with _usage(), _bar(session, f"Exporting to {file.name}") as tell:
-        done = export_table(WholeTable(session.store()), file, user_id=user, tell=tell)
+    with _usage(), _bar(session, f"Exporting to {file.name}") as on_progress:
+        done = export_table(
+            WholeTable(session.store()), file, user_id=user, on_progress=on_progress
+        )
     refused_file = str(done.refused_path) if done.refused else None
     if session.json:
         session.emit(
@@ -150,8 +152,8 @@ def import_command(
         if check
         else "what was written stays; the same command goes on where this one stopped."
     )
-    with _usage(), _bar(session, f"Importing {file.name}") as tell:
-        done = import_file(WholeTable(session.store()), file, options, tell=tell)
+    with _usage(), _bar(session, f"Importing {file.name}") as on_progress:
+        done = import_file(WholeTable(session.store()), file, options, on_progress=on_progress)
     if session.json:
         session.emit(_as_json(done, check=check))
     else:
@@ -228,7 +230,7 @@ def _bar(session: Session, title: str) -> Iterator[Callable[[int, int], None]]:
     ) as bar:
         task = bar.add_task(printable(title), total=None)
 
-        def tell(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=max(done, total) or None)
 
-        yield tell
+        yield on_progress

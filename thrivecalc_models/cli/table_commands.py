@@ -29,7 +29,7 @@ def create(session: Session) -> None:
 @table.command(
     help="""Compare the table with what it should be; changes nothing.
 
-    Exits with 1 where something differs, and says how to mend it. What the service does not tell,
+    Exits with 1 where something differs, and says how to fix it. What the service does not tell,
     or not to these credentials, is "unknown".
     """
 )
@@ -52,13 +52,13 @@ def as_json(name: str, aspects: list[Aspect]) -> dict[str, Any]:
     return {
         "table": name,
         "ok": not differences(aspects),
-        "aspects": [_told(aspect) for aspect in aspects],
+        "aspects": [_as_dict(aspect) for aspect in aspects],
     }
 
 
-def _told(aspect: Aspect) -> dict[str, str]:
+def _as_dict(aspect: Aspect) -> dict[str, str]:
     found = members(aspect)
-    return found | {"wayOut": found.pop("mend")}
+    return found | {"wayOut": found.pop("fix")}
 
 
 def show(session: Session, name: str, aspects: list[Aspect]) -> None:
@@ -67,7 +67,7 @@ def show(session: Session, name: str, aspects: list[Aspect]) -> None:
     session.table(f"Table {name}", ["aspect", "state", "found", "should be"], rows)
     wrong = differences(aspects)
     for aspect in wrong:
-        session.say(f"{aspect.name}: {aspect.mend}")
+        session.say(f"{aspect.name}: {aspect.fix}")
     unknown = ", ".join(aspect.name for aspect in aspects if aspect.state == "unknown")
     count = f"{len(wrong)} of {len(aspects)} differ" if wrong else "nothing differs"
     session.say(f"{count}; not known: {unknown}" if unknown else count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads import Kind, fields_of, kinds
+from thrivecalc_models.payloads import FieldKind, fields_of, kinds
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, Item
 
@@ -41,7 +41,7 @@ def wrong_spelling(path: str, meant: str) -> InvalidRecordError:
     return InvalidRecordError(f"{path} is spelt {meant} in the table; write that", path=path)
 
 
-def kind_below(kind: Kind | None, name: str | int, path: str) -> Kind | None:
+def kind_below(kind: FieldKind | None, name: str | int, path: str) -> FieldKind | None:
     """The kind of a member, None for what no class declares. Raises InvalidRecordError."""
     match kind:
         case kinds.Optional(inner):
@@ -58,13 +58,15 @@ def kind_below(kind: Kind | None, name: str | int, path: str) -> Kind | None:
     return None
 
 
-def check_form(kind: Kind | None, form: AttributeValue, path: str) -> None:
+def check_form(kind: FieldKind | None, form: AttributeValue, path: str) -> None:
     """Refuse such a name in a value of a kind that is newly given. Raises InvalidRecordError."""
     for at, meant in _misspelt_in(kind, form, path):
         raise wrong_spelling(at, meant)
 
 
-def _misspelt_in(kind: Kind | None, form: AttributeValue, path: str) -> Iterator[tuple[str, str]]:
+def _misspelt_in(
+    kind: FieldKind | None, form: AttributeValue, path: str
+) -> Iterator[tuple[str, str]]:
     match kind:
         case kinds.Optional(inner):
             yield from _misspelt_in(inner, form, path)

@@ -283,7 +283,7 @@ def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding)
 # --- values of a kind -----------------------------------------------------------------------------
 
 
-def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCodec) -> Any:
+def decode(kind: kinds.FieldKind, value: AttributeValue, path: str, nested: NestedCodec) -> Any:
     """A stored value as what the kind reads as. Raises Unfit."""
     match kind:
         case kinds.Text():
@@ -326,7 +326,7 @@ def decode(kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCod
 
 
 def encode(
-    kind: kinds.Kind,
+    kind: kinds.FieldKind,
     value: Any,
     path: str,
     nested: NestedCodec,
@@ -340,7 +340,7 @@ def encode(
     Members that equal those in `base` keep that form.
     """
 
-    def element(inner: kinds.Kind) -> Element:
+    def element(inner: kinds.FieldKind) -> Element:
         return lambda given, at, how, stored, level: keep_form(
             stored,
             decode=lambda form: decode(inner, form, at, nested),
@@ -386,7 +386,7 @@ def encode(
 
 
 def misfits(
-    kind: kinds.Kind, value: AttributeValue, path: str, nested: NestedCodec
+    kind: kinds.FieldKind, value: AttributeValue, path: str, nested: NestedCodec
 ) -> Iterator[InvalidRecordError]:
     """An error for every place of a given value that does not fit its kind."""
     match kind, value:
@@ -428,7 +428,7 @@ class NestedCodec:
         raise NotImplementedError
 
 
-def _is_nested(kind: kinds.Kind) -> bool:
+def _is_nested(kind: kinds.FieldKind) -> bool:
     return isinstance(kind.kind if isinstance(kind, kinds.Optional) else kind, kinds.Nested)
 
 

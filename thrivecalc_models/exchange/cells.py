@@ -36,7 +36,7 @@ class NoCell(Exception):
 # --- reading cells --------------------------------------------------------------------------------
 
 
-def form_of(kind: kinds.Kind, value: Any, path: str, *, js_safe: bool) -> AttributeValue:
+def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> AttributeValue:
     """The stored value that a cell of this kind stands for. Raises RowProblem."""
     match kind:
         case kinds.Text():
@@ -189,11 +189,11 @@ def _named(value: Any, path: str) -> dict[str, Any]:
 
 # --- making cells ---------------------------------------------------------------------------------
 
-Scalar = Callable[[kinds.Kind, AttributeValue], Any]
+ScalarCell = Callable[[kinds.FieldKind, AttributeValue], Any]
 """How a format writes a scalar; it may raise NoCell, ValueError or ArithmeticError."""
 
 
-def cell_of(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
+def cell_of(kind: kinds.FieldKind, form: AttributeValue, scalar: ScalarCell) -> Any:
     """The cell that holds a stored value. Raises NoCell where none holds it exactly."""
     try:
         cell = _cell(kind, form, scalar)
@@ -205,7 +205,7 @@ def cell_of(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
     return cell
 
 
-def _cell(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
+def _cell(kind: kinds.FieldKind, form: AttributeValue, scalar: ScalarCell) -> Any:
     match kind:
         case kinds.Optional(inner):
             return None if "NULL" in form else _cell(inner, form, scalar)
@@ -223,13 +223,13 @@ def _cell(kind: kinds.Kind, form: AttributeValue, scalar: Scalar) -> Any:
 
 
 def _nested_cell(
-    fields: tuple[Field, ...], content: dict[str, AttributeValue], scalar: Scalar
+    fields: tuple[Field, ...], content: dict[str, AttributeValue], scalar: ScalarCell
 ) -> dict[str, Any]:
     known = {field.wire_name: field.kind for field in fields}
     return {name: _cell(known[name], member, scalar) for name, member in content.items()}
 
 
-def python_scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
+def python_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     """A scalar as Python has it: Decimal, int, date, aware datetime, bytes, bool, str."""
     match kind:
         case kinds.AmountKind():
@@ -247,7 +247,7 @@ def python_scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
     return form["S"]
 
 
-def text_scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
+def text_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     """A scalar as JSON text has it: numbers with all their digits, binary as base64."""
     ((tag, content),) = form.items()
     return Number(content) if tag == "N" else content

@@ -27,7 +27,7 @@ from thrivecalc_models.wire import AttributeValue, Item, check_item, record_key
 REST: Final = "rest"
 _IN_DATA: Final = "data."
 
-TOP: Final[dict[str, kinds.Kind]] = {
+TOP: Final[dict[str, kinds.FieldKind]] = {
     table.USER_ID: kinds.Text(),
     table.RECORD_KEY: kinds.Text(),
     table.DATA_TYPE: kinds.Text(),
@@ -42,7 +42,7 @@ TOP: Final[dict[str, kinds.Kind]] = {
 class Columns:
     """The typed columns: the kind of each, and which fields of each registered type have one."""
 
-    kinds: Mapping[str, kinds.Kind]
+    kinds: Mapping[str, kinds.FieldKind]
     fields: Mapping[str, frozenset[str]]
 
     def of(self, item: Item) -> frozenset[str] | None:
@@ -68,7 +68,7 @@ def registered_columns() -> Columns:
     return Columns(columns, fields)
 
 
-def _kinds_of(data_type: str) -> dict[str, kinds.Kind]:
+def _kinds_of(data_type: str) -> dict[str, kinds.FieldKind]:
     """The fields of a type that can have columns, by name."""
     record_class = UserRecord.data_type.class_of(data_type)
     payload_class = None if record_class is None else record_class.payload_class()
@@ -78,12 +78,12 @@ def _kinds_of(data_type: str) -> dict[str, kinds.Kind]:
     return {name: kind for name, kind in found.items() if has_column(kind, ())}
 
 
-def _bare(kind: kinds.Kind) -> kinds.Kind:
+def _bare(kind: kinds.FieldKind) -> kinds.FieldKind:
     """Nothing in a column stands for absent, whether or not NULL may be there, too."""
     return kind.kind if isinstance(kind, kinds.Optional) else kind
 
 
-def has_column(kind: kinds.Kind, inside: tuple[type, ...]) -> bool:
+def has_column(kind: kinds.FieldKind, inside: tuple[type, ...]) -> bool:
     """Whether a kind has a type of column: neither `Any`, nor classes that hold themselves."""
     match kind:
         case kinds.Anything():
@@ -100,7 +100,7 @@ def has_column(kind: kinds.Kind, inside: tuple[type, ...]) -> bool:
 
 # --- items to cells -------------------------------------------------------------------------------
 
-MakeCell = Callable[[kinds.Kind, AttributeValue], Any]
+MakeCell = Callable[[kinds.FieldKind, AttributeValue], Any]
 """Makes the cell of a stored value; raises NoCell where none can hold it exactly."""
 
 

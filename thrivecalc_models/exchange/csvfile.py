@@ -73,7 +73,7 @@ def _line(cells: list[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def _cell(kind: kinds.Kind, form: AttributeValue) -> str:
+def _cell(kind: kinds.FieldKind, form: AttributeValue) -> str:
     cell = cell_of(kind, form, text_scalar)
     if isinstance(kind, _CONTAINERS):
         return _without_delimiters(_plain_json(cell))

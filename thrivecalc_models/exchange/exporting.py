@@ -25,7 +25,7 @@ from thrivecalc_models.wire import Item
 
 SEGMENTS = 4
 
-Tell = Callable[[int, int], object]
+OnProgress = Callable[[int, int], object]
 """Called with how much is done, and of how much."""
 
 
@@ -41,7 +41,7 @@ class Exported:
 
 
 @attrs.define
-class _State:
+class _ExportState:
     """How far an export is; all of it is on the disk."""
 
     what: dict[str, Any]
@@ -60,7 +60,7 @@ def export_table(
     *,
     user_id: str | None = None,
     disk: Disk | None = None,
-    tell: Tell = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Exported:
     """Write every item to a file, or those of one user; goes on where an earlier run was stopped.
 
@@ -72,10 +72,10 @@ def export_table(
         raise FileProblem(f"{path.parent} is no directory; make it first")
     export = _Export(whole, path, user_id, disk or Disk())
     with (
-        files.told(export.growing, "written"),
-        files.alone(path),
+        files.naming_errors(export.growing, "written"),
+        files.exclusive(path),
     ):
-        return export.run(tell)
+        return export.run(on_progress)
 
 
 class _Export:
@@ -90,27 +90,27 @@ class _Export:
         self._refused = beside(path, ".not-exported.jsonl")
         self._progress = beside(path, ".progress")
 
-    def run(self, tell: Tell) -> Exported:
+    def run(self, on_progress: OnProgress) -> Exported:
         what = {**whereabouts(self._whole, self._user_id), "head": crc32(self._format.head())}
         state, resumed = self._state(what)
         if state.stage == "read":
-            self._read(state, tell)
+            self._read(state, on_progress)
         if state.stage == "make":
             self._make(state)
         self._name_it(state)
         return Exported(self._path, state.records, state.refused, self._refused, resumed)
 
-    def _state(self, what: dict[str, Any]) -> tuple[_State, bool]:
-        saved = files.load(self._progress, _State, of="export")
+    def _state(self, what: dict[str, Any]) -> tuple[_ExportState, bool]:
+        saved = files.load(self._progress, _ExportState, of="export")
         if saved is None:
             self._check_free()
-            return _State(what), False
+            return _ExportState(what), False
         if saved.get("what") != what:
             raise FileProblem(
                 f"{self._progress} belongs to an export of something else; finish that with its own"
                 f" command, or remove {self._progress.name} and {self.growing.name}"
             )
-        return _State(**saved), True
+        return _ExportState(**saved), True
 
     def _check_free(self) -> None:
         if self._path.is_symlink() and not self._path.exists():
@@ -120,12 +120,12 @@ class _Export:
         if self._path.exists():
             raise FileProblem(f"{self._path} is there already; take another name, or remove it")
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: _ExportState) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
 
     # Reading the table
 
-    def _read(self, state: _State, tell: Tell) -> None:
+    def _read(self, state: _ExportState, on_progress: OnProgress) -> None:
         total = item_count(self._whole)
         if self._user_id is not None:  # read anew: one user's part is small
             state.size = state.refused_size = state.records = state.refused = 0
@@ -139,11 +139,11 @@ class _Export:
                 self._append(items, state, growing, refused)
                 state.after |= after
                 self._settle(state, growing, refused)
-                tell(state.records, total)
+                on_progress(state.records, total)
             state.stage = "make" if self._made != self.growing else "rename"
             self._settle(state, growing, refused)
 
-    def _rounds(self, state: _State) -> Iterator[tuple[list[Item], dict[str, Item | None]]]:
+    def _rounds(self, state: _ExportState) -> Iterator[tuple[list[Item], dict[str, Item | None]]]:
         """Items, and where each segment goes on behind them.
 
         The pages of a round of all segments together, so that a run that goes on writes the same
@@ -158,7 +158,9 @@ class _Export:
             items = [item for page in pages for item in page.items]
             yield items, {str(page.number): page.after for page in pages}
 
-    def _append(self, items: list[Item], state: _State, growing: Growing, refused: Growing) -> None:
+    def _append(
+        self, items: list[Item], state: _ExportState, growing: Growing, refused: Growing
+    ) -> None:
         lines, problems = [], []
         for item in items:
             try:
@@ -172,7 +174,7 @@ class _Export:
         state.records += len(lines)
         state.refused += len(problems)
 
-    def _settle(self, state: _State, growing: Growing, refused: Growing) -> None:
+    def _settle(self, state: _ExportState, growing: Growing, refused: Growing) -> None:
         growing.sync()
         refused.sync()
         state.size, state.refused_size = growing.size, refused.size
@@ -180,7 +182,7 @@ class _Export:
 
     # Making the file of it
 
-    def _make(self, state: _State) -> None:
+    def _make(self, state: _ExportState) -> None:
         with self._disk.open(self._made) as made:
             self._disk.cut(made, 0)
             if isinstance(self._format, Parquet):
@@ -189,7 +191,7 @@ class _Export:
         state.stage = "rename"
         self._save(state)
 
-    def _name_it(self, state: _State) -> None:
+    def _name_it(self, state: _ExportState) -> None:
         """A file without the other means that an earlier run came to the rename, or behind it."""
         if self._made.exists():
             self._check_free()

@@ -148,7 +148,7 @@ _WRITABLE = "take a directory that you may write"
 
 
 @contextmanager
-def alone(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
+def exclusive(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
     """Refuse what another process is doing already, with a file beside `path`.
 
     Where it cannot be made, for want of permission, `otherwise` is the way out.
@@ -193,7 +193,7 @@ def _locked(lock: Path, otherwise: str) -> int:
 
 
 @contextmanager
-def told(path: Path, doing: str) -> Iterator[None]:
+def naming_errors(path: Path, doing: str) -> Iterator[None]:
     """Turn an OSError into a FileProblem that names the file and the way out."""
     try:
         yield
@@ -215,4 +215,4 @@ def _way_out(error: OSError) -> str:
         return "check the name"
     if error.errno in _FORBIDDEN:
         return "take a file and a directory that you may read and write"
-    return "mend that, and the same command goes on where it stopped"
+    return "fix that, and the same command goes on where it stopped"

@@ -19,7 +19,7 @@ from thrivecalc_models import table
 from thrivecalc_models.errors import FileProblem, InvalidRecordError, RefusedError
 from thrivecalc_models.exchange import files, jsontext
 from thrivecalc_models.exchange.columns import Mapped
-from thrivecalc_models.exchange.exporting import Tell
+from thrivecalc_models.exchange.exporting import OnProgress
 from thrivecalc_models.exchange.files import Disk, Growing, beside
 from thrivecalc_models.exchange.formats import Reader, format_of
 from thrivecalc_models.exchange.pace import Pace
@@ -101,7 +101,7 @@ class Options:
 
 
 @attrs.define
-class _State:
+class _ImportState:
     what: dict[str, Any]
     stamp: str
     of: str = "import"
@@ -116,7 +116,7 @@ def import_file(
     options: Options,
     *,
     disk: Disk | None = None,
-    tell: Tell = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Imported:
@@ -128,13 +128,13 @@ def import_file(
     form = format_of(path)
     pace = Pace(options.max_write_units, monotonic, sleep)
     work = _Import(whole, path, options, disk or Disk(), pace)
-    with files.told(path, "imported"):
+    with files.naming_errors(path, "imported"):
         _check_path(path)
-        with nullcontext() if options.check else files.alone(work.base, otherwise=_ELSEWHERE):
+        with nullcontext() if options.check else files.exclusive(work.base, otherwise=_ELSEWHERE):
             state, resumed = work.begin()
             with closing(form.reader(path, options.mapped, state.stamp)) as reader:
                 item_count(whole)
-                return work.run(reader, state, tell, resumed=resumed)
+                return work.run(reader, state, on_progress, resumed=resumed)
 
 
 def check_file(path: Path) -> None:
@@ -143,7 +143,7 @@ def check_file(path: Path) -> None:
     Raises FileProblem.
     """
     form = format_of(path)
-    with files.told(path, "imported"):
+    with files.naming_errors(path, "imported"):
         _check_path(path)
         form.reader(path, Mapped(), "").close()
 
@@ -174,7 +174,7 @@ class _Import:
         self._planned: _Planned | None = None
         self._stamped: frozenset[str] = frozenset()
 
-    def begin(self) -> tuple[_State, bool]:
+    def begin(self) -> tuple[_ImportState, bool]:
         """How far an earlier run of the same import of the same file came, else the beginning."""
         options = self._options
         what = {
@@ -185,12 +185,14 @@ class _Import:
             "delimiter": options.mapped.delimiter,
             "file": fingerprint(self._path),
         }
-        saved = None if options.check else files.load(self._progress, _State, of="import")
+        saved = None if options.check else files.load(self._progress, _ImportState, of="import")
         if saved is not None and saved.get("what") == what:
-            return _State(**saved), True
-        return _State(what, format_timestamp(self._whole.session.clock())), False
+            return _ImportState(**saved), True
+        return _ImportState(what, format_timestamp(self._whole.session.clock())), False
 
-    def run(self, reader: Reader, state: _State, tell: Tell, *, resumed: bool) -> Imported:
+    def run(
+        self, reader: Reader, state: _ImportState, on_progress: OnProgress, *, resumed: bool
+    ) -> Imported:
         counts = Counts(**state.counts)
         self._stamped = reader.stamped
         with ExitStack() as open_files:
@@ -214,7 +216,7 @@ class _Import:
                     state.counts = attrs.asdict(counts)
                     if number % ROUNDS_A_RECORD == 0:
                         self._record(state, refused)
-                tell(reader.done(), reader.total)
+                on_progress(reader.done(), reader.total)
             if refused is not None:
                 refused.sync()
         if not self._options.check:
@@ -222,12 +224,12 @@ class _Import:
         found = self._refused if counts.refused and not self._options.check else None
         return Imported(self._path, counts, self._shown, found, resumed)
 
-    def _record(self, state: _State, refused: Growing) -> None:
+    def _record(self, state: _ImportState, refused: Growing) -> None:
         refused.sync()
         state.refused_size = refused.size
         self._save(state)
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: _ImportState) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
 
     # Rows

@@ -123,7 +123,7 @@ def _schema(columns: Columns) -> pyarrow.Schema:
     return pa.schema([*top, (table.DATA, pa.struct(data)), (REST, pa.string())])
 
 
-def _type(kind: kinds.Kind) -> pyarrow.DataType:
+def _type(kind: kinds.FieldKind) -> pyarrow.DataType:
     import pyarrow as pa
 
     match kind:
@@ -164,7 +164,7 @@ def _row_of(item: Item, columns: Columns) -> dict[str, Any]:
     return row
 
 
-def _scalar(kind: kinds.Kind, form: AttributeValue) -> Any:
+def _scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     value = python_scalar(kind, form)
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent

@@ -24,7 +24,7 @@ from thrivecalc_models.payloads.define import (
     has_plain_init,
     payload,
 )
-from thrivecalc_models.payloads.kinds import Kind
+from thrivecalc_models.payloads.kinds import FieldKind
 from thrivecalc_models.payloads.marks import (
     is_payload,
     is_payload_class,
@@ -38,7 +38,7 @@ __all__ = [
     "BudgetData",
     "Day",
     "Field",
-    "Kind",
+    "FieldKind",
     "OptionalAmount",
     "OptionalAmounts",
     "OptionalDay",

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.payloads.kinds import Kind, kind_of
+from thrivecalc_models.payloads.kinds import FieldKind, kind_of
 
 Names = dict[str, Any]
 
@@ -30,7 +30,7 @@ def names_for(cls: type, inner: Names) -> Names:
     return {**vars(cls), **({} if module is None else vars(module)), **inner}
 
 
-def kind_of_field(cls: type, attribute: attrs.Attribute[Any], names: Names) -> Kind:
+def kind_of_field(cls: type, attribute: attrs.Attribute[Any], names: Names) -> FieldKind:
     """The kind of a field. Raises Undefined; TypeError for what the table cannot hold."""
     at = f"{cls.__name__}.{attribute.name}"
     if attribute.type is None:

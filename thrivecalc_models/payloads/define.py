@@ -23,7 +23,7 @@ from thrivecalc_models.payloads.annotations import (
     unresolved,
 )
 from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
-from thrivecalc_models.payloads.kinds import Anything, Kind, Optional
+from thrivecalc_models.payloads.kinds import Anything, FieldKind, Optional
 from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.payloads.origins import HIDDEN, declare_hidden, hide, inherit_origin
 from thrivecalc_models.value import Value
@@ -44,7 +44,7 @@ class Field(Value):
 
     name: str
     wire_name: str
-    kind: Kind
+    kind: FieldKind
     required: bool
     default: Callable[[], Any]
     has_default: bool
@@ -325,7 +325,7 @@ def _fields(cls: type, inner: Names) -> tuple[Field, ...]:
     return found
 
 
-def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Kind:
+def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> FieldKind:
     """Raises Undefined, with the attribute."""
     owner = _owner(cls, attribute)
     known = {field.name: field.kind for field in _known_fields(owner) or ()}
@@ -356,7 +356,7 @@ def _late_fields(cls: type) -> tuple[Field, ...]:
     raise unresolved(undefined)
 
 
-def _field(attribute: attrs.Attribute[Any], kind: Kind) -> Field:
+def _field(attribute: attrs.Attribute[Any], kind: FieldKind) -> Field:
     written = _as_written(attribute)
     has_default = written.default is not attrs.NOTHING
     return Field(
@@ -375,7 +375,7 @@ def _none() -> None:
     return None
 
 
-def _default_maker(attribute: attrs.Attribute[Any], kind: Kind) -> Callable[[], Any]:
+def _default_maker(attribute: attrs.Attribute[Any], kind: FieldKind) -> Callable[[], Any]:
     """Return a function that makes the default as `__init__` makes it, anew at each call."""
     path = f"data.{_wire_name(attribute)}"
     default, own = attribute.default, _as_written(attribute).converter
@@ -550,7 +550,7 @@ def _convert(value: Any, instance: Any, attribute: attrs.Attribute[Any]) -> Any:
 # For annotations that name a class which is defined further down.
 _CONVERTER = attrs.Converter(kinds.taking_anything(_convert), takes_self=True, takes_field=True)
 
-_CONVERSIONS: dict[type, dict[str, tuple[Kind, str]]] = {}
+_CONVERSIONS: dict[type, dict[str, tuple[FieldKind, str]]] = {}
 
 
 def _repr(self: object) -> str:

@@ -110,7 +110,7 @@ class Binary(Value):
 
 @attrs.frozen(eq=False, repr=False)
 class ListOf(Value):
-    element: Kind
+    element: FieldKind
 
     def convert(self, value: Any, path: str) -> list[Any]:
         """A list of its own, whatever was given, with its members converted."""
@@ -145,7 +145,7 @@ class SetOfText(Value):
 
 @attrs.frozen(eq=False, repr=False)
 class DictOf(Value):
-    element: Kind
+    element: FieldKind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
         """A dict of its own, whatever was given, with its members converted."""
@@ -195,7 +195,7 @@ class Nested(Value):
 
 @attrs.frozen(eq=False, repr=False)
 class Optional(Value):
-    kind: Kind
+    kind: FieldKind
 
     def convert(self, value: Any, path: str) -> Any:
         return None if value is None else self.kind.convert(value, path)
@@ -221,7 +221,7 @@ class Anything(Value):
         return _plain_within(value, path, 1)
 
 
-Kind = (
+FieldKind = (
     Text
     | Integer
     | Boolean
@@ -239,7 +239,7 @@ Kind = (
 
 _TEXT = Text()
 
-_SIMPLE: dict[Any, Kind] = {
+_SIMPLE: dict[Any, FieldKind] = {
     str: _TEXT,
     int: Integer(),
     bool: Boolean(),
@@ -251,7 +251,7 @@ _SIMPLE: dict[Any, Kind] = {
 }
 
 
-def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> Kind:
+def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> FieldKind:
     """The kind that an annotation stands for. TypeError for one that the table cannot hold.
 
     `aliases` are those that led here. A NameError comes out of one whose names are not defined.
@@ -289,7 +289,7 @@ def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> Kind:
     )
 
 
-def converted_within(kind: Kind, value: Any, path: str) -> Any:
+def converted_within(kind: FieldKind, value: Any, path: str) -> Any:
     """The value, with what was put into its lists, sets and dicts converted in place.
 
     They stay the objects they are, unless they are of another type than the kind's. Nested payloads
@@ -360,7 +360,7 @@ def _replace_members(members: set[Any], by: set[Any]) -> None:
         members.update(by)
 
 
-def converter(kind: Kind, path: str) -> Callable[[Any], Any]:
+def converter(kind: FieldKind, path: str) -> Callable[[Any], Any]:
     """`kind.convert` with its path, and with a short way for what most values are."""
     optional = isinstance(kind, Optional)
     convert = kind.convert

@@ -17,7 +17,7 @@ from pynamodb.expressions.update import RemoveAction, SetAction
 from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
 from thrivecalc_models.codec.values import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
-from thrivecalc_models.payloads import Kind, is_payload, is_payload_class, why_no_payload_class
+from thrivecalc_models.payloads import FieldKind, is_payload, is_payload_class, why_no_payload_class
 from thrivecalc_models.payloads.kinds import Anything, Nested
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.signals import warn
@@ -309,7 +309,7 @@ class StoredPath(Path):
     `kind` is what a payload class declares there, if one does; names in it are the table's.
     """
 
-    def __init__(self, path: Any, kind: Kind | None = None) -> None:
+    def __init__(self, path: Any, kind: FieldKind | None = None) -> None:
         super().__init__(path)
         self._kind = kind
 

@@ -38,7 +38,14 @@ from thrivecalc_models.testing.requests import (
     list_of,
     positive,
 )
-from thrivecalc_models.testing.state import Entry, Key, State, Storage, index_entry, table_entry
+from thrivecalc_models.testing.state import (
+    Entry,
+    Key,
+    Storage,
+    TableState,
+    index_entry,
+    table_entry,
+)
 from thrivecalc_models.testing.values import normalised_item
 from thrivecalc_models.wire import Item, Json, read_units
 
@@ -192,7 +199,7 @@ class _Page:
     request: Json
     by_index: bool
     consistent: bool
-    view: State
+    view: TableState
     placeholders: Placeholders
     condition: Condition | None
     paths: tuple[Path, ...] | None
@@ -471,7 +478,7 @@ def _only_table(request_items: object, table_name: str) -> Any:
     return request_items[table_name]
 
 
-def _served(view: State, keys: list[Key], page_bytes: int, keep: int | None) -> set[Key]:
+def _served(view: TableState, keys: list[Key], page_bytes: int, keep: int | None) -> set[Key]:
     served: set[Key] = set()
     total = 0
     of_user: dict[str, int] = {}

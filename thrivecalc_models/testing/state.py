@@ -36,7 +36,7 @@ def index_entry(data_type: str, record_key: str) -> Entry:
     return Entry(data_type, crc32(record_key.encode()), record_key)
 
 
-class State:
+class TableState:
     """Items with their sizes. A stored item is never changed: a write puts another in its place."""
 
     def __init__(self) -> None:
@@ -68,12 +68,12 @@ class State:
         if by_request:
             self.applied[key] += 1
 
-    def before_the_last(self, writes: int) -> State:
+    def before_the_last(self, writes: int) -> TableState:
         """The state as it was that many writes ago, to be read only."""
         undone = self._undo[-writes:] if writes > 0 else []
         if not undone:
             return self
-        past = State()
+        past = TableState()
         past.items, past.sizes = dict(self.items), dict(self.sizes)
         users = {user_id for (user_id, _), _, _ in undone}
         past._order = _with_own_lists(self._order, users)
@@ -125,8 +125,8 @@ class Storage:
     table_name: str
     page_bytes: int
     stale_reads: int = 0
-    state: State = attrs.field(factory=State)
+    state: TableState = attrs.field(factory=TableState)
 
-    def view(self, *, consistent: bool) -> State:
+    def view(self, *, consistent: bool) -> TableState:
         """The state that a read sees: an eventually consistent one may be behind."""
         return self.state if consistent else self.state.before_the_last(self.stale_reads)

@@ -305,7 +305,7 @@ def _values_of(field: Field, levels: int) -> SearchStrategy[Any]:
 
 
 @functools.cache
-def _values(kind: kinds.Kind, levels: int) -> SearchStrategy[Any]:
+def _values(kind: kinds.FieldKind, levels: int) -> SearchStrategy[Any]:
     match kind:
         case kinds.Text():
             return texts()
@@ -428,7 +428,7 @@ def odd_items(
     if record_class is None:
         classes: SearchStrategy[Any] = st.deferred(lambda: st.sampled_from(_registered()))
         return classes.flatmap(lambda each: odd_items(each, user_id))
-    faults = [
+    damages = [
         _without(table.DATA),
         _with(table.DATA, stored_values().filter(lambda value: "M" not in value)),
         _without(table.DATA_TYPE),
@@ -442,18 +442,18 @@ def odd_items(
     for field in _fields(_payload_class(record_class)):
         kind = _unwrapped(field.kind)
         if field.required:
-            faults.append(_without_field(field.wire_name))
+            damages.append(_without_field(field.wire_name))
         if isinstance(kind, kinds.Anything):
             continue
         unfit = _SCALARS.filter(_of_none(_TAGS_OF[type(kind)])) | _UNFIT.get(
             type(kind), st.nothing()
         )
-        faults.append(_with_field(field.wire_name, unfit))
+        damages.append(_with_field(field.wire_name, unfit))
         if field.required:
-            faults.append(_with_field(field.wire_name, st.just({"NULL": True})))
+            damages.append(_with_field(field.wire_name, st.just({"NULL": True})))
     short = record_ids().filter(lambda text: len(text) != 21)  # differs from the wrong ones
     items = stored_items(record_class, user_id, record_id=short)
-    return st.sampled_from(faults).flatmap(lambda fault: items.flatmap(fault))
+    return st.sampled_from(damages).flatmap(items.flatmap)
 
 
 def _item(
@@ -486,7 +486,7 @@ def _stored_map(payload_class: type, levels: int, odd: bool) -> SearchStrategy[I
 
 
 @functools.cache
-def _forms(kind: kinds.Kind, levels: int, odd: bool) -> SearchStrategy[AttributeValue]:
+def _forms(kind: kinds.FieldKind, levels: int, odd: bool) -> SearchStrategy[AttributeValue]:
     """The forms that a value of a kind can have in the table."""
     match kind:
         case kinds.Text():
@@ -635,7 +635,7 @@ def _of_none(tags: frozenset[str]) -> Callable[[AttributeValue], bool]:
     return lambda value: value.keys().isdisjoint(tags | {"NULL"})
 
 
-def _unwrapped(kind: kinds.Kind) -> kinds.Kind:
+def _unwrapped(kind: kinds.FieldKind) -> kinds.FieldKind:
     return kind.kind if isinstance(kind, kinds.Optional) else kind
 
 
@@ -656,28 +656,28 @@ def _undeclared(record_class: type[UserRecord] | None) -> SearchStrategy[str]:
     return names().filter(lambda name: name not in taken)
 
 
-Fault = Callable[[Item], SearchStrategy[Item]]
+Damage = Callable[[Item], SearchStrategy[Item]]
 
 
-def _without(name: str) -> Fault:
+def _without(name: str) -> Damage:
     return lambda item: st.just({each: form for each, form in item.items() if each != name})
 
 
-def _with(name: str, forms: SearchStrategy[AttributeValue]) -> Fault:
+def _with(name: str, forms: SearchStrategy[AttributeValue]) -> Damage:
     return lambda item: forms.map(lambda form: {**item, name: form})
 
 
-def _without_field(name: str) -> Fault:
-    def fault(item: Item) -> SearchStrategy[Item]:
+def _without_field(name: str) -> Damage:
+    def damage(item: Item) -> SearchStrategy[Item]:
         content = {each: form for each, form in item[table.DATA]["M"].items() if each != name}
         return st.just({**item, table.DATA: {"M": content}})
 
-    return fault
+    return damage
 
 
-def _with_field(name: str, forms: SearchStrategy[AttributeValue]) -> Fault:
-    def fault(item: Item) -> SearchStrategy[Item]:
+def _with_field(name: str, forms: SearchStrategy[AttributeValue]) -> Damage:
+    def damage(item: Item) -> SearchStrategy[Item]:
         content = item[table.DATA]["M"]
         return forms.map(lambda form: {**item, table.DATA: {"M": {**content, name: form}}})
 
-    return fault
+    return damage

@@ -37,7 +37,7 @@ from thrivecalc_models.testing.requests import (
     list_of,
     stored_item,
 )
-from thrivecalc_models.testing.state import Key, State, Storage
+from thrivecalc_models.testing.state import Key, Storage, TableState
 from thrivecalc_models.testing.updates import Plain, Update, bound_update
 from thrivecalc_models.wire import Item, Json, read_units
 
@@ -65,7 +65,7 @@ _SEVERAL: Final = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
 
 
 @attrs.frozen
-class Write:
+class WriteRequest:
     """One write of a request, checked as far as it can be without the stored item.
 
     `change` gives the new item and its size from the old one, or None for no item.
@@ -85,7 +85,7 @@ class Write:
 class Change:
     """What a write will do, decided and not yet done."""
 
-    write: Write
+    write: WriteRequest
     old: Item | None
     old_size: int
     new: Item | None
@@ -95,7 +95,7 @@ class Change:
     def cost(self) -> Consumed:
         return cost_of_write(self.old, self.old_size, self.new, self.new_size)
 
-    def apply(self, state: State) -> None:
+    def apply(self, state: TableState) -> None:
         if self.write.changes:
             state.write(self.write.key, self.new, self.new_size, by_request=True)
 
@@ -211,7 +211,7 @@ def _returned(change: Change, wanted: str) -> Item | None:
     return item
 
 
-def _write(member: str, entry: Json) -> Write:
+def _write(member: str, entry: Json) -> WriteRequest:
     """Read one write; raises Invalid for what is wrong with it, whatever is stored."""
     placeholders = _placeholders(entry)
     condition_text = entry.get("ConditionExpression")
@@ -230,7 +230,7 @@ def _write(member: str, entry: Json) -> Write:
         change = _updating(key, update)
     placeholders.check_all_used()
     stored = choice(entry, "ReturnValuesOnConditionCheckFailure", ("NONE", "ALL_OLD"))
-    return Write(
+    return WriteRequest(
         key=key,
         change=change,
         condition=condition,
@@ -285,7 +285,7 @@ def _updating(key: Key, update: Update) -> Callable[[Item | None], tuple[Item | 
     return change
 
 
-def _decided(state: State, write: Write) -> Change:
+def _decided(state: TableState, write: WriteRequest) -> Change:
     """What a write does to the item as it is now; raises Refusal where it may not."""
     old = state.items.get(write.key)
     if write.condition is not None and not write.condition.holds(old or {}, write.placeholders):
@@ -297,7 +297,7 @@ def _decided(state: State, write: Write) -> Change:
     return Change(write, old, old_size, new, new_size)
 
 
-def _all_decided(state: State, writes: list[Write]) -> list[Change]:
+def _all_decided(state: TableState, writes: list[WriteRequest]) -> list[Change]:
     """The changes of a transaction; raises Refusal, with a reason for each entry, if one fails."""
     changes: list[Change] = []
     reasons: list[Reason] = []
@@ -326,7 +326,7 @@ def _placeholders(entry: Json) -> Placeholders:
     )
 
 
-def _batch_entry(entry: Any) -> Write:
+def _batch_entry(entry: Any) -> WriteRequest:
     check_parameters(entry, ("PutRequest", "DeleteRequest"))
     if len(entry) != 1:
         raise Invalid("A write request is either a put or a delete")
@@ -338,7 +338,7 @@ def _batch_entry(entry: Any) -> Write:
     return write
 
 
-def _transaction_entry(storage: Storage, entry: Any) -> Write:
+def _transaction_entry(storage: Storage, entry: Any) -> WriteRequest:
     check_parameters(entry, tuple(_ENTRY))
     if len(entry) != 1:
         raise Invalid("TransactItems can only contain one of Check, Put, Update or Delete")
@@ -358,7 +358,7 @@ def _token(request: Json) -> str | None:
     return token
 
 
-def _repeated(storage: Storage, request: Json, writes: list[Write]) -> Json:
+def _repeated(storage: Storage, request: Json, writes: list[WriteRequest]) -> Json:
     sizes = (storage.state.sizes.get(write.key, 0) for write in writes)
     units = 2 * sum(read_units(size, consistent=True) for size in sizes)
     return _transaction_body(storage, request, Consumed(units), "ReadCapacityUnits")

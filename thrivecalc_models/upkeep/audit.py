@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 
 from thrivecalc_models.protocol import State
-from thrivecalc_models.upkeep.findings import Finding, Kind, findings
+from thrivecalc_models.upkeep.findings import Finding, FindingKind, findings
 from thrivecalc_models.upkeep.repairs import Repair, Repaired, perform, repair_of
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import Item
@@ -20,7 +20,7 @@ EXAMPLES = 5
 class Examined:
     """One page of items: how many, what it cost to read, what was found, what became of repairs.
 
-    `mended` are those of the findings that are gone after repairs.
+    `fixed` are those of the findings that are gone after repairs.
     """
 
     items: int
@@ -28,7 +28,7 @@ class Examined:
     findings: list[Finding]
     repairs: list[Repair] = attrs.field(factory=list)
     repaired: list[Repaired] = attrs.field(factory=list)
-    mended: list[Finding] = attrs.field(factory=list)
+    fixed: list[Finding] = attrs.field(factory=list)
 
 
 @attrs.define
@@ -37,9 +37,11 @@ class Tally:
 
     items: int = 0
     units: float = 0.0
-    found: dict[Kind, int] = attrs.field(factory=lambda: dict.fromkeys(Kind, 0))
-    mended: dict[Kind, int] = attrs.field(factory=lambda: dict.fromkeys(Kind, 0))
-    examples: dict[Kind, list[Finding]] = attrs.field(factory=lambda: {kind: [] for kind in Kind})
+    found: dict[FindingKind, int] = attrs.field(factory=lambda: dict.fromkeys(FindingKind, 0))
+    fixed: dict[FindingKind, int] = attrs.field(factory=lambda: dict.fromkeys(FindingKind, 0))
+    examples: dict[FindingKind, list[Finding]] = attrs.field(
+        factory=lambda: {kind: [] for kind in FindingKind}
+    )
     repairs: int = 0
     outcomes: dict[str, int] = attrs.field(
         factory=lambda: {state.value: 0 for state in State if state is not State.EXISTING}
@@ -48,7 +50,7 @@ class Tally:
     @property
     def remaining(self) -> int:
         """Findings that were not repaired."""
-        return sum(self.found.values()) - sum(self.mended.values())
+        return sum(self.found.values()) - sum(self.fixed.values())
 
     def add(self, page: Examined) -> None:
         self.items += page.items
@@ -58,8 +60,8 @@ class Tally:
             self.found[finding.kind] += 1
             if len(self.examples[finding.kind]) < EXAMPLES:
                 self.examples[finding.kind].append(finding)
-        for finding in page.mended:
-            self.mended[finding.kind] += 1
+        for finding in page.fixed:
+            self.fixed[finding.kind] += 1
         for repaired in page.repaired:
             self.outcomes[repaired.outcome] += 1
 
@@ -80,7 +82,7 @@ def audit(
             yield page
             continue
         repaired, end = perform(whole.store, repairs)
-        yield attrs.evolve(page, repaired=repaired, mended=list(_mended(repaired, now)))
+        yield attrs.evolve(page, repaired=repaired, fixed=list(_fixed(repaired, now)))
         if end is not None:
             raise end
 
@@ -96,7 +98,7 @@ def _pages(
             yield page.items, page.units
 
 
-def _mended(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:
+def _fixed(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:
     """What was found before a repair, and no more after it."""
     for each in repaired:
         if each.outcome == State.APPLIED.value:

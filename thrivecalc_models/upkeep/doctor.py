@@ -38,7 +38,7 @@ from thrivecalc_models.upkeep.table_check import check_table
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import Json
 
-State = Literal["ok", "trouble", "unknown"]
+RowState = Literal["ok", "trouble", "unknown"]
 Clock = Callable[[], datetime]
 
 TIMEOUT = 5.0
@@ -59,7 +59,7 @@ class Row:
     """One thing that was looked at; what is wrong has a way out."""
 
     check: str
-    state: State
+    state: RowState
     what: str
     way_out: str = ""
 
@@ -273,12 +273,12 @@ def _table(whole: WholeTable) -> Iterator[Row]:
     except ServiceError as error:
         yield _trouble("table", error)
         raise _Stop from error
-    states: dict[str, State] = {"ok": "ok", "differs": "trouble", "unknown": "unknown"}
+    states: dict[str, RowState] = {"ok": "ok", "differs": "trouble", "unknown": "unknown"}
     for aspect in aspects:
         what = aspect.found
         if aspect.state == "differs":
             what = f"{aspect.found}, and should be {aspect.should}"
-        yield Row(f"table: {aspect.name}", states[aspect.state], what, aspect.mend)
+        yield Row(f"table: {aspect.name}", states[aspect.state], what, aspect.fix)
 
 
 def _no_table(whole: WholeTable) -> Row:

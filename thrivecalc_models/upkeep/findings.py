@@ -41,7 +41,7 @@ Source: "Using time to live (TTL) in DynamoDB", Amazon DynamoDB Developer Guide.
 CLOCKS_MAY_DIFFER = timedelta(days=1)
 
 
-class Kind(enum.StrEnum):
+class FindingKind(enum.StrEnum):
     """What an audit looks for."""
 
     MALFORMED = "malformed"
@@ -55,14 +55,16 @@ class Kind(enum.StrEnum):
 
 
 MEANING = {
-    Kind.MALFORMED: "the payload does not fit its type, and cannot be read",
-    Kind.KEY_DISAGREEMENT: "dataType or recordId is not what recordKey says",
-    Kind.UNKNOWN_TYPE: "no record class is defined for the type",
-    Kind.SPELLING: "a name that the table spells otherwise, and the web application does not read",
-    Kind.UNSAFE_NUMBER: "a number that JavaScript cannot hold",
-    Kind.TTL: "a ttl that will never expire",
-    Kind.TIMESTAMP: "createdAt or updatedAt is missing or odd",
-    Kind.LARGE: "over 90 % of the 400 KB that an item may have",
+    FindingKind.MALFORMED: "the payload does not fit its type, and cannot be read",
+    FindingKind.KEY_DISAGREEMENT: "dataType or recordId is not what recordKey says",
+    FindingKind.UNKNOWN_TYPE: "no record class is defined for the type",
+    FindingKind.SPELLING: (
+        "a name that the table spells otherwise, and the web application does not read"
+    ),
+    FindingKind.UNSAFE_NUMBER: "a number that JavaScript cannot hold",
+    FindingKind.TTL: "a ttl that will never expire",
+    FindingKind.TIMESTAMP: "createdAt or updatedAt is missing or odd",
+    FindingKind.LARGE: "over 90 % of the 400 KB that an item may have",
 }
 
 
@@ -70,7 +72,7 @@ MEANING = {
 class Finding:
     """Something odd about one item. `user` stands for the user; `what` has paths, no values."""
 
-    kind: Kind
+    kind: FindingKind
     user: str
     record_key: str
     what: str
@@ -83,27 +85,27 @@ def findings(item: Item, now: datetime) -> list[Finding]:
     return [Finding(kind, user, key, what) for kind, what in _oddities(item, now)]
 
 
-def _oddities(item: Item, now: datetime) -> Iterator[tuple[Kind, str]]:
+def _oddities(item: Item, now: datetime) -> Iterator[tuple[FindingKind, str]]:
     for path, reason in identity_problems(item):
-        yield Kind.KEY_DISAGREEMENT, f"{path} {reason}"
+        yield FindingKind.KEY_DISAGREEMENT, f"{path} {reason}"
     record = UserRecord.from_item(_with_agreeing_keys(item))
     if record.malformed:
-        yield Kind.MALFORMED, record.problems[0]
+        yield FindingKind.MALFORMED, record.problems[0]
     if isinstance(record, UnknownRecord):
-        yield Kind.UNKNOWN_TYPE, "no record class is defined for it"
+        yield FindingKind.UNKNOWN_TYPE, "no record class is defined for it"
     for what in _misspelt_names(item):
-        yield Kind.SPELLING, what
+        yield FindingKind.SPELLING, what
     for path in _unsafe_numbers(item):
-        yield Kind.UNSAFE_NUMBER, f"{path} is a number that JavaScript cannot hold"
+        yield FindingKind.UNSAFE_NUMBER, f"{path} is a number that JavaScript cannot hold"
     ttl = item.get(table.TTL)
     never = None if ttl is None else why_never(ttl, now)
     if never is not None:
-        yield Kind.TTL, f"{table.TTL} {never}"
+        yield FindingKind.TTL, f"{table.TTL} {never}"
     for what in _odd_timestamps(item, now):
-        yield Kind.TIMESTAMP, what
+        yield FindingKind.TIMESTAMP, what
     size = item_size(item)
     if size >= NEAR:
-        yield Kind.LARGE, f"has {size:,} of {MAX_ITEM_SIZE:,} bytes"
+        yield FindingKind.LARGE, f"has {size:,} of {MAX_ITEM_SIZE:,} bytes"
 
 
 def _with_agreeing_keys(item: Item) -> Item:

@@ -57,9 +57,9 @@ class Repair:
     def record_key(self) -> str:
         return str(self.item[table.RECORD_KEY]["S"])
 
-    def told(self, now: datetime) -> list[str]:
+    def descriptions(self, now: datetime) -> list[str]:
         """The changes as texts: parts of the key, and when the item expires."""
-        return [_told(name, form, now) for name, form in self.changes.items()]
+        return [_description(name, form, now) for name, form in self.changes.items()]
 
 
 @attrs.frozen
@@ -110,7 +110,7 @@ def _expiry_of_milliseconds(ttl: AttributeValue | None) -> datetime | None:
     return moment
 
 
-def _told(name: str, form: AttributeValue, now: datetime) -> str:
+def _description(name: str, form: AttributeValue, now: datetime) -> str:
     if name != table.TTL:
         return f"{name} = {describe(form['S'])}"
     moment = parse_ttl(form["N"])

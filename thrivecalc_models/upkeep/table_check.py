@@ -19,7 +19,7 @@ from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import Json
 
-State = Literal["ok", "differs", "unknown"]
+AspectState = Literal["ok", "differs", "unknown"]
 
 _UNKNOWN_AT_FIRST = 12  # times
 
@@ -34,10 +34,10 @@ class Aspect:
     """
 
     name: str
-    state: State
+    state: AspectState
     should: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def check_table(whole: WholeTable) -> list[Aspect]:
@@ -129,8 +129,8 @@ class _Comparison:
 
     def _status(self) -> Aspect:
         found = self._is.get("TableStatus", "")
-        mend = f"wait, and look again: {self._commands.thrivecalc('table', 'check')}"
-        return _compare("status", "ACTIVE", found, mend=mend)
+        fix = f"wait, and look again: {self._commands.thrivecalc('table', 'check')}"
+        return _compare("status", "ACTIVE", found, fix=fix)
 
     def _keys(self) -> Aspect:
         types = _types(self._is)
@@ -138,7 +138,7 @@ class _Comparison:
             "keys",
             _key_text(self._schema["KeySchema"], _types(self._schema)),
             _key_text(self._is["KeySchema"], types),
-            mend="keys cannot be changed: make another table and copy; "
+            fix="keys cannot be changed: make another table and copy; "
             + self._commands.thrivecalc("table", "create", table="ANOTHER-NAME"),
         )
 
@@ -153,7 +153,7 @@ class _Comparison:
             "index",
             f"{table.INDEX_NAME} ACTIVE",
             f"{table.INDEX_NAME} {found.get('IndexStatus', 'ACTIVE')}",
-            mend=self._create,
+            fix=self._create,
         )
         delete = json.dumps([{"Delete": {"IndexName": table.INDEX_NAME}}], separators=(",", ":"))
         again = (
@@ -164,13 +164,13 @@ class _Comparison:
             "index keys",
             _key_text(should["KeySchema"], _types(self._schema)),
             _key_text(found["KeySchema"], _types(self._is)),
-            mend=again,
+            fix=again,
         )
         yield _compare(
             "projection",
             should["Projection"]["ProjectionType"],
             found.get("Projection", {}).get("ProjectionType", ""),
-            mend=again,
+            fix=again,
         )
 
     def _billing(self) -> Aspect:
@@ -178,8 +178,8 @@ class _Comparison:
         found = (self._is.get("BillingModeSummary") or {}).get("BillingMode", "")
         if not found and units:
             found = "PROVISIONED"  # a table that never was anything else has no summary
-        mend = self._commands.aws("update-table", "--billing-mode", "PAY_PER_REQUEST")
-        return _compare("billing", self._schema["BillingMode"], found, mend=mend)
+        fix = self._commands.aws("update-table", "--billing-mode", "PAY_PER_REQUEST")
+        return _compare("billing", self._schema["BillingMode"], found, fix=fix)
 
     def _ttl(self) -> Aspect:
         should = f"on {table.TTL}"
@@ -195,10 +195,10 @@ class _Comparison:
                 f"Enabled=false,AttributeName={attribute}",
             )
             return _compare(
-                "ttl", should, f"on {attribute}", mend=f"{off} and, an hour later, {self._create}"
+                "ttl", should, f"on {attribute}", fix=f"{off} and, an hour later, {self._create}"
             )
-        mend = self._create + (" an hour later" if status == "DISABLING" else "")
-        return _compare("ttl", should, {"DISABLED": "off"}.get(status, status.lower()), mend=mend)
+        fix = self._create + (" an hour later" if status == "DISABLING" else "")
+        return _compare("ttl", should, {"DISABLED": "off"}.get(status, status.lower()), fix=fix)
 
     def _recovery(self) -> Aspect:
         name = "point-in-time recovery"
@@ -209,26 +209,26 @@ class _Comparison:
         status = described.get("PointInTimeRecoveryDescription", {}).get(
             "PointInTimeRecoveryStatus", ""
         )
-        return _compare(name, "on", _on_or_off(status), mend=self._create)
+        return _compare(name, "on", _on_or_off(status), fix=self._create)
 
     def _encryption(self) -> Aspect:
         """Every table of the service is encrypted; only the key can be another than its own."""
         should = "at rest, with a key that can be used"
         described = self._is.get("SSEDescription") or {}
         if not described and not _is_aws(self._whole.store.settings):
-            return Aspect("encryption", "unknown", should, _NOT_TOLD)
+            return Aspect("encryption", "unknown", should, _NOT_KNOWN)
         if described.get("InaccessibleEncryptionDateTime"):
-            mend = (
+            fix = (
                 f"let DynamoDB use the key {described.get('KMSMasterKeyArn', '')} of AWS KMS again"
             )
-            return Aspect("encryption", "differs", should, "the key cannot be used", mend)
+            return Aspect("encryption", "differs", should, "the key cannot be used", fix)
         key = "the account's key" if described.get("Status") == "ENABLED" else "DynamoDB's own key"
         return Aspect("encryption", "ok", should, key)
 
     def _protection(self) -> Aspect:
         found = self._is.get("DeletionProtectionEnabled")
         text = "" if found is None else _on_or_off("ENABLED" if found else "DISABLED")
-        return _compare("deletion protection", "on", text, mend=self._create)
+        return _compare("deletion protection", "on", text, fix=self._create)
 
     def _stream(self) -> Aspect:
         should = f"off, or {STREAM_VIEW}"
@@ -258,18 +258,18 @@ class _Comparison:
         except RefusedError as error:
             if error.code not in NO_SUCH_OPERATION:
                 raise
-            return _NOT_TOLD
+            return _NOT_KNOWN
 
 
-_NOT_TOLD = "this endpoint does not tell"
+_NOT_KNOWN = "this endpoint does not tell"
 
 
-def _compare(name: str, should: str, found: str, *, mend: str) -> Aspect:
+def _compare(name: str, should: str, found: str, *, fix: str) -> Aspect:
     if found == should:
         return Aspect(name, "ok", should, found)
     if not found:
-        return Aspect(name, "unknown", should, _NOT_TOLD)
-    return Aspect(name, "differs", should, found, mend)
+        return Aspect(name, "unknown", should, _NOT_KNOWN)
+    return Aspect(name, "differs", should, found, fix)
 
 
 def _types(description: Json) -> dict[str, str]:

@@ -20,7 +20,7 @@ from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
 from thrivecalc_models.codec.values import decode, encoding_of
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads import Kind, fields_of
+from thrivecalc_models.payloads import FieldKind, fields_of
 from thrivecalc_models.payloads.kinds import Nested
 from thrivecalc_models.wire import AttributeValue, Item, parse_number, parse_ttl, with_text
 
@@ -114,12 +114,12 @@ def _operands(values: Iterable[Any]) -> Iterator[Any]:
             yield from _operands(value.values)
 
 
-def _kind_at(record: UserRecord, names: Names) -> Kind | None:
+def _kind_at(record: UserRecord, names: Names) -> FieldKind | None:
     """What the payload class declares at a path. Raises InvalidRecordError for a wrong spelling."""
     payload_class = type(record).payload_class()
     if names[0] != table.DATA or payload_class is None:
         return None
-    kind: Kind | None = Nested(payload_class)
+    kind: FieldKind | None = Nested(payload_class)
     for index, name in enumerate(names[1:], 1):
         kind = codec.kind_below(kind, name, ".".join(names[:index]))
     return kind
