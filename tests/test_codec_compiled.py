@@ -23,7 +23,7 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.codec import Origins, Unfit, decode_data, encode_data, size_at_most
 from thrivecalc_models.codec.data import decode_plainly, encode_fields, has_values
-from thrivecalc_models.codec.values import EXACT, SAFE
+from thrivecalc_models.codec.numbers import EXACT, SAFE
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.define import camel_case
 from thrivecalc_models.table import DATA

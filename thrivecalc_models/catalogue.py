@@ -15,7 +15,8 @@ import attrs
 
 from thrivecalc_models import streams
 from thrivecalc_models.codec import Origins
-from thrivecalc_models.codec.values import EXACT, encode
+from thrivecalc_models.codec.numbers import EXACT
+from thrivecalc_models.codec.values import encode
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads import Field, fields_of
 from thrivecalc_models.payloads.kinds import DictOf, FieldKind, ListOf, Nested, Optional

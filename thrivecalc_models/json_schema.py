@@ -24,16 +24,15 @@ from thrivecalc_models.catalogue import (
     parse_arguments,
     print_document,
 )
+from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.payloads import Field, kinds
 from thrivecalc_models.streams import json_text
 
 Schema = dict[str, Any]
 
-MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TTL = 253_402_300_799  # 9999-12-31T23:59:59Z
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 _ENVELOPE = "RecordEnvelope"
-_NUMBER = {"minimum": -MAX_SAFE_INTEGER, "maximum": MAX_SAFE_INTEGER}
 
 
 def document() -> Schema:
@@ -137,21 +136,10 @@ def _of_field(field: Field, types: Catalogue) -> Schema:
 
 
 def _of_kind(kind: kinds.FieldKind, types: Catalogue) -> Schema:
+    scalar = scalar_of(kind)
+    if scalar is not None:
+        return dict(scalar.schema)
     match kind:
-        case kinds.Text():
-            return {"type": "string"}
-        case kinds.Integer():
-            return {"type": "integer", **_NUMBER}
-        case kinds.AmountKind():
-            return {"type": "number", **_NUMBER}
-        case kinds.Boolean():
-            return {"type": "boolean"}
-        case kinds.Date():
-            return {"type": "string", "format": "date"}
-        case kinds.DateTime():
-            return {"type": "string", "format": "date-time"}
-        case kinds.Binary():
-            return {"type": "string", "contentEncoding": "base64"}
         case kinds.SetOfText():
             return {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
         case kinds.ListOf(element):
@@ -162,8 +150,7 @@ def _of_kind(kind: kinds.FieldKind, types: Catalogue) -> Schema:
             return {"$ref": _reference(types.name_of(payload_class))}
         case kinds.Optional(inner):
             return {"anyOf": [_of_kind(inner, types), {"type": "null"}]}
-        case kinds.Anything():
-            return {}
+    return {}
 
 
 def _described(doc: str) -> Schema:

@@ -23,6 +23,7 @@ from thrivecalc_models.catalogue import (
     parse_arguments,
     print_document,
 )
+from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.payloads import Field, kinds
 
 _COMMAND = "python -m thrivecalc_models.typescript"
@@ -144,19 +145,10 @@ def _type_of_field(field: Field, types: Catalogue) -> str:
 
 
 def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:
+    scalar = scalar_of(kind)
+    if scalar is not None:
+        return scalar.typescript
     match kind:
-        case kinds.Text():
-            return "string"
-        case kinds.Integer() | kinds.AmountKind():
-            return "number"
-        case kinds.Boolean():
-            return "boolean"
-        case kinds.Date():
-            return "DateText"
-        case kinds.DateTime():
-            return "TimestampText"
-        case kinds.Binary():
-            return "Uint8Array"
         case kinds.SetOfText():
             return "Set<string>"
         case kinds.ListOf(element):
@@ -168,8 +160,7 @@ def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:
             return types.name_of(payload_class)
         case kinds.Optional(inner_kind):
             return f"{_type_of(inner_kind, types)} | null"
-        case kinds.Anything():
-            return "unknown"
+    return "unknown"
 
 
 def _template(data_type: str) -> str:

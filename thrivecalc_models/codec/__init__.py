@@ -16,16 +16,10 @@ from thrivecalc_models.codec.data import (
     undeclared,
     undeclared_names,
 )
+from thrivecalc_models.codec.numbers import Encoding, encoding_of
+from thrivecalc_models.codec.scalars import scalar_of
 from thrivecalc_models.codec.spelling import check_form, kind_below, misspelt
-from thrivecalc_models.codec.values import (
-    Encoding,
-    Unfit,
-    check_name,
-    decode_plain,
-    encode_plain,
-    encoding_of,
-    kind_name,
-)
+from thrivecalc_models.codec.values import Unfit, check_name, decode_plain, encode_plain, kind_name
 
 __all__ = [
     "Encoding",
@@ -49,6 +43,7 @@ __all__ = [
     "kind_below",
     "kind_name",
     "misspelt",
+    "scalar_of",
     "size_at_most",
     "undeclared",
     "undeclared_names",

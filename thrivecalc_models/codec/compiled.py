@@ -29,8 +29,10 @@ import attrs
 
 from thrivecalc_models import wire
 from thrivecalc_models.codec.fields import encode_field, read_field
-from thrivecalc_models.codec.plans import FieldPlan, field_plan, whole
-from thrivecalc_models.codec.values import Encoding, NestedCodec
+from thrivecalc_models.codec.numbers import Encoding
+from thrivecalc_models.codec.plans import FieldPlan, field_plan
+from thrivecalc_models.codec.scalars import whole
+from thrivecalc_models.codec.values import NestedCodec
 from thrivecalc_models.payloads import converts_on_setting, fields_of, has_plain_init
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import Item, parse_date
@@ -136,10 +138,10 @@ def _reading(steps: Sequence[FieldPlan]) -> list[str]:
 
 def _reading_of(n: int, step: FieldPlan) -> list[str]:
     name, scalar = step.wire_name, step.scalar
-    if scalar is None:
+    if scalar is None or scalar.compiled is None:
         return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
-    reading = [f"v{n} = {scalar.reading}"]
-    if not scalar.always_fits:
+    reading = [f"v{n} = {scalar.compiled.reading}"]
+    if not scalar.compiled.always_fits:
         reading.append(f"if v{n} is None: raise KeyError")
     if step.field.required:
         return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
@@ -165,12 +167,13 @@ def _writing(steps: Sequence[FieldPlan]) -> list[str]:
     ]
     for n, step in enumerate(steps):
         value = f"payload.{step.field.name}"
-        if step.scalar is None or not step.converted:
+        scalar = step.scalar
+        if scalar is None or scalar.compiled is None or not step.converted:
             value = f"encode_field(step{n}, payload, None, nested, encoding, {DATA!r}, 1)"
             form = "value"
         else:
-            content = step.scalar.writing.replace("path=path", f"path={step.path!r}")
-            form = f"{{{step.scalar.tag!r}: {content}}}"
+            content = scalar.compiled.writing.replace("path=path", f"path={step.path!r}")
+            form = f"{{{scalar.tag!r}: {content}}}"
         lines += [
             f" value = {value}",
             f" if value is not None: content[{step.wire_name!r}] = {form}",

@@ -11,18 +11,15 @@ from typing import Any, Protocol
 
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
+from thrivecalc_models.codec.numbers import EXACT, SAFE, Encoding, encoding_of
 from thrivecalc_models.codec.plans import FieldPlan
 from thrivecalc_models.codec.spelling import check_spelling, misspelt, wrong_spelling
 from thrivecalc_models.codec.values import (
-    EXACT,
-    SAFE,
-    Encoding,
     NestedCodec,
     Unfit,
     decode_plain,
     encode,
     encode_plain,
-    encoding_of,
     misfits,
 )
 from thrivecalc_models.errors import InvalidRecordError

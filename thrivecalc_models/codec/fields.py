@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from thrivecalc_models.codec.numbers import EXACT, Encoding
 from thrivecalc_models.codec.plans import FieldPlan
-from thrivecalc_models.codec.values import (
-    EXACT,
-    Encoding,
-    NestedCodec,
-    Unfit,
-    decode,
-    encode,
-    keep_form,
-)
+from thrivecalc_models.codec.values import NestedCodec, Unfit, decode, encode, keep_form
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field
 from thrivecalc_models.payloads.kinds import Optional as OptionalKind

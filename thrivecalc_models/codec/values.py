@@ -5,30 +5,23 @@ Decoding raises `Unfit` with the path of the bad value; encoding raises InvalidR
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-import attrs
-
-from thrivecalc_models.errors import InvalidRecordError, UnsafeNumberError
+from thrivecalc_models.codec.numbers import EXACT, Encoding, number_form
+from thrivecalc_models.codec.scalars import Scalar, binary, scalar_of
+from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import kinds
 from thrivecalc_models.payloads.faults import together
-from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
-    format_timestamp,
     is_plain,
     name_fault,
-    number_text,
-    parse_date,
     parse_number,
-    parse_timestamp,
     plain_value,
-    to_decimal,
 )
 
 
@@ -45,82 +38,6 @@ class Unfit(Exception):
         return InvalidRecordError(f"{self.path} {self.reason}", path=self.path)
 
 
-class KnownNumbers:
-    """The numbers of stored maps, each in its stored form; looked through when first asked."""
-
-    def __init__(self, read: tuple[Item | None, ...], others: KnownNumbers | None) -> None:
-        self._read = read
-        self._others = others
-        self._texts: dict[Decimal, str] | None = None
-
-    def text_of(self, number: Decimal) -> str | None:
-        if self._texts is None:
-            texts = (text for each in self._read for text in _number_texts({"M": each or {}}))
-            self._texts = {}
-            for text in texts:
-                with suppress(ValueError):  # what is no number stays unread
-                    self._texts[parse_number(text)] = text
-        found = self._texts.get(number)
-        if found is None and self._others is not None:
-            return self._others.text_of(number)
-        return found
-
-
-def _number_texts(form: AttributeValue) -> Iterator[str]:
-    ((tag, content),) = form.items()
-    match tag:
-        case "N":
-            yield content
-        case "NS":
-            yield from content
-        case "M":
-            for inner in content.values():
-                yield from _number_texts(inner)
-        case "L":
-            for inner in content:
-                yield from _number_texts(inner)
-
-
-def number_form(number: Any, path: str, encoding: Encoding) -> str:
-    """The text of a number. Raises UnsafeNumberError for one that JavaScript cannot hold.
-
-    But for one that was read so: that is written back as it was, wherever it stands now.
-    """
-    try:
-        return number_text(number, path=path, js_safe=encoding.js_safe)
-    except UnsafeNumberError as error:
-        refused = error.with_traceback(None)
-    known = encoding.known
-    text = None if known is None else known.text_of(to_decimal(number, path=path))
-    if text is None:
-        raise refused
-    return text
-
-
-@attrs.frozen(eq=False, repr=False)
-class Encoding(Value):
-    """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
-
-    A number that JavaScript cannot hold passes where it is one of `known`: it was read, and stands
-    in another place now.
-    """
-
-    js_safe: bool = True
-    known: KnownNumbers | None = None
-
-    def also(self, *read: Item | None) -> Encoding:
-        """The same, where the numbers of these maps are known, too."""
-        return Encoding(True, KnownNumbers(read, self.known)) if self.js_safe else self
-
-
-SAFE = Encoding()
-EXACT = Encoding(js_safe=False)
-
-
-def encoding_of(js_safe: bool) -> Encoding:
-    return SAFE if js_safe else EXACT
-
-
 # --- any value ------------------------------------------------------------------------------------
 
 
@@ -131,7 +48,7 @@ def decode_plain(value: AttributeValue, path: str = "") -> Any:
         case "S" | "BOOL":
             return content
         case "N":
-            return _number(content, path)
+            return _parsed(parse_number, content, "N", path)
         case "NULL":
             return None
         case "M":
@@ -139,13 +56,13 @@ def decode_plain(value: AttributeValue, path: str = "") -> Any:
         case "L":
             return [decode_plain(inner, f"{path}[{index}]") for index, inner in enumerate(content)]
         case "B":
-            return _binary(content, path)
+            return _parsed(binary, content, "B", path)
         case "SS":
             return set(content)
         case "NS":
-            return {_number(text, path) for text in content}
+            return {_parsed(parse_number, text, "N", path) for text in content}
         case "BS":
-            return {_binary(text, path) for text in content}
+            return {_parsed(binary, text, "B", path) for text in content}
     raise Unfit(path, f"has the unknown type {tag}")
 
 
@@ -285,44 +202,29 @@ def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding)
 
 def decode(kind: kinds.FieldKind, value: AttributeValue, path: str, nested: NestedCodec) -> Any:
     """A stored value as what the kind reads as. Raises Unfit."""
+    scalar = scalar_of(kind)
+    if scalar is not None:
+        return _decode_scalar(scalar, value, path)
     match kind:
-        case kinds.Text():
-            return _content(value, "S", "text", path)
-        case kinds.AmountKind():
-            return _number(_content(value, "N", "a number", path), path)
         case kinds.Optional(inner):
             return None if "NULL" in value else decode(inner, value, path, nested)
-        case kinds.Date():
-            return _parsed(parse_date, value, "a date", path)
-        case kinds.DateTime():
-            return _parsed(parse_timestamp, value, "a date-time with its zone", path)
-        case kinds.Integer():
-            number = _number(_content(value, "N", "a number", path), path)
-            if number != int(number):
-                raise Unfit(path, "is no whole number")
-            return int(number)
-        case kinds.Boolean():
-            return _content(value, "BOOL", "a bool", path)
         case kinds.ListOf(element):
-            content = _content(value, "L", "a list", path)
+            content = _content(value, "L", path)
             return [
                 decode(element, inner, f"{path}[{index}]", nested)
                 for index, inner in enumerate(content)
             ]
         case kinds.DictOf(element):
-            content = _content(value, "M", "a map", path)
+            content = _content(value, "M", path)
             return {
                 name: decode(element, inner, f"{path}.{name}", nested)
                 for name, inner in content.items()
             }
         case kinds.SetOfText():
-            return set(_content(value, "SS", "a set of text", path))
-        case kinds.Binary():
-            return _binary(_content(value, "B", "binary", path), path)
+            return set(_content(value, "SS", path))
         case kinds.Nested(payload_class):
-            return nested.decode(payload_class, _content(value, "M", "a map", path), path)
-        case kinds.Anything():
-            return decode_plain(value, path)
+            return nested.decode(payload_class, _content(value, "M", path), path)
+    return decode_plain(value, path)
 
 
 def encode(
@@ -351,21 +253,14 @@ def encode(
             encoding=how,
         )
 
+    scalar = scalar_of(kind)
+    if scalar is not None:
+        return scalar.form(value, path, encoding)
     match kind:
-        case kinds.Text():
-            return {"S": value}
-        case kinds.AmountKind() | kinds.Integer():
-            return {"N": number_form(value, path, encoding)}
         case kinds.Optional(inner):
             if value is None:
                 return {"NULL": True}
             return encode(inner, value, path, nested, encoding=encoding, base=base, depth=depth)
-        case kinds.Date():
-            return {"S": value.isoformat()}
-        case kinds.DateTime():
-            return {"S": format_timestamp(value)}
-        case kinds.Boolean():
-            return {"BOOL": value}
         case kinds.ListOf(inner):
             kinds.check_depth(depth, path)
             bases = None if _is_nested(inner) else base
@@ -376,13 +271,10 @@ def encode(
             return {"M": _encode_map(value, path, element(inner), encoding, bases, depth)}
         case kinds.SetOfText():
             return _encode_set(value, path, encoding)
-        case kinds.Binary():
-            return {"B": b64encode(value).decode()}
         case kinds.Nested():
             kinds.check_depth(depth, path)
             return {"M": nested.encode(value, path, encoding, depth)}
-        case kinds.Anything():
-            return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
+    return encode_plain(value, path, encoding=encoding, base=base, depth=depth)
 
 
 def misfits(
@@ -476,32 +368,26 @@ def kind_name(value: AttributeValue) -> str:
     return _WORDS.get(next(iter(value), ""), "nothing")
 
 
-def _content(value: AttributeValue, tag: str, wanted: str, path: str) -> Any:
+def _content(value: AttributeValue, tag: str, path: str) -> Any:
     if tag not in value:
-        raise Unfit(path, f"is not {wanted} but {kind_name(value)}")
+        raise Unfit(path, f"is not {_WORDS[tag]} but {kind_name(value)}")
     return value[tag]
 
 
-def _number(text: str, path: str) -> Decimal:
+def _decode_scalar(scalar: Scalar, value: AttributeValue, path: str) -> Any:
+    content = _content(value, scalar.tag, path)
+    read = _parsed(scalar.read, content, scalar.tag, path)
+    if read is None:
+        raise Unfit(path, scalar.unfit)
+    return read
+
+
+_UNREADABLE = {"N": "is no number that DynamoDB can hold", "B": "is no base64 text"}
+
+
+def _parsed(parse: Callable[[Any], Any], content: Any, tag: str, path: str) -> Any:
     try:
-        return parse_number(text)
-    except ValueError:
+        return parse(content)
+    except ValueError:  # it would show the content in the context of what is raised here
         pass
-    raise Unfit(path, "is no number that DynamoDB can hold")
-
-
-def _parsed(parse: Callable[[str], Any], value: AttributeValue, wanted: str, path: str) -> Any:
-    parsed = parse(_content(value, "S", "text", path))
-    if parsed is None:
-        raise Unfit(path, f"is not {wanted}")
-    return parsed
-
-
-def _binary(content: str | bytes, path: str) -> bytes:
-    if isinstance(content, bytes):
-        return content
-    try:
-        return b64decode(content)
-    except ValueError:
-        pass
-    raise Unfit(path, "is no base64 text")
+    raise Unfit(path, _UNREADABLE[tag])

@@ -14,6 +14,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.exchange.jsontext import Number
 from thrivecalc_models.exchange.rows import RowProblem
@@ -24,7 +25,6 @@ from thrivecalc_models.wire import (
     format_timestamp,
     number_text,
     parse_date,
-    parse_number,
     parse_timestamp,
 )
 
@@ -38,26 +38,13 @@ class NoCell(Exception):
 
 def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> AttributeValue:
     """The stored value that a cell of this kind stands for. Raises RowProblem."""
+    scalar = scalar_of(kind)
+    if scalar is not None:
+        read: Reader = _READERS.get(type(kind), _text)
+        return {scalar.tag: read(value, path, js_safe)}
     match kind:
-        case kinds.Text():
-            return {"S": _of_type(value, str, "text", path)}
-        case kinds.AmountKind():
-            return {"N": _number(value, path, js_safe=js_safe)}
         case kinds.Optional(inner):
             return {"NULL": True} if value is None else form_of(inner, value, path, js_safe=js_safe)
-        case kinds.Date():
-            return {"S": _date(value, path)}
-        case kinds.DateTime():
-            return {"S": _timestamp(value, path)}
-        case kinds.Integer():
-            text = _number(value, path, js_safe=js_safe)
-            if "." in text:
-                raise RowProblem(f"{path} takes a whole number")
-            return {"N": text}
-        case kinds.Boolean():
-            return {"BOOL": _boolean(value, path)}
-        case kinds.Binary():
-            return {"B": _binary(value, path)}
         case kinds.SetOfText():
             members = _of_type(value, list | set | frozenset, "a list of text", path)
             return {"SS": [_of_type(member, str, "text", path) for member in members]}
@@ -110,10 +97,15 @@ def _kind_of(value: Any) -> str:
     return words.get(name, name)
 
 
+def _text(value: Any, path: str, js_safe: bool) -> str:
+    text: str = _of_type(value, str, "text", path)
+    return text
+
+
 _COMMA = re.compile(r"\s*[-+]?[0-9][0-9.,'\s]*,[0-9]+[0-9.,'\s]*")
 
 
-def _number(value: Any, path: str, *, js_safe: bool) -> str:
+def _number(value: Any, path: str, js_safe: bool) -> str:
     given = str(value) if isinstance(value, Number) else value
     if isinstance(given, str) and _COMMA.fullmatch(given):
         raise RowProblem(
@@ -127,7 +119,14 @@ def _number(value: Any, path: str, *, js_safe: bool) -> str:
     raise problem
 
 
-def _date(value: Any, path: str) -> str:
+def _integer(value: Any, path: str, js_safe: bool) -> str:
+    text = _number(value, path, js_safe)
+    if "." in text:
+        raise RowProblem(f"{path} takes a whole number")
+    return text
+
+
+def _date(value: Any, path: str, js_safe: bool) -> str:
     if isinstance(value, datetime):
         if value.time() != time():
             raise RowProblem(
@@ -143,7 +142,7 @@ def _date(value: Any, path: str) -> str:
     return read.isoformat()
 
 
-def _timestamp(value: Any, path: str) -> str:
+def _timestamp(value: Any, path: str, js_safe: bool) -> str:
     moment = parse_timestamp(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise RowProblem(f"{path} takes a date-time with its zone, such as 2025-01-07T12:30:00Z")
@@ -154,7 +153,7 @@ def _timestamp(value: Any, path: str) -> str:
     raise problem
 
 
-def _boolean(value: Any, path: str) -> bool:
+def _boolean(value: Any, path: str, js_safe: bool) -> bool:
     if isinstance(value, bool):
         return value
     if value not in ("true", "false"):
@@ -162,7 +161,7 @@ def _boolean(value: Any, path: str) -> bool:
     return bool(value == "true")
 
 
-def _binary(value: Any, path: str) -> str:
+def _binary(value: Any, path: str, js_safe: bool) -> str:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     try:
@@ -172,6 +171,18 @@ def _binary(value: Any, path: str) -> str:
     except ValueError:
         problem = RowProblem(f"{path} takes base64 text")
     raise problem
+
+
+Reader = Callable[[Any, str, bool], Any]
+
+_READERS: dict[type, Reader] = {
+    kinds.AmountKind: _number,
+    kinds.Integer: _integer,
+    kinds.Boolean: _boolean,
+    kinds.Date: _date,
+    kinds.DateTime: _timestamp,
+    kinds.Binary: _binary,
+}
 
 
 def _named(value: Any, path: str) -> dict[str, Any]:
@@ -231,20 +242,10 @@ def _nested_cell(
 
 def python_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     """A scalar as Python has it: Decimal, int, date, aware datetime, bytes, bool, str."""
-    match kind:
-        case kinds.AmountKind():
-            return parse_number(form["N"])
-        case kinds.Integer():
-            return int(form["N"])
-        case kinds.Date():
-            return date.fromisoformat(form["S"])
-        case kinds.DateTime():
-            return parse_timestamp(form["S"])
-        case kinds.Boolean():
-            return form["BOOL"]
-        case kinds.Binary():
-            return b64decode(form["B"])
-    return form["S"]
+    scalar = scalar_of(kind)
+    if scalar is None:
+        raise NoCell
+    return scalar.read(form[scalar.tag])
 
 
 def text_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:

@@ -15,7 +15,7 @@ from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import RemoveAction, SetAction
 
 from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
-from thrivecalc_models.codec.values import EXACT
+from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
 from thrivecalc_models.payloads import FieldKind, is_payload, is_payload_class, why_no_payload_class
 from thrivecalc_models.payloads.kinds import Anything, Nested

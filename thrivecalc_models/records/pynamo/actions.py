@@ -18,7 +18,8 @@ from pynamodb.expressions.update import Action, AddAction, RemoveAction, SetActi
 
 from thrivecalc_models import codec, table
 from thrivecalc_models.codec import Origins, Unfit
-from thrivecalc_models.codec.values import decode, encoding_of
+from thrivecalc_models.codec.numbers import encoding_of
+from thrivecalc_models.codec.values import decode
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import FieldKind, fields_of
 from thrivecalc_models.payloads.kinds import Nested

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import EXACT
+from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.operations import Key
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.lookups import whole

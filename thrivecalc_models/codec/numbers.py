@@ -1,0 +1,90 @@
+"""Numbers on the way to the table: with JavaScript's rule, or exactly as DynamoDB takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from thrivecalc_models.errors import UnsafeNumberError
+from thrivecalc_models.value import Value
+from thrivecalc_models.wire import AttributeValue, Item, number_text, parse_number, to_decimal
+
+
+class KnownNumbers:
+    """The numbers of stored maps, each in its stored form; looked through when first asked."""
+
+    def __init__(self, read: tuple[Item | None, ...], others: KnownNumbers | None) -> None:
+        self._read = read
+        self._others = others
+        self._texts: dict[Decimal, str] | None = None
+
+    def text_of(self, number: Decimal) -> str | None:
+        if self._texts is None:
+            texts = (text for each in self._read for text in _number_texts({"M": each or {}}))
+            self._texts = {}
+            for text in texts:
+                with suppress(ValueError):  # what is no number stays unread
+                    self._texts[parse_number(text)] = text
+        found = self._texts.get(number)
+        if found is None and self._others is not None:
+            return self._others.text_of(number)
+        return found
+
+
+def _number_texts(form: AttributeValue) -> Iterator[str]:
+    ((tag, content),) = form.items()
+    match tag:
+        case "N":
+            yield content
+        case "NS":
+            yield from content
+        case "M":
+            for inner in content.values():
+                yield from _number_texts(inner)
+        case "L":
+            for inner in content:
+                yield from _number_texts(inner)
+
+
+def number_form(number: Any, path: str, encoding: Encoding) -> str:
+    """The text of a number. Raises UnsafeNumberError for one that JavaScript cannot hold.
+
+    But for one that was read so: that is written back as it was, wherever it stands now.
+    """
+    try:
+        return number_text(number, path=path, js_safe=encoding.js_safe)
+    except UnsafeNumberError as error:
+        refused = error.with_traceback(None)
+    known = encoding.known
+    text = None if known is None else known.text_of(to_decimal(number, path=path))
+    if text is None:
+        raise refused
+    return text
+
+
+@attrs.frozen(eq=False, repr=False)
+class Encoding(Value):
+    """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
+
+    A number that JavaScript cannot hold passes where it is one of `known`: it was read, and stands
+    in another place now.
+    """
+
+    js_safe: bool = True
+    known: KnownNumbers | None = None
+
+    def also(self, *read: Item | None) -> Encoding:
+        """The same, where the numbers of these maps are known, too."""
+        return Encoding(True, KnownNumbers(read, self.known)) if self.js_safe else self
+
+
+SAFE = Encoding()
+EXACT = Encoding(js_safe=False)
+
+
+def encoding_of(js_safe: bool) -> Encoding:
+    return SAFE if js_safe else EXACT
