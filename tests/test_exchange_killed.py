@@ -217,13 +217,13 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, ending):
 def test_two_runs_at_once(tmp_path):
     """While a file is written or imported nobody else may; afterwards there is no trace of it."""
     path = tmp_path / "a.jsonl"
-    with files.alone(path):
+    with files.exclusive(path):
         with pytest.raises(FileProblem, match="another run"):
             export(table_of(ITEMS), path)
-        with pytest.raises(FileProblem, match="another run"), files.alone(path):
+        with pytest.raises(FileProblem, match="another run"), files.exclusive(path):
             pass
     assert names(tmp_path) == []
     export(table_of(ITEMS), path)
-    with files.alone(path), pytest.raises(FileProblem, match="another run"):
+    with files.exclusive(path), pytest.raises(FileProblem, match="another run"):
         fill(table_of([]), path)
     assert names(tmp_path) == [path.name]
