@@ -122,28 +122,20 @@ class RecordState:
     record, `when_applied` what PynamoDB's TransactWrite has to do once its write was applied.
     """
 
-    __slots__ = (
-        "as_read",
-        "attempt",
-        "base",
-        "deleted",
-        "examined",
-        "extra_attributes",
-        "extra_data",
-        "has_fresh_id",
-        "key",
-        "outdated",
-        "payload",
-        "projected",
-        "record_class",
-        "scope",
-        "session",
-        "sound",
-        "stored",
-        "unfit",
-        "values",
-        "when_applied",
-    )
+    # Defaults of the class, not of each state: most of thousands that are read keep them.
+    scope: str | None = None
+    has_fresh_id = False
+    attempt: PendingWrite | None = None
+    deleted: Item | None = None
+    when_applied: Callable[[], None] | None = None
+    payload: Any = UNREAD
+    examined = False
+    outdated = False
+    unfit: Unfit | None = None
+    as_read: tuple[Any, ...] | None = None
+    extra_data: dict[str, Any] | None = None
+    extra_attributes: dict[str, Any] | None = None
+    values: AttributeValues | None = None
 
     def __init__(
         self,
@@ -157,31 +149,18 @@ class RecordState:
         self.record_class = record_class
         self.key = key
         self.session = session
-        self.scope: str | None = None
-        self.has_fresh_id = False
-        self.attempt: PendingWrite | None = None
-        self.deleted: Item | None = None
-        self.when_applied: Callable[[], None] | None = None
-        self._begin(stored, projected, sound)
-
-    def _begin(self, stored: Item | None, projected: bool, sound: bool) -> None:
         self.stored = stored
         self.base = stored
         self.projected = projected
         self.sound = sound
-        self.payload: Any = UNREAD
-        self.examined = False
-        self.outdated = False
-        self.unfit: Unfit | None = None
-        self.as_read: tuple[Any, ...] | None = None
-        self.extra_data: dict[str, Any] | None = None
-        self.extra_attributes: dict[str, Any] | None = None
-        self.values: AttributeValues | None = None
 
     def start_over(self, item: Item) -> RecordState:
         """Make an item the snapshot, as if just read; returns a copy of the state before."""
         before = copy.copy(self)
-        self._begin(item, False, False)
+        for name in _OF_SNAPSHOT:
+            vars(self).pop(name, None)
+        self.stored = self.base = item
+        self.projected = self.sound = False
         self.key = item.get(table.RECORD_KEY, {}).get("S", "")
         return before
 
@@ -466,6 +445,18 @@ class RecordState:
             edited = codec.edited_fields(self.payload, content, origins)  # since it was encoded
             origins.learn(self.payload, content, edited)
 
+
+_OF_SNAPSHOT = (
+    "payload",
+    "examined",
+    "outdated",
+    "unfit",
+    "as_read",
+    "extra_data",
+    "extra_attributes",
+    "values",
+)
+"""What is made from the snapshot, and forgotten with it."""
 
 _NAME = "_record_state"
 
