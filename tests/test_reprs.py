@@ -31,6 +31,7 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.testing import faults, simulated_store
+from thrivecalc_models.wire import masked_user
 
 MODULES = [
     thrivecalc_models,
@@ -149,3 +150,9 @@ def frames_of(error):
             if frame.f_globals["__name__"].startswith("thrivecalc_models"):
                 yield dict(frame.f_locals)
         error = error.__cause__ or error.__context__
+
+
+def test_the_key_of_an_item_shows_its_record():
+    """A key shows which record it names, and its user only as the hash that logs have, too."""
+    key = operations.Key("google-oauth2|123456789", "savings-goal#fund")
+    assert repr(key) == f"Key({masked_user('google-oauth2|123456789')}, savings-goal#fund)"

@@ -11,8 +11,8 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
-from thrivecalc_models.value import Value, value
-from thrivecalc_models.wire import AttributeValue, Item, Json
+from thrivecalc_models.value import Value, even_half_made, value
+from thrivecalc_models.wire import AttributeValue, Item, Json, describe, masked_user
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_OPERATORS = 300
@@ -38,6 +38,10 @@ class Key:
     def of(cls, item: Item) -> Key:
         """The key of an item, or of what a reply shows of one."""
         return cls(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])
+
+    @even_half_made
+    def __repr__(self) -> str:
+        return f"Key({masked_user(self.user_id)}, {describe(self.record_key)})"
 
     def item(self) -> Item:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
