@@ -22,6 +22,12 @@ FROM_OUTSIDE = {
     "_exit": "os: ends a process that nothing else can end",
     "_getframe": "sys: the module of a caller, which attrs and typing find in the same way",
     "_endpoint": "botocore: of a client, to replace its connection pool",
+    "_fields": "namedtuple: the names of its fields",
+    "_host_from_url": "botocore: the host of an endpoint, what ours is compared with",
+    "_get_connection": "pynamodb: of a model, for its connection",
+    "_inject_signature_to_request": "botocore: of a signer, what ours is compared with",
+    "_modify_request_before_signing": "botocore: of a signer, what ours is compared with",
+    "_set_attributes": "pynamodb: of a container, which its subclasses call",
     "_make_api_call": "botocore: of a client, which has no other call by an operation's name",
     "_pool_classes_by_scheme": "urllib3: of a pool manager, for pools of a class of ours",
     "_request_signer": "botocore: of a client, for its credentials",
@@ -87,6 +93,22 @@ def foreign_private(module: Module) -> Iterator[str]:
                     yield f"{module.at(node.lineno)} {name}"
 
 
+def private_texts(module: Module) -> Iterator[str]:
+    """Private names of a module that a test imports, or replaces by name."""
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.ImportFrom(names=names):
+                found = [alias.name for alias in names]
+            case ast.Call(func=ast.Attribute(attr="setattr" | "delattr"), args=[*first]):
+                texts = [one.value for one in first[:2] if isinstance(one, ast.Constant)]
+                found = [str(text).rpartition(".")[2] for text in texts]
+            case _:
+                continue
+        for name in found:
+            if name.startswith("_") and not name.startswith("__") and name not in FROM_OUTSIDE:
+                yield f"{module.at(node.lineno)} {name}"
+
+
 def _own_names(module: Module) -> set[str]:
     """The names that a module defines, for itself or for its classes."""
     names = set()
@@ -132,6 +154,11 @@ def measures() -> list[Measure]:
         Measure("functions over 60 lines", _places(package, over_60), 0),
         Measure("functions over 20 lines", _places(package, over_20), functions // 15),
         Measure("private names of other modules", _places(package, foreign_private), 0),
+        Measure(
+            "private names in tests",
+            [*_places(tests, foreign_private), *_places(tests, private_texts)],
+            0,
+        ),
         Measure("public names without a docstring", _places(package, undocumented), 120),
         Measure("ignores without a code", _places([*package, *tests], bare_ignores), 0),
         Measure("tests without a promise", _places(tests, tests_without_promise), 0),

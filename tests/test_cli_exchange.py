@@ -380,7 +380,7 @@ def test_a_seed_is_checked_before_an_engine_starts(tmp_path, monkeypatch):
     def started(*args):
         raise AssertionError("an engine was started")
 
-    monkeypatch.setattr("thrivecalc_models.cli.local._started", started)
+    monkeypatch.setattr("thrivecalc_models.cli.local.started", started)
     one_line(run("local", "--seed", str(tmp_path / "no.jsonl"), exit_code=2), "No such file")
     (tmp_path / "a.csv").write_text("who,what\n")
     one_line(run("local", "--seed", str(tmp_path / "a.csv"), exit_code=2), "who, what")

@@ -60,7 +60,7 @@ def break_token_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
 def break_own_write_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stored item that comes back with a failed condition is not looked at."""
     commit = importlib.import_module("thrivecalc_models.protocol.commit")  # not the function
-    monkeypatch.setattr(commit, "_is_ours", lambda write, stored: False)
+    monkeypatch.setattr(commit, "is_ours", lambda write, stored: False)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def break_random_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
 def break_doubt_about_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled transaction is not applied, whatever the condition was that failed."""
     commit = importlib.import_module("thrivecalc_models.protocol.commit")
-    monkeypatch.setattr(commit, "_needs_a_stamp", lambda write: True)
+    monkeypatch.setattr(commit, "needs_a_stamp", lambda write: True)
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def break_progress_counting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def break_interrupt_handling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that was interrupted counts as one that did not happen."""
-    harmless = attrs.evolve(driver._IN_DOUBT, applied_maybe=False)
-    monkeypatch.setattr(driver, "_IN_DOUBT", harmless)
+    harmless = attrs.evolve(driver.IN_DOUBT, applied_maybe=False)
+    monkeypatch.setattr(driver, "IN_DOUBT", harmless)
 
 
 def test_the_laws_hold_when_nothing_is_broken() -> None:

@@ -25,6 +25,7 @@ from thrivecalc_models import (
     TransactionData,
     read_item,
 )
+from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 from thrivecalc_models.testing import strategies as own
 
@@ -196,7 +197,10 @@ def test_reprs_are_discreet(table, user):
         shown = [repr(work), repr(work.plan().requests), str(work.plan())]
     page = user.page(SavingsGoal)
     shown += [repr(each) for each in (goal, goal.data, profile, profile.data, user, page)]
-    shown += [repr(SavingsGoal(USER, data=canary_goal())), repr(user._scope)]
+    shown += [
+        repr(SavingsGoal(USER, data=canary_goal())),
+        repr(Scope(simulated_store(table).session, USER)),
+    ]
     shown += [page.cursor or "", goal.version]
     assert_discreet("\n".join(shown))
 

@@ -59,7 +59,7 @@ def local(
         raise UsageProblem("moto keeps nothing; --path and --program are for --engine dynoxide")
     if seed is not None:
         _check(seed)
-    with _ending_on_sigterm(), _started(engine, path, program, port or 0) as running:
+    with _ending_on_sigterm(), started(engine, path, program, port or 0) as running:
         session = Session(table=table, region=region, endpoint=running.endpoint, json=json)
         session.leaves(
             f"{path} has the data; the same command goes on with it."
@@ -77,9 +77,10 @@ def local(
 
 
 @contextmanager
-def _started(
+def started(
     engine: str, path: Path | None, program: Path | None, port: int
 ) -> Iterator[LocalEngine]:
+    """The engine of that name, for as long as the block runs."""
     if engine == "moto":
         with EmbeddedEngine(port=port) as embedded:
             yield embedded

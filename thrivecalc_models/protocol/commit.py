@@ -276,7 +276,7 @@ def _judge(job: _Job, stored: Item | None) -> Outcome:
         taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
         return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
     gone = stored is None and write.intent in (Intent.DELETE, Intent.DELETE_ANY)
-    if gone or _is_ours(write, stored):
+    if gone or is_ours(write, stored):
         return Outcome(state=State.APPLIED, item=stored)
     if write.exist_ok and _was_made_by_another(write, stored):
         return attrs.evolve(failed, state=State.EXISTING)
@@ -285,7 +285,7 @@ def _judge(job: _Job, stored: Item | None) -> Outcome:
     return attrs.evolve(failed, state=State.UNKNOWN, failure=job.lost)
 
 
-def _is_ours(write: PendingWrite, stored: Item | None) -> bool:
+def is_ours(write: PendingWrite, stored: Item | None) -> bool:
     """Whether the stored item shows that an earlier try of this write was applied."""
     if stored is None:
         return False
@@ -396,13 +396,13 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
     whose token is another than that of the whole, the stored items have to tell.
     """
     pairs = list(zip(transaction.writes, failure.reasons, strict=True))
-    if transaction.is_rest and any(_is_ours(write, reason.item) for write, reason in pairs):
+    if transaction.is_rest and any(is_ours(write, reason.item) for write, reason in pairs):
         for write, reason in pairs:
-            stored = reason.item if _is_ours(write, reason.item) else None
+            stored = reason.item if is_ours(write, reason.item) else None
             account.outcomes[write.key] = Outcome(state=State.APPLIED, item=stored)
         return
     fails_for_ever = not transaction.is_rest and any(
-        _needs_a_stamp(write) for write, reason in pairs if reason.code == _CONDITION_FAILED
+        needs_a_stamp(write) for write, reason in pairs if reason.code == _CONDITION_FAILED
     )
     if not transaction.maybe or fails_for_ever:
         transaction.maybe = False
@@ -417,7 +417,7 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 
 
-def _needs_a_stamp(write: PendingWrite) -> bool:
+def needs_a_stamp(write: PendingWrite) -> bool:
     """Whether it goes through only while the stamp that was read is there."""
     if write.intent not in (Intent.UPDATE, Intent.CHECK):
         return False

@@ -41,13 +41,13 @@ R = TypeVar("R")
 
 _NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 _CLOSED = Failure(kind=FailureKind.CLOSED, code="StoreClosed")
-_IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
+IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
 
 _SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
 
 
 def _doubt(error: BaseException) -> Failure:
-    return attrs.evolve(_IN_DOUBT, code=type(error).__name__)
+    return attrs.evolve(IN_DOUBT, code=type(error).__name__)
 
 
 class Driver:
@@ -213,7 +213,7 @@ class Driver:
         if self._gate.closed or (shield is not None and shield.interrupt is not None):
             return
         raised: list[BaseException] = []
-        results[0] = _IN_DOUBT  # until we know better
+        results[0] = IN_DOUBT  # until we know better
         results[0] = self._exchange.send(send.operations[0], send.attempt, raised.append)
         if raised:
             raise raised[0]
@@ -310,12 +310,12 @@ class _Exchange(Value):
             if isinstance(body, Failure):
                 result = body
             else:
-                result = _IN_DOUBT  # until we know better
+                result = IN_DOUBT  # until we know better
                 sent = self.transport.send(operation.name, body)
                 result = read_reply(operation, sent)
             self.report(operation.name, result, started, attempt)
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-            if result is _IN_DOUBT:
+            if result is IN_DOUBT:
                 result = _doubt(error)
             keep(error)
         return result
@@ -419,7 +419,7 @@ class _Flight:
         """Take and send operations until none is left or nothing more may be started."""
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
-            self._results[index] = _IN_DOUBT  # until we know better
+            self._results[index] = IN_DOUBT  # until we know better
             result = self._exchange.send(operation, self._send.attempt, self.stop)
             self._note(index, result)
 
@@ -432,7 +432,7 @@ class _Flight:
                 self._end(index, result, started[index])
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             for index, result in enumerate(self._results):
-                if result is _IN_DOUBT:
+                if result is IN_DOUBT:
                     self._results[index] = _doubt(error)
             self.stop(error)
 
@@ -449,7 +449,7 @@ class _Flight:
             if isinstance(body, Failure):
                 self._end(index, body, started[index])
                 continue
-            self._results[index] = _IN_DOUBT  # until we know better
+            self._results[index] = IN_DOUBT  # until we know better
             yield index, operation.name, body
 
     def _end(self, index: int, result: Result, started: float) -> None:

@@ -101,7 +101,7 @@ def check_size(item: Item, *, describe: Callable[[], str]) -> None:
     Raises ItemTooLargeError over 409,600 bytes. Most items are so far below that a rough count
     will do.
     """
-    if _size_at_most(item) > MAX_ITEM_SIZE:
+    if size_at_most(item) > MAX_ITEM_SIZE:
         size = item_size(item)
         if size > MAX_ITEM_SIZE:
             raise _too_large(size, describe())
@@ -115,7 +115,7 @@ def _too_large(size: int, describe: str) -> ItemTooLargeError:
     )
 
 
-def _size_at_most(item: Item) -> int:
+def size_at_most(item: Item) -> int:
     """A number that `item_size` does not exceed, for a fraction of its work.
 
     Marshalled without references, each name and value is its UTF-8 and at least five bytes more.
