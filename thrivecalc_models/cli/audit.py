@@ -23,11 +23,11 @@ _DRY = "not tried"
     help="""Look for items that break the table's rules.
 
     Prints counts and a few examples by kind, no values; with --all every finding. Exits with 1 if
-    anything was found that is not mended.
+    anything was found that is not repaired.
 
-    --repair shows what would mend an item and follows from it alone: a dataType or recordId that is
+    --repair shows what would fix an item and follows from it alone: a dataType or recordId that is
     missing and stands in the key, a ttl in milliseconds. --apply writes that, each item only if
-    nobody has changed it since it was read; run it again for those that somebody has.
+    it is unchanged since it was read; run it again for those that were changed.
     """
 )
 @click.option("--user", metavar="USER", help="Look at one user's items only.")

@@ -13,9 +13,9 @@ from thrivecalc_models.upkeep.doctor import diagnose
 
     Looks at the settings and where each came from, credentials (which are never shown), the
     endpoint, the clock, the table, what these credentials may do, and versions. Changes nothing:
-    the writes that it tries are of a key that nobody has, under a condition that cannot hold.
+    the writes that it tries are of an unused key, under a condition that cannot hold.
 
-    Exits with 1 where something is to be mended here, with 3 where the service does not answer.
+    Exits with 1 where something is to be fixed here, with 3 where the service does not answer.
     """
 )
 @table_options

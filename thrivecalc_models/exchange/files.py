@@ -163,7 +163,7 @@ def exclusive(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)  # still ours: nobody else can take it before it is closed
+        lock.unlink(missing_ok=True)  # still ours: no other process can lock it before it is closed
         os.close(descriptor)
 
 

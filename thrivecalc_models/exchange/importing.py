@@ -316,7 +316,7 @@ class _Planned:
     """The items that an import would have written so far, outside the memory of this process."""
 
     def __init__(self) -> None:
-        self._items = sqlite3.connect("", isolation_level=None)  # a file that nobody sees
+        self._items = sqlite3.connect("", isolation_level=None)  # a temporary file without a name
         self._items.execute("PRAGMA synchronous = OFF")
         self._items.execute(
             "CREATE TABLE items (user TEXT, record TEXT, item BLOB, PRIMARY KEY (user, record))"

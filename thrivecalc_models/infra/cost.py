@@ -117,7 +117,7 @@ def operation_costs(
     """A million requests of each operation, for items of these units.
 
     `list_units` and `list_all_units` are those of reading all records of a user, of a type or of
-    every type, consistently with one Query; they are left out where nobody knows them.
+    every type, consistently with one Query; they are left out where they are unknown.
     """
     reads = [
         ("GetItem", "a record", read_units * HALF),

@@ -119,7 +119,7 @@ _SILENT = frozenset(
 
 
 ITEMS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedItems", again=True)
-"""What befell those writes that the reply to a BatchWriteItem hands back."""
+"""The failure of each write that a BatchWriteItem returns as unprocessed."""
 
 
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
