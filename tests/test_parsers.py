@@ -188,9 +188,10 @@ def user() -> Any:
     return user
 
 
-def cursor_of(content: bytes) -> str:
-    """A cursor with a checksum that holds, as a stranger can make it."""
-    return urlsafe_b64encode(sha256(content).digest()[:6] + content).decode().rstrip("=")
+def cursor_of(content: bytes, *, form: bytes = b"cursor 2 ") -> str:
+    """A cursor whose checksum holds, whatever is in it; `form` is what its layout adds to that."""
+    check = sha256(form + content).digest()[:6]
+    return urlsafe_b64encode(check + content).decode().rstrip("=")
 
 
 def test_a_cursor_goes_on_after_any_key(user: Any) -> None:
@@ -222,6 +223,13 @@ def test_rubbish_is_no_cursor(user: Any, cursor: Any) -> None:
             user.page("transaction", cursor=cursor)
 
     assert memory_of(attempt) <= OVERHEAD
+
+
+def test_a_cursor_of_an_earlier_form_is_no_cursor(user: Any) -> None:
+    """A cursor that earlier code made is rubbish, and no other user's."""
+    content = b'["0123456789abcdef","transaction index eventual","transaction#a"]'
+    with pytest.raises(InvalidKeyError):
+        user.page("transaction", cursor=cursor_of(content, form=b""))
 
 
 def test_a_cursor_of_another_is_refused(user: Any) -> None:

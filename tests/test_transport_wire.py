@@ -518,16 +518,22 @@ def test_every_engine_gives_what_its_operations_promise(engine):
         "ExpressionAttributeValues": {":k": {"S": "1"}},
     }
     with transport_to(engine.endpoint, timeout=10) as transport:
-        for operation, request in [
-            ("CreateTable", TABLE),
-            ("DescribeTable", {"TableName": name}),
-            ("BatchWriteItem", {"RequestItems": {name: [{"PutRequest": {"Item": item}}]}}),
-            ("BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
-            ("Query", query),
-            ("Query", query | {"Select": "COUNT"}),
-            ("UpdateItem", update),
+        for operation, member, request in [
+            ("CreateTable", "TableDescription", TABLE),
+            ("DescribeTable", "Table", {"TableName": name}),
+            (
+                "BatchWriteItem",
+                "UnprocessedItems",
+                {"RequestItems": {name: [{"PutRequest": {"Item": item}}]}},
+            ),
+            ("BatchGetItem", "Responses", {"RequestItems": {name: {"Keys": [key]}}}),
+            ("Query", "Items", query),
+            ("Query", "Count", query | {"Select": "COUNT"}),
+            ("UpdateItem", "Attributes", update),
         ]:
-            assert isinstance(transport.send(operation, encode(request)), bytes), operation
+            reply = transport.send(operation, encode(request))
+            assert isinstance(reply, bytes), operation
+            assert member in json.loads(reply), operation
         read = ask(transport, "GetItem", {"TableName": name, "Key": key})
         assert read.body["Item"] == item | {"n": {"N": "1"}}
         refused = ask(

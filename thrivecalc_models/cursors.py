@@ -59,7 +59,8 @@ def _parts(cursor: Any) -> tuple[bytes, bytes, str]:
 
 
 def _check(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()[:_CHECK_BYTES]
+    """A checksum of this layout of cursors: one of another layout is no cursor."""
+    return hashlib.sha256(b"cursor 2 " + content).digest()[:_CHECK_BYTES]
 
 
 def _user_mark(query: Query) -> bytes:
