@@ -6,6 +6,7 @@ import pytest
 from cli import run_alone
 from proxy import Amended, Answer, FaultyProxy, always, in_turn
 
+from thrivecalc_models import DataStore
 from thrivecalc_models.testing import faults
 from thrivecalc_models.upkeep import backups
 
@@ -84,10 +85,17 @@ def test_nothing_is_restored_over_a_table(filled):
     """A name that is taken is refused with the way out, whatever is to be restored."""
     arn = filled.json("backup", "create")["arn"]
     before = filled.items()
+    taken = restored(filled)
+    with DataStore(table_name=taken, endpoint=filled.engine.endpoint) as store:
+        store.create_table()
     for source in (["--backup", arn], ["--latest"], ["--at", "2026-01-07T12:30:00Z"]):
         refused = filled.run("backup", "restore", *source, "--into", filled.name, exit_code=2)
         assert refused.stderr == (
-            f"Error: the table '{filled.name}' exists already, and nothing is restored over it;"
+            f"Error: --into {filled.name} is the table itself; name a new one\n"
+        )
+        refused = filled.run("backup", "restore", *source, "--into", taken, exit_code=2)
+        assert refused.stderr == (
+            f"Error: the table '{taken}' exists already, and nothing is restored over it;"
             " choose another name\n"
         )
     assert filled.items() == before

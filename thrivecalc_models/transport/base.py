@@ -30,7 +30,7 @@ class ReplyBody(bytes):
 
     def __new__(
         cls,
-        body: bytes,
+        body: bytes = b"",
         *,
         request_id: str | None = None,
         believed: bool = False,
@@ -39,6 +39,9 @@ class ReplyBody(bytes):
         made = super().__new__(cls, body)
         made.request_id, made.believed, made.distrust = request_id, believed, distrust
         return made
+
+    def __repr__(self) -> str:
+        return f"<reply of {len(self)} bytes>"  # a crash report shows no data
 
 
 @runtime_checkable

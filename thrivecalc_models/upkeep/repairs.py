@@ -177,9 +177,14 @@ def _why(outcome: Outcome) -> str:
 
 
 def _end_of(store: DataStore, account: Account) -> ThriveCalcError | None:
-    """The public error of trouble with the service, which further repairs would meet, too."""
+    """The public error of trouble with the service, which further repairs would meet, too.
+
+    Where the item was seen after a lost reply, the service answers again.
+    """
     for outcome in account.outcomes.values():
-        if outcome.failure is not None and outcome.failure.kind not in _OF_ONE_ITEM:
+        if outcome.failure is None or outcome.item is not None:
+            continue
+        if outcome.failure.kind not in _OF_ONE_ITEM:
             return service_error(outcome.operation, outcome.failure, store.settings)
     return None
 
