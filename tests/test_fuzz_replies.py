@@ -27,8 +27,8 @@ from thrivecalc_models.testing.refusals import LOST_REPLY
 from thrivecalc_models.transport import bodies
 
 CI = os.environ.get("CI") == "true"
-ROUNDS = 20_000 if CI else 500
-ROUNDS_ON_A_WIRE = 2_000 if CI else 80
+ROUNDS = 4_000 if CI else 500
+ROUNDS_ON_A_WIRE = 400 if CI else 80
 PARTS = 5
 
 KEY = "savings-goal#g"
