@@ -474,7 +474,9 @@ class _Flight:
             try:
                 with self._changed:
                     while self._helping or not self._is_over():
-                        self._changed.wait()
+                        # In slices: a signal that comes just before a wait without an end is
+                        # handled only after it.
+                        self._changed.wait(_SLICE)
                 return
             except BaseException as error:  # noqa: BLE001 - kept; requests in flight are awaited
                 self.stop(error)
