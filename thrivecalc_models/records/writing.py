@@ -41,6 +41,7 @@ from thrivecalc_models.wire import (
     later,
     next_stamp,
     same_value,
+    value_at,
 )
 
 if TYPE_CHECKING:
@@ -338,16 +339,9 @@ def _still(record: UserRecord, paths: list[Path]) -> list[Condition]:
     """That each path still has the form that was read."""
     conditions: list[Condition] = []
     for path in paths:
-        form = _form_at(snapshot_of(record), path)
+        form = value_at(snapshot_of(record), path)
         conditions.append(Absent(path) if form is None else Equal(path, form))
     return conditions
-
-
-def _form_at(item: Item, path: Path) -> AttributeValue | None:
-    form = item.get(path[0])
-    for name in path[1:]:
-        form = (form or {}).get("M", {}).get(name)
-    return form
 
 
 # --- the top level of the item --------------------------------------------------------------------

@@ -23,7 +23,14 @@ from thrivecalc_models.codec.values import decode
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import FieldKind, fields_of
 from thrivecalc_models.payloads.kinds import Nested
-from thrivecalc_models.wire import AttributeValue, Item, parse_number, parse_ttl, with_text
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    parse_number,
+    parse_ttl,
+    value_at,
+    with_text,
+)
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -85,13 +92,6 @@ def results(actions: list[Action], before: Item | None) -> Left | None:
         return {target(action)[0]: _result(action, before) for action in actions}
     except _NotShown:
         return None
-
-
-def form_at(item: Item, names: Names) -> AttributeValue | None:
-    form = item.get(names[0])
-    for name in names[1:]:
-        form = (form or {}).get("M", {}).get(name)
-    return form
 
 
 # --- paths and operands ---------------------------------------------------------------------------
@@ -205,13 +205,13 @@ def _value(operand: Any, before: Item | None) -> AttributeValue:
     match operand:
         case Path():
             names, whole = _names(operand)
-            form = form_at(before, names) if whole else None
+            form = value_at(before, names) if whole else None
             if form is None:
                 raise _NotShown
             return form
         case _IfNotExists(values=(path, other)):
             names, whole = _names(path)
-            form = form_at(before, names) if whole else None
+            form = value_at(before, names) if whole else None
             return form or _value(other if whole else path, before)
         case _Increment(values=parts) | _Decrement(values=parts):
             try:

@@ -17,7 +17,6 @@ from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.actions import (
     Left,
     check_actions,
-    form_at,
     results,
     target,
     touched,
@@ -35,6 +34,7 @@ from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import (
     Item,
     WriteTime,
+    value_at,
     with_bytes,
     with_text,
 )
@@ -273,7 +273,7 @@ def _item_after(before: Item | None, left: Left | None, stamp: str) -> Item | No
         return None
     item = copy.deepcopy(before)
     for names, form in left.items():
-        parent = item if len(names) == 1 else (form_at(item, names[:-1]) or {}).get("M")
+        parent = item if len(names) == 1 else (value_at(item, names[:-1]) or {}).get("M")
         if parent is None:  # the service refuses that
             return None
         parent.pop(names[-1], None)
