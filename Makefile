@@ -36,8 +36,8 @@ coverage: $(VENV)/.test engines
 	$(BIN)/python -m coverage report && test -z "$$failed"
 
 fuzz: $(VENV)/.test engines
-	$(BIN)/python tests/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
-	$(BIN)/python tests/fuzz_edits.py --seconds $(DURATION) --seed $(SEED)
+	$(BIN)/python tests/support/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
+	$(BIN)/python tests/support/fuzz_edits.py --seconds $(DURATION) --seed $(SEED)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python -p tests/typing
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.measures
+	$(BIN)/python -m tests.support.measures
 
 engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched
 

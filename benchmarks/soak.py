@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from engines import ENGINES  # noqa: E402
 from proxy import Fault, FaultyProxy, Truncated, WrongChecksum  # noqa: E402

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))  # where its neighbours are, as for pytest
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests")]  # as for pytest
 
 import peer  # noqa: E402
 from golden import cases  # noqa: E402

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
+from places import DATA
 
 from thrivecalc_models import CorruptItemError, UnknownRecord, UserRecord, read_item
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-
-DATA = Path(__file__).parent / "data"
 
 
 def lines(name):

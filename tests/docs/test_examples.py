@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 SECONDS = 120  # far more than any takes; a busy machine shall not fail the test
 
 

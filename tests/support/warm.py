@@ -1,7 +1,7 @@
 """`thrivecalc` without the second that its imports take: a process has them, and forks for a call.
 
-    python tests/warm.py serve SOCKET         the process that has imported everything
-    python -I -S tests/warm.py SOCKET ARGS    a call, with its directory and streams
+    python tests/support/warm.py serve SOCKET         the process that has imported everything
+    python -I -S tests/support/warm.py SOCKET ARGS    a call, with its directory and streams
 
 A call is a process of its own, as for a user. What depends on how Python itself starts (buffers,
 encodings, Ctrl-C during the imports) needs the real command: see test_cli_streams.py.

@@ -9,14 +9,13 @@ import os
 import subprocess
 import sys
 import typing
-from pathlib import Path
 
 import pytest
-from test_docs import program_of
+from places import ROOT
+from snippets import program_of
 
 from thrivecalc_models import DataStore
 
-ROOT = Path(__file__).parent.parent
 MYPY = ["--strict", "--follow-imports=silent"]
 PYRIGHT = ["--pythonpath", sys.executable]
 

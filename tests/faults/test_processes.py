@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 from proxy import FaultyProxy, Slow, always, make_certificates
 
 from thrivecalc_models import (
@@ -114,7 +115,7 @@ def test_a_service_that_never_answers(transport: str) -> None:
 
 
 PATHS = [
-    str(Path(__file__).parents[1]),
+    str(ROOT),
     *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
 ]
 

@@ -6,7 +6,7 @@ there twice, an item is another's, the whole is a page of a load balancer. Then 
 the caller was told must agree with the table, nothing may be raised that has no outcome, and the
 same work, repeated in peace, must end as it was meant.
 
-    python tests/fuzz_replies.py --engine simulation --seconds 60 --seed 1
+    python tests/support/fuzz_replies.py --engine simulation --seconds 60 --seed 1
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from thrivecalc_models.transport.choice import AutoTransport
 
 ON_BOTOCORE = Path(__file__).parent / "on_botocore"
 TRAVELLED = "thrivecalc/travelled"
-OF_THE_COMMAND = ("test_cli", "test_exchange", "test_infra", "test_operations")
+OF_THE_COMMAND = ("tests/cli/", "tests/docs/test_operations")
 
 
 class Watch:
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     part = config.getoption("--part")
 
     def wanted(item: pytest.Item) -> bool:
-        of = "command" if item.path.name.startswith(OF_THE_COMMAND) else "library"
+        of = "command" if item.nodeid.startswith(OF_THE_COMMAND) else "library"
         if part not in ("all", of):
             return False
         return on_auto or travelled is None or item.nodeid in travelled

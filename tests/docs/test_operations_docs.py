@@ -21,12 +21,12 @@ import attrs
 import pytest
 import warm
 from cli import warm_process
+from places import ROOT
 
 from thrivecalc_models import DataStore
 from thrivecalc_models.cli.app import COMMANDS
 from thrivecalc_models.table import DEFAULT_TABLE_NAME
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "operations.md"
 BLOCK = re.compile(r"(?P<on_moto><!-- on moto -->\n)?```console\n(?P<lines>.*?)\n```", re.DOTALL)
 START = "thrivecalc local"

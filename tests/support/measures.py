@@ -1,4 +1,4 @@
-"""What can be counted of the code's shape: `python -m tests.measures`, a part of `make lint`.
+"""What can be counted of the code's shape: `make lint` prints it.
 
 Each row has a limit. A row over its limit names the places, and the command ends with 1.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

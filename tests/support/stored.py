@@ -8,19 +8,17 @@ from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from places import DATA
 from proxy import FaultyProxy
 
 from thrivecalc_models import (
     DataStore,
     SavingsGoalData,
 )
-
-DATA = Path(__file__).parent / "data"
 
 EXAMPLES = min(settings.default.max_examples // 5, 40)
 

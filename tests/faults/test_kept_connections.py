@@ -19,9 +19,9 @@ import threading
 import time
 import uuid
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 import pytest
+from places import ROOT
 from proxy import make_certificates
 from sending import ask
 
@@ -441,7 +441,7 @@ def test_a_name_that_moves(transport, tmp_path):
     command = [*OWN_HOSTS, str(hosts)]
     if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False).returncode:
         pytest.skip("this user cannot have an /etc/hosts of its own")
-    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
+    path = os.pathsep.join([*sys.path, str(ROOT), str(Path(__file__).parent)])
     ran = subprocess.run(
         [*command, sys.executable, "-c", textwrap.dedent(MOVING), transport],
         env=os.environ | {"PYTHONPATH": path},

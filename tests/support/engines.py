@@ -35,6 +35,7 @@ import peer as typescript_peer
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
+from places import ROOT
 
 STARTING_TAKES_AT_MOST = 60  # seconds
 STOPPING_TAKES_AT_MOST = 10
@@ -211,7 +212,7 @@ ENGINES_OF_RUN = pytest.StashKey[Engines]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--engines",
-        default=str(Path(__file__).parents[1] / ".engines"),
+        default=str(ROOT / ".engines"),
         metavar="DIRECTORY",
         help="where `make engines` has put them",
     )

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
-from pathlib import Path
 from unittest import mock
 
 import botocore.awsrequest
@@ -19,6 +18,7 @@ import botocore.handlers
 import botocore.httpsession
 import pytest
 import wrapt
+from places import ROOT
 from sending import ask
 
 from thrivecalc_models import (
@@ -319,7 +319,7 @@ def test_motos_mock():
     # In a process of its own: entering the mock empties every moto engine of this one.
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(UNDER_MOTO)],
-        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        env={"PYTHONPATH": str(ROOT)},
         check=False,
         capture_output=True,
         text=True,

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from test_json_schema import RECORDS, printed, without_extras
+from places import ROOT
+from printed import RECORDS, STRICTEST, printed, without_extras
 
 from thrivecalc_models import typescript
 
-STRICTEST = {
-    "compilerOptions": {
-        "strict": True,
-        "exactOptionalPropertyTypes": True,
-        "noUncheckedIndexedAccess": True,
-        "noUnusedLocals": True,
-        "target": "es2022",
-        "module": "nodenext",
-        "types": [],
-        "outDir": "build",
-    }
-}
 KNOWN = [item for item in RECORDS if item["dataType"]["S"] != "net-worth-snapshot"]
 
 RIGHT = """
@@ -185,4 +173,4 @@ def test_docs_are_those_of_the_classes():
 def test_nothing_of_this_machine_is_printed():
     """The module names no path, no time and no version, so that it changes with the types only."""
     assert typescript.module() == typescript.module()
-    assert str(Path(__file__).parents[1]) not in typescript.module()
+    assert str(ROOT) not in typescript.module()

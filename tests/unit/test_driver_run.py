@@ -10,49 +10,13 @@ import signal
 import threading
 import time
 
-import attrs
 import pytest
-from sending import returned
+from fakes import MOMENT, Fake, Op, kinds, ops, sending
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Emit, Failure, FailureKind, Received, Reply, Send, Wait
 from thrivecalc_models.signals import RequestEvent, RetryEvent
 from thrivecalc_models.transport import Driver
-from thrivecalc_models.transport.threads import Threads
-
-MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
-
-
-@attrs.frozen
-class Op:
-    name: str
-
-    def request(self, table_name):
-        return {"TableName": table_name, "Op": self.name}
-
-
-class Fake:
-    """A transport that answers what `answer(name)` returns, and remembers what it was asked."""
-
-    name = "fake"
-
-    def __init__(self, answer=lambda name: None):
-        self.sent = []
-        self.threads = set()
-        self._pool = Threads(8)
-        self._answer = answer
-
-    def send(self, operation, body):
-        self.sent.append(operation)
-        self.threads.add(threading.current_thread())
-        result = self._answer(operation)
-        return returned(result) if result else body
-
-    def send_many(self, requests, limit):
-        return self._pool.send_many(self.send, requests, limit)
-
-    def close(self):
-        self._pool.close()
 
 
 @pytest.fixture
@@ -68,26 +32,6 @@ def driver_for():
     yield make
     for driver in drivers:
         driver.close()
-
-
-def ops(*names):
-    return Send(tuple(Op(name) for name in names))
-
-
-def sending(*effects):
-    """A protocol that asks for these, and returns all it was told."""
-    told = []
-    for effect in effects:
-        told.append((yield effect))
-        if told[-1].interrupt is not None:
-            break
-    return told
-
-
-def kinds(received):
-    return [
-        result.kind if isinstance(result, Failure) else "replied" for result in received.results
-    ]
 
 
 def failure(kind):

@@ -11,13 +11,13 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pynamodb.signals
 import pytest
 from leaks import AMOUNT, CANARY, EMAIL, HUGE_AMOUNT, NAME, UNSAFE_AMOUNT, USER, Watch, chain_of
+from places import ROOT, SUPPORT
 from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import (
@@ -537,8 +537,7 @@ LEAKING = """
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run tests with the watch, and nothing else of ours, in a process of their own."""
-    here = Path(__file__).parent
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SUPPORT), str(ROOT)]))
 
     def run(*options: str) -> Any:
         pytester.makepyfile(LEAKING)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from cli import run, run_alone
+from places import ROOT
 
 from thrivecalc_models.infra import alarms_template, policy, table_template
 
-ROOT = Path(__file__).parent.parent
 HERE = ("--table", "t-1", "--region", "eu-west-1")
 
 

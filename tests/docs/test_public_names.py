@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import thrivecalc_models
 from thrivecalc_models import errors, payloads, records
 
-ROOT = Path(__file__).parents[1]
 PAGES = "\n".join(
     path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import signal
@@ -10,11 +9,11 @@ import subprocess
 import sys
 import threading
 
-import attrs
 import pytest
+from fakes import MOMENT, Fake, FakeMany, kinds, ops, sending
 from leaks import AMOUNT, NAME, USER
+from places import SUPPORT
 from pynamodb.transactions import TransactWrite
-from sending import returned
 
 from thrivecalc_models import (
     CommitError,
@@ -28,85 +27,19 @@ from thrivecalc_models import (
     UnitOfWorkStateError,
     data_store,
 )
-from thrivecalc_models.operations import Emit, Failure, FailureKind, Send, Wait
+from thrivecalc_models.operations import Emit, FailureKind, Wait
 from thrivecalc_models.signals import LOGGER, CommitEvent, RequestEvent, RetryEvent
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import LoseReply, ServerError, Throttle
 from thrivecalc_models.transport import Driver
-from thrivecalc_models.transport.threads import Threads
 
-MOMENT = 5  # seconds; bounds a wait that a broken promise would make endless
 RETRY = Wait(MOMENT, "UpdateItem", 1, "ThrottlingException")
-
-
-@attrs.frozen
-class Op:
-    name: str
-
-    def request(self, table_name):
-        return {"Op": self.name}
-
-
-class Fake:
-    """A transport that answers what `answer(name)` returns, and remembers who asked for what."""
-
-    name = "fake"
-
-    def __init__(self, answer=lambda name: None):
-        self.sent = []
-        self.threads = set()
-        self._pool = Threads(8)
-        self.closed = 0
-        self._answer = answer
-
-    def send(self, operation, body):
-        assert not self.closed
-        self.sent.append(operation)
-        self.threads.add(threading.current_thread())
-        result = self._answer(operation)
-        return returned(result) if result else body
-
-    def send_many(self, requests, limit):
-        return self._pool.send_many(self.send, requests, limit)
-
-    def close(self):
-        self.closed += 1
-        self._pool.close()
-
-
-class FakeMany(Fake):
-    """The same with several requests in flight by one thread."""
-
-    def send_many(self, requests, limit):
-        source = iter(requests)
-        while flying := [
-            (number, self.send(name, request))
-            for number, name, request in itertools.islice(source, limit())
-        ]:
-            yield from flying
-
-
-def ops(*names):
-    return Send(tuple(Op(name) for name in names))
-
-
-def sending(*effects):
-    told = []
-    for effect in effects:
-        told.append((yield effect))
-    return told
 
 
 def pages(names):
     for name in names:
         received = yield ops(name)
         yield Emit(received.results[0].body["Op"], ahead=name != names[-1])
-
-
-def kinds(received):
-    return [
-        result.kind if isinstance(result, Failure) else "replied" for result in received.results
-    ]
 
 
 def goal_data(amount=10):
@@ -168,7 +101,8 @@ def test_a_page_that_no_helper_has_begun_is_the_callers():
 
 AFTER_MAIN = """
 import atexit, sys, threading
-from test_driver_endings import Driver, Fake, kinds, ops, sending
+from fakes import Fake, kinds, ops, sending
+from thrivecalc_models.transport import Driver
 
 driver = Driver(Fake(), "t")
 driver.run(sending(ops("a", "b")))
@@ -191,7 +125,7 @@ def test_after_the_main_threads_end():
     """After the main thread's end, and at exit, a commit of several requests is complete."""
     done = subprocess.run(
         [sys.executable, "-c", AFTER_MAIN],
-        cwd="tests",
+        cwd=SUPPORT,
         capture_output=True,
         text=True,
         timeout=60,

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from places import TESTS
 
-SOURCE = Path(__file__).parent / "typescript"
+SOURCE = TESTS / "typescript"
 ANSWERS_WITHIN = 60  # seconds
 
 

@@ -7,7 +7,6 @@ lines of its own below, is a line that is printed; behind any other expression i
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+from places import ROOT
+from snippets import program_of
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-SIDE_BY_SIDE = "<!-- side by side"  # run in both languages by tests/test_typescript_docs.py
+SIDE_BY_SIDE = "<!-- side by side"  # run in both languages by tests/docs/test_typescript_docs.py
 
 
 def has_own_snippets(page: Path) -> bool:
@@ -27,33 +27,6 @@ def has_own_snippets(page: Path) -> bool:
 
 
 WITH_SNIPPETS = [page for page in PAGES if has_own_snippets(page)]
-SHOWN = re.compile(r"^(?P<indent> *)(?P<code>.*?) *# -> (?P<shown>.*)$")
-
-
-def program_of(page: Path) -> tuple[str, list[str]]:
-    """The snippets, each line under its number on the page, and the lines that they print."""
-    program: list[str] = []
-    shown: list[str] = []
-    inside = False
-    for line in page.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            inside = line == "```python"
-            program.append("")
-            continue
-        match = SHOWN.match(line) if inside else None
-        if match is not None:
-            shown.append(match["shown"].strip())
-            line = match["indent"] + printing(match["code"])
-        program.append(line if inside else "")
-    return "\n".join(program), shown
-
-
-def printing(code: str) -> str:
-    """The code, printing what it evaluates to."""
-    if not code or code.startswith("print("):
-        return code
-    ast.parse(code, mode="eval")
-    return f"print(repr({code}))"
 
 
 def is_like(printed: str | None, shown: str | None) -> bool:

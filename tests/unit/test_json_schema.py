@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from decimal import Decimal
-from pathlib import Path
 
 import jsonschema
-import own_types
 import pytest
 from hypothesis import HealthCheck, given, settings
+from places import DATA
+from printed import RECORDS, plain, printed, without_extras
 
 from thrivecalc_models import json_schema, read_item
-from thrivecalc_models.catalogue import as_json
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.testing import strategies
 
-DATA = Path(__file__).parent / "data"
-OWN = Path(own_types.__file__).parent
-RECORDS = [json.loads(line)["Item"] for line in (DATA / "records.jsonl").read_text().splitlines()]
 ODD = [json.loads(line) for line in (DATA / "odd-items.jsonl").read_text().splitlines()]
 
 some = settings(
@@ -58,22 +51,6 @@ WRONG_AT = {
 }
 
 
-def plain(item):
-    return {name: as_json(form) for name, form in item.items()}
-
-
-def without_extras(item):
-    """The record as JSON, with the declared attributes and fields only."""
-    record = read_item(item)
-    whole = {
-        name: form for name, form in plain(item).items() if name not in record.extra_attributes
-    }
-    whole["data"] = {
-        name: value for name, value in whole["data"].items() if name not in record.extra_data
-    }
-    return whole
-
-
 def odd_id(case):
     return case["Item"].get("recordId", {}).get("S").replace("other", "m09")
 
@@ -82,17 +59,6 @@ def odd_id(case):
 def schema():
     """As it is printed, whatever types other tests have defined in this process."""
     return json.loads(printed("json_schema", "--import", "own_types"))
-
-
-def printed(module, *options, folder=OWN):
-    """What a command of the library prints, in a process of its own."""
-    command = [sys.executable, "-m", f"thrivecalc_models.{module}", *options]
-    folders = [folder, Path(json_schema.__file__).parents[1]]
-    environment = {"PYTHONPATH": os.pathsep.join(map(str, folders)), "PYTHONUTF8": "1"}
-    run = subprocess.run(
-        command, capture_output=True, encoding="utf-8", check=True, env=environment
-    )
-    return run.stdout
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,20 @@
 """The state machine of edits, with one seed after another for as long as one likes.
 
-python tests/fuzz_edits.py --seconds 3600 --seed 1
+python tests/support/fuzz_edits.py --seconds 3600 --seed 1
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from places import TESTS
+
+sys.path.append(str(TESTS / "unit"))
 from test_records_origins import OriginsMachine
 
 EXAMPLES = 200

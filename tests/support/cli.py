@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
@@ -18,12 +17,12 @@ import attrs
 import pytest
 import warm
 from click.testing import CliRunner, Result
+from places import DATA
 
 from thrivecalc_models import DataStore
 from thrivecalc_models.cli.app import app
 from thrivecalc_models.wire import with_bytes, with_text
 
-DATA = Path(__file__).parent / "data"
 COUNTER = itertools.count()
 
 

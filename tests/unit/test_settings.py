@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli import run
+from places import ROOT
 
 from thrivecalc_models import ConfigurationError, DataStore, TableNotFoundError
 from thrivecalc_models.table import resolve_settings
@@ -327,7 +328,7 @@ def test_botocore_in_a_zip_file(tmp_path):
         for path in [*root.rglob("*.py"), *root.rglob("*.pem")]:
             archive.write(path, path.relative_to(root.parent))
     code = "from thrivecalc_models import DataStore\nDataStore()"
-    path = os.pathsep.join([str(tmp_path / "all.zip"), str(Path(__file__).parents[1])])
+    path = os.pathsep.join([str(tmp_path / "all.zip"), str(ROOT)])
     ran = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": path, "HOME": str(tmp_path)},

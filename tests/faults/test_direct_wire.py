@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from places import ROOT
 from proxy import make_certificates
 from sending import ask
 
@@ -616,8 +617,7 @@ def test_a_fork(certificates, tls):
     with closing(Service(certificate=own if tls else None)) as service:
         ran = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKING), service.endpoint],
-            env=os.environ
-            | {"AWS_CA_BUNDLE": authority, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env=os.environ | {"AWS_CA_BUNDLE": authority, "PYTHONPATH": str(ROOT)},
             check=False,
             timeout=60,
         )

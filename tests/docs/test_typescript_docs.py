@@ -8,17 +8,16 @@ import re
 import subprocess
 import uuid
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from test_json_schema import printed
-from test_typescript_types import STRICTEST
+from places import ROOT
+from printed import STRICTEST, printed
 
 import thrivecalc_models
 from thrivecalc_models import DataStore, data_store
 from thrivecalc_models.catalogue import as_json
 
-PAGE = (Path(__file__).parents[1] / "docs/typescript.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/typescript.md").read_text(encoding="utf-8")
 PAIR = re.compile(r"<!-- side by side: (.+?) -->\n```ts\n(.*?)```\n```python\n(.*?)```", re.DOTALL)
 PAIRS = PAIR.findall(PAGE)
 USER = "google-oauth2|123456789"
