@@ -28,7 +28,7 @@ from thrivecalc_models.protocol import (
     pause,
 )
 from thrivecalc_models.records import Session, UserRecord, reading
-from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.records.constructors import makes_record
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.records.session import local_closed, local_opened
 from thrivecalc_models.signals import Observer
@@ -193,7 +193,7 @@ class DataStore:
         botocore.
         """
         with forks_wait:
-            from thrivecalc_models.transport.choice import explain
+            from thrivecalc_models.transport.auto import explain
 
         return explain(self.session.driver.transport)
 
@@ -559,7 +559,7 @@ class UserData:
         """
         with forks_wait:
             from thrivecalc_models.records import edits  # programs that load records need neither
-            from thrivecalc_models.unit_of_work.without_unit import perform_edit
+            from thrivecalc_models.unit_of_work.bulk import perform_edit
 
         key = self._scope.key(data_type, record_id)
         return perform_edit(self._scope, edits.replacement(self._scope, key, data))
@@ -571,7 +571,7 @@ class UserData:
         """
         with forks_wait:
             from thrivecalc_models.records import edits  # programs that load records need neither
-            from thrivecalc_models.unit_of_work.without_unit import perform_edit
+            from thrivecalc_models.unit_of_work.bulk import perform_edit
 
         key = self._scope.key(data_type, record_id)
         return perform_edit(self._scope, edits.field_update(self._scope, key, payload))
@@ -582,7 +582,7 @@ class UserData:
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far.
         """
         with forks_wait:
-            from thrivecalc_models.unit_of_work.without_unit import (
+            from thrivecalc_models.unit_of_work.bulk import (
                 delete_everything,  # seldom needed
             )
 

@@ -32,7 +32,7 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.transport.choice import make_transport
+from thrivecalc_models.transport.auto import make_transport
 
 pytest.importorskip("pycurl")
 pytest.importorskip("orjson")

@@ -36,7 +36,7 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable
-from thrivecalc_models.transport.choice import make_transport
+from thrivecalc_models.transport.auto import make_transport
 
 PATIENCE = 5.0
 ONE_TRY = RetryPolicy(attempts=1)

@@ -21,7 +21,7 @@ from thrivecalc_models import (
     UnavailableError,
 )
 from thrivecalc_models.operations import FailureKind
-from thrivecalc_models.transport.choice import make_transport
+from thrivecalc_models.transport.auto import make_transport
 from thrivecalc_models.upkeep.doctor import diagnose
 
 AWAY = "https://db.example.com"

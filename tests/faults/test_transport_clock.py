@@ -16,7 +16,7 @@ from sending import ask
 
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport.choice import make_transport
+from thrivecalc_models.transport.auto import make_transport
 
 SECRET = "thrivecalc"  # what stands in for credentials on this machine
 PUT = {"TableName": "t", "Item": {"k": {"S": "1"}}}

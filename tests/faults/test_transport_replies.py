@@ -14,7 +14,7 @@ from sending import ask
 
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport.choice import make_transport
+from thrivecalc_models.transport.auto import make_transport
 
 pytest.importorskip("pycurl")
 pytest.importorskip("orjson")

@@ -22,8 +22,8 @@ from sending import ask
 from thrivecalc_models import ConfigurationError
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
+from thrivecalc_models.transport.auto import make_transport
 from thrivecalc_models.transport.botocore import new_session
-from thrivecalc_models.transport.choice import make_transport
 from thrivecalc_models.transport.encoding import encode
 from thrivecalc_models.wire.binary import with_bytes, with_text
 

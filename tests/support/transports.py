@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from thrivecalc_models.transport.choice import AutoTransport
+from thrivecalc_models.transport.auto import AutoTransport
 
 ON_BOTOCORE = Path(__file__).parent / "on_botocore"
 TRAVELLED = "thrivecalc/travelled"

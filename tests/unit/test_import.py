@@ -22,10 +22,10 @@ OURS = (
     "records.pynamo.batch",
     "testing",
     "transport.botocore",
-    "transport.choice",
+    "transport.auto",
     "transport.direct",
     "typescript",
-    "unit_of_work.without_unit",
+    "unit_of_work.bulk",
     "upkeep",
     "whole_table",
 )

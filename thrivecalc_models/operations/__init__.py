@@ -11,7 +11,7 @@ from thrivecalc_models.operations.conditions import (
     Path,
     fixes,
 )
-from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
+from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
 from thrivecalc_models.operations.reading import CONSUMED, shows, understood
 from thrivecalc_models.operations.replies import (
     FATAL,
@@ -41,7 +41,7 @@ from thrivecalc_models.operations.requests import (
     Scan,
     TransactWrite,
     UpdateItem,
-    Write,
+    WriteOperation,
     unprocessed_writes,
 )
 
@@ -65,12 +65,12 @@ __all__ = [
     "Exists",
     "Failure",
     "FailureKind",
+    "Flow",
     "GetItem",
     "IsMap",
     "Key",
     "Operation",
     "Path",
-    "Protocol",
     "PutItem",
     "Query",
     "Reason",
@@ -82,7 +82,7 @@ __all__ = [
     "TransactWrite",
     "UpdateItem",
     "Wait",
-    "Write",
+    "WriteOperation",
     "consumed_units",
     "fixes",
     "is_answer",

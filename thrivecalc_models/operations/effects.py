@@ -74,4 +74,4 @@ class Received(Value):
     since: float = attrs.field(default=0.0, eq=False)
 
 
-Protocol = Generator[Send | Wait | Emit[Any], Received, R]
+Flow = Generator[Send | Wait | Emit[Any], Received, R]

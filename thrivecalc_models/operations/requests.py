@@ -256,7 +256,7 @@ class ConditionCheck(Value):
         return _keyed_entry(self.key, self.condition, table_name)
 
 
-Write = PutItem | UpdateItem | DeleteItem | ConditionCheck
+WriteOperation = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
 @value(kw_only=True)
@@ -288,7 +288,7 @@ class TransactWrite(Value):
     """All or nothing of up to 100 writes; applied once per token within ten minutes."""
 
     name: ClassVar[str] = "TransactWriteItems"
-    writes: tuple[Write, ...]
+    writes: tuple[WriteOperation, ...]
     token: str
 
     @property

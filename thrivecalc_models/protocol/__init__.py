@@ -1,6 +1,13 @@
 """Generators without I/O that decide what to send next; a driver runs them."""
 
-from thrivecalc_models.protocol.commit import Account, Outcome, State, Transaction, commit, transact
+from thrivecalc_models.protocol.commit import (
+    AtomicWrites,
+    CommitReport,
+    WriteOutcome,
+    WriteStatus,
+    commit,
+    transact,
+)
 from thrivecalc_models.protocol.failures import (
     PageError,
     SegmentError,
@@ -28,11 +35,11 @@ from thrivecalc_models.protocol.reads import (
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, full_jitter, pause, persist
 
 __all__ = [
-    "Account",
+    "AtomicWrites",
     "Backoff",
+    "CommitReport",
     "Intent",
     "ItemPage",
-    "Outcome",
     "PageError",
     "PendingWrite",
     "Plan",
@@ -41,8 +48,8 @@ __all__ = [
     "Segment",
     "SegmentError",
     "ServiceFailure",
-    "State",
-    "Transaction",
+    "WriteOutcome",
+    "WriteStatus",
     "batch_entry",
     "commit",
     "full_jitter",

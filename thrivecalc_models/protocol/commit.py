@@ -19,7 +19,7 @@ from thrivecalc_models.operations import (
     ITEMS_LEFT,
     Failure,
     FailureKind,
-    Protocol,
+    Flow,
     PutItem,
     Received,
     Reply,
@@ -46,7 +46,7 @@ Source: TransactWriteItems, ClientRequestToken, Amazon DynamoDB API Reference.
 """
 
 
-class State(enum.Enum):
+class WriteStatus(enum.Enum):
     APPLIED = "applied"
     EXISTING = "existing"
     NOT_APPLIED = "not applied"
@@ -54,7 +54,7 @@ class State(enum.Enum):
 
 
 @value(kw_only=True)
-class Outcome(Value):
+class WriteOutcome(Value):
     """What became of one write.
 
     `item` is the stored item where it was seen: after an update, or with a failed condition.
@@ -64,7 +64,7 @@ class Outcome(Value):
     DynamoDB's bytes, where the request was too large.
     """
 
-    state: State
+    state: WriteStatus
     item: Item | None = attrs.field(default=None, repr=False)
     failure: Failure | None = None
     operation: str = ""
@@ -73,14 +73,14 @@ class Outcome(Value):
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
-class Account:
+class CommitReport:
     """The end of a commit: an outcome for every key, and what it took.
 
     `halted` says that nothing more may be started: the service will not have it, the time is
     spent, or `interrupt` came.
     """
 
-    outcomes: dict[str, Outcome] = attrs.field(factory=dict)
+    outcomes: dict[str, WriteOutcome] = attrs.field(factory=dict)
     requests: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
@@ -91,15 +91,18 @@ class Account:
     def complete(self) -> bool:
         """Whether every write is applied, or left a taken key as it is."""
         for outcome in self.outcomes.values():
-            if outcome.state is not State.APPLIED and outcome.state is not State.EXISTING:
+            if (
+                outcome.state is not WriteStatus.APPLIED
+                and outcome.state is not WriteStatus.EXISTING
+            ):
                 return False
         return True
 
     @property
     def has_applied(self) -> bool:
-        return any(outcome.state is State.APPLIED for outcome in self.outcomes.values())
+        return any(outcome.state is WriteStatus.APPLIED for outcome in self.outcomes.values())
 
-    def keys(self, state: State) -> list[str]:
+    def keys(self, state: WriteStatus) -> list[str]:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 
     def count(self, result: Result) -> None:
@@ -109,7 +112,7 @@ class Account:
         if isinstance(result, Reply):
             self.write_units += consumed_units(result.body)
 
-    def merge(self, later: Account) -> None:
+    def merge(self, later: CommitReport) -> None:
         """Add what came after: a key counts by its last write."""
         self.outcomes |= later.outcomes
         self.requests += later.requests
@@ -140,46 +143,46 @@ class _Job:
 
 def commit(
     writes: Sequence[PendingWrite], policy: RetryPolicy, rng: random.Random
-) -> Protocol[Account]:
+) -> Flow[CommitReport]:
     """Send writes of distinct keys, those that can together, all at the same time."""
-    account = Account()
+    report = CommitReport()
     jobs = {write.key: _Job(write, write.maybe) for write in writes}
     rounds = Rounds(policy, rng, policy.deadline)
     at: float | None = None
     most = BATCH_WRITES
-    while jobs and not account.halted:
+    while jobs and not report.halted:
         groups = groups_of([job.pending() for job in jobs.values()], most=most)
         operations = [group.operation() for group in groups]
         received = yield from rounds.send(operations)
-        _note_interrupt(account, received)
+        _note_interrupt(report, received)
         if all(map(_was_not_started, received.results)):
-            account.halted = True  # the deadline has passed in silence
+            report.halted = True  # the deadline has passed in silence
         since = received.since if at is None else at
         at = received.at
         waits: list[tuple[float, str, str]] = []
         remaining: list[_Job] = []
         for group, operation, result in zip(groups, operations, received.results, strict=True):
-            account.count(result)
+            report.count(result)
             members = [jobs[write.key] for write in group.writes]
             if is_too_large(result) and len(members) > 1:  # in smaller parts, and at once
                 most = min(most, len(members) // 2)
                 waits.append((0.0, operation.name, _code_of(result)))
                 remaining += members
                 continue
-            left = _settle(account, members, operation.name, result)
+            left = _settle(report, members, operation.name, result)
             if left:
                 begun = functools.partial(Backoff, policy, rng, since=since)
-                seconds = _wait_for(account, left, len(members), begun, at)
+                seconds = _wait_for(report, left, len(members), begun, at)
                 last = left[0].last
                 waits.append((seconds, operation.name, last.code if last else ""))
                 remaining += left
-        jobs = {job.write.key: job for job in remaining if job.write.key not in account.outcomes}
-        if jobs and not account.halted:
+        jobs = {job.write.key: job for job in remaining if job.write.key not in report.outcomes}
+        if jobs and not report.halted:
             resumed = yield from rounds.wait(*max(waits, key=lambda wait: wait[0]))
-            _note_interrupt(account, resumed)
+            _note_interrupt(report, resumed)
     for job in jobs.values():
-        _end(account, job)
-    return _in_order(account, writes)
+        _end(report, job)
+    return _in_order(report, writes)
 
 
 def _code_of(result: Result) -> str:
@@ -190,20 +193,22 @@ def _was_not_started(result: Result) -> bool:
     return isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED
 
 
-def _note_interrupt(account: Account, received: Received) -> bool:
+def _note_interrupt(report: CommitReport, received: Received) -> bool:
     if received.interrupt is not None:
-        account.interrupt = received.interrupt
-        account.halted = True
-    return account.halted
+        report.interrupt = received.interrupt
+        report.halted = True
+    return report.halted
 
 
-def _settle(account: Account, members: list[_Job], operation: str, result: Result) -> list[_Job]:
+def _settle(
+    report: CommitReport, members: list[_Job], operation: str, result: Result
+) -> list[_Job]:
     """Note what a result settles; returns the jobs that are still to be done."""
     if isinstance(result, Reply):
         left = _unprocessed(members, result) if len(members) > 1 else []
-        done = Outcome(state=State.APPLIED, item=result.body.get("Attributes"))
+        done = WriteOutcome(state=WriteStatus.APPLIED, item=result.body.get("Attributes"))
         for job in [job for job in members if job not in left] if left else members:
-            account.outcomes[job.write.key] = done
+            report.outcomes[job.write.key] = done
         for job in left:
             job.last, job.sent_as = ITEMS_LEFT, operation
         return left
@@ -214,13 +219,13 @@ def _settle(account: Account, members: list[_Job], operation: str, result: Resul
             job.maybe, job.lost = True, result
     if result.kind is FailureKind.CONDITION_FAILED:
         job = members[0]
-        account.outcomes[job.write.key] = _judge(job, result.item)
+        report.outcomes[job.write.key] = _judge(job, result.item)
         return []
-    account.halted = account.halted or result.kind in FATAL
+    report.halted = report.halted or result.kind in FATAL
     again = result.again or result.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED)
     left = [job for job in members if again and (job.write.repeatable or not job.maybe)]
     for job in members if not left else ():
-        _end(account, job)
+        _end(report, job)
     return left
 
 
@@ -230,7 +235,7 @@ def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
 
 
 def _wait_for(
-    account: Account, left: list[_Job], sent: int, begun: Callable[[], Backoff], at: float
+    report: CommitReport, left: list[_Job], sent: int, begun: Callable[[], Backoff], at: float
 ) -> float:
     """The wait before the next try of what is left of a request; ends what has spent its budget."""
     longest = 0.0
@@ -245,16 +250,16 @@ def _wait_for(
         if wait is not None:
             longest = max(longest, wait)
             continue
-        _end(account, job)
+        _end(report, job)
         if job.backoff.out_of_time(at):
-            account.halted = True
+            report.halted = True
     return longest
 
 
-def _end(account: Account, job: _Job) -> None:
+def _end(report: CommitReport, job: _Job) -> None:
     """Nothing more is sent for this write: say what is known."""
-    state = State.UNKNOWN if job.maybe else State.NOT_APPLIED
-    account.outcomes[job.write.key] = Outcome(
+    state = WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED
+    report.outcomes[job.write.key] = WriteOutcome(
         state=state, failure=job.last, operation=job.sent_as, size=_size(job.write, job.last)
     )
 
@@ -268,21 +273,25 @@ def _size(write: PendingWrite, failure: Failure | None) -> int:
     return 0 if write.after is None else item_size(write.after)
 
 
-def _judge(job: _Job, stored: Item | None) -> Outcome:
+def _judge(job: _Job, stored: Item | None) -> WriteOutcome:
     """What a failed condition means, by the stored item that came back with it."""
     write = job.write
-    failed = Outcome(state=State.NOT_APPLIED, item=stored, failure=job.last, operation=job.sent_as)
+    failed = WriteOutcome(
+        state=WriteStatus.NOT_APPLIED, item=stored, failure=job.last, operation=job.sent_as
+    )
     if not job.maybe:
         taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
-        return attrs.evolve(failed, state=State.EXISTING) if taken and write.exist_ok else failed
+        return (
+            attrs.evolve(failed, state=WriteStatus.EXISTING) if taken and write.exist_ok else failed
+        )
     gone = stored is None and write.intent in (Intent.DELETE, Intent.DELETE_ANY)
     if gone or is_ours(write, stored):
-        return Outcome(state=State.APPLIED, item=stored)
+        return WriteOutcome(state=WriteStatus.APPLIED, item=stored)
     if write.exist_ok and _was_made_by_another(write, stored):
-        return attrs.evolve(failed, state=State.EXISTING)
+        return attrs.evolve(failed, state=WriteStatus.EXISTING)
     if write.intent is Intent.ADD_FRESH:  # ours it was; what is stored by now is someone else's
-        return Outcome(state=State.APPLIED)
-    return attrs.evolve(failed, state=State.UNKNOWN, failure=job.lost)
+        return WriteOutcome(state=WriteStatus.APPLIED)
+    return attrs.evolve(failed, state=WriteStatus.UNKNOWN, failure=job.lost)
 
 
 def is_ours(write: PendingWrite, stored: Item | None) -> bool:
@@ -303,17 +312,17 @@ def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:
     return stored.get(CREATED_AT) != write.after.get(CREATED_AT)
 
 
-def _in_order(account: Account, writes: Sequence[PendingWrite]) -> Account:
+def _in_order(report: CommitReport, writes: Sequence[PendingWrite]) -> CommitReport:
     if len(writes) > 1:
-        account.outcomes = {write.key: account.outcomes[write.key] for write in writes}
-    return account
+        report.outcomes = {write.key: report.outcomes[write.key] for write in writes}
+    return report
 
 
 # --- all or nothing -------------------------------------------------------------------------------
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
-class Transaction:
+class AtomicWrites:
     """One transaction: its writes, its token, and when (monotonic seconds) it was first sent.
 
     `maybe` says that it may have been applied: an earlier try of it, or the whole of which it is
@@ -326,21 +335,21 @@ class Transaction:
     maybe: bool = False
     is_rest: bool = False
 
-    def without(self, key: str, token: str) -> Transaction | None:
+    def without(self, key: str, token: str) -> AtomicWrites | None:
         """What is left of it, if anything, when a write is not to be sent again."""
         left = tuple(write for write in self.writes if write.key != key)
         if len(left) == len(self.writes):
             return self
         if not left:
             return None
-        return Transaction(writes=left, token=token, maybe=True, is_rest=True)
+        return AtomicWrites(writes=left, token=token, maybe=True, is_rest=True)
 
 
 def transact(
-    transaction: Transaction, policy: RetryPolicy, rng: random.Random
-) -> Protocol[Account]:
+    transaction: AtomicWrites, policy: RetryPolicy, rng: random.Random
+) -> Flow[CommitReport]:
     """Send one transaction, always with its own token, which is never used past ten minutes."""
-    account = Account()
+    report = CommitReport()
     operation = TransactWrite(
         writes=tuple(write.write for write in transaction.writes), token=transaction.token
     )
@@ -352,42 +361,42 @@ def transact(
     while at - transaction.first_sent < TOKEN_SECONDS:
         received = yield from rounds.send((operation,))
         at = received.at
-        _note_interrupt(account, received)
+        _note_interrupt(report, received)
         result = received.results[0]
-        account.count(result)
+        report.count(result)
         if isinstance(result, Reply):
             for write in transaction.writes:
-                account.outcomes[write.key] = Outcome(state=State.APPLIED)
-            return account
+                report.outcomes[write.key] = WriteOutcome(state=WriteStatus.APPLIED)
+            return report
         last = result
         transaction.maybe = transaction.maybe or result.applied_maybe
         if result.kind is FailureKind.TRANSACTION_CANCELLED:
-            _cancelled(account, transaction, result)
-            return account
+            _cancelled(report, transaction, result)
+            return report
         wait = backoff.next_wait(result, at) if result.again else None
-        if wait is None or account.halted:
-            account.halted = True
+        if wait is None or report.halted:
+            report.halted = True
             break
         resumed = yield from rounds.wait(wait, operation.name, result.code)
         at = resumed.at
-        if _note_interrupt(account, resumed):
+        if _note_interrupt(report, resumed):
             break
-    state = State.UNKNOWN if transaction.maybe else State.NOT_APPLIED
+    state = WriteStatus.UNKNOWN if transaction.maybe else WriteStatus.NOT_APPLIED
     for write in transaction.writes:
-        account.outcomes[write.key] = Outcome(
+        report.outcomes[write.key] = WriteOutcome(
             state=state,
             failure=last or _TOKEN_OLD,
             operation=operation.name,
             parts=operation.parts,
             size=_size(write, last),
         )
-    return account
+    return report
 
 
 _TOKEN_OLD = Failure(kind=FailureKind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
 
 
-def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> None:
+def _cancelled(report: CommitReport, transaction: AtomicWrites, failure: Failure) -> None:
     """Nothing of this try was applied; what that says of an earlier one depends on what failed.
 
     The earlier one may still be on its way. It can never be applied where a stamp that was read is
@@ -399,18 +408,21 @@ def _cancelled(account: Account, transaction: Transaction, failure: Failure) -> 
     if transaction.is_rest and any(is_ours(write, reason.item) for write, reason in pairs):
         for write, reason in pairs:
             stored = reason.item if is_ours(write, reason.item) else None
-            account.outcomes[write.key] = Outcome(state=State.APPLIED, item=stored)
+            report.outcomes[write.key] = WriteOutcome(state=WriteStatus.APPLIED, item=stored)
         return
     fails_for_ever = not transaction.is_rest and any(
         needs_a_stamp(write) for write, reason in pairs if reason.code == _CONDITION_FAILED
     )
     if not transaction.maybe or fails_for_ever:
         transaction.maybe = False
-        _refused(account, transaction, failure)
+        _refused(report, transaction, failure)
         return
     for write, reason in pairs:
-        account.outcomes[write.key] = Outcome(
-            state=State.UNKNOWN, item=reason.item, failure=failure, operation=TransactWrite.name
+        report.outcomes[write.key] = WriteOutcome(
+            state=WriteStatus.UNKNOWN,
+            item=reason.item,
+            failure=failure,
+            operation=TransactWrite.name,
         )
 
 
@@ -425,14 +437,14 @@ def needs_a_stamp(write: PendingWrite) -> bool:
     return condition is not None and fixes(condition, (UPDATED_AT,))
 
 
-def _refused(account: Account, transaction: Transaction, failure: Failure) -> None:
+def _refused(report: CommitReport, transaction: AtomicWrites, failure: Failure) -> None:
     for write, reason in zip(transaction.writes, failure.reasons, strict=True):
         if reason.code == "None":
-            account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
+            report.outcomes[write.key] = WriteOutcome(state=WriteStatus.NOT_APPLIED)
             continue
         kind = FailureKind.CONDITION_FAILED if reason.code == _CONDITION_FAILED else failure.kind
-        account.outcomes[write.key] = Outcome(
-            state=State.NOT_APPLIED,
+        report.outcomes[write.key] = WriteOutcome(
+            state=WriteStatus.NOT_APPLIED,
             item=reason.item,
             failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
             operation=TransactWrite.name,

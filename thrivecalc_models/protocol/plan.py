@@ -15,7 +15,6 @@ from thrivecalc_models.operations import (
     PutItem,
     TransactWrite,
     UpdateItem,
-    Write,
 )
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import WriteTime, describe, encoded_size, surely_encodes_to
@@ -57,7 +56,7 @@ class PendingWrite(Value):
 
     key: str
     intent: Intent
-    write: Write
+    write: WriteOperation
     exist_ok: bool = False
     maybe: bool = False
     after: dict[str, dict[str, object]] | None = attrs.field(default=None, repr=False)

@@ -14,8 +14,8 @@ from thrivecalc_models.operations import (
     Absent,
     Failure,
     FailureKind,
+    Flow,
     Key,
-    Protocol,
     PutItem,
     Reply,
     Result,
@@ -40,7 +40,7 @@ class PutOutcome(enum.Enum):
     REFUSED = "the service found it invalid"
 
 
-def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) -> Protocol[float]:
+def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) -> Flow[float]:
     """Put items of distinct keys, until none is unprocessed; ends with the write units.
 
     What may have been applied is sent again: a put of the same item twice is the same as once.
@@ -72,7 +72,7 @@ def put_each(
     policy: RetryPolicy,
     rng: random.Random,
     same: Same = same_item,
-) -> Protocol[Puts]:
+) -> Flow[Puts]:
     """Put items of distinct keys, with `only_free` only those whose key is free.
 
     `same` says of the stored item and of the one to be put whether there is nothing to write: so a

@@ -14,9 +14,9 @@ from thrivecalc_models.operations import (
     Emit,
     Failure,
     FailureKind,
+    Flow,
     GetItem,
     Key,
-    Protocol,
     Query,
     Reply,
     Result,
@@ -44,7 +44,7 @@ class ItemPage(Value):
     units: float
 
 
-def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Protocol[Item | None]:
+def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Flow[Item | None]:
     """The item under a key, or None. Raises ServiceFailure."""
     result = yield from persist(operation, policy, rng)
     if isinstance(result, Failure):
@@ -52,7 +52,7 @@ def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Pro
     return result.body.get("Item")
 
 
-def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
+def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Flow[None]:
     """Emit page after page until the service names no further key; an empty page is not the end.
 
     Raises PageError with the number of the page that could not be read.
@@ -69,7 +69,7 @@ def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Protoco
 
 def read_page(
     query: Query, policy: RetryPolicy, rng: random.Random, *, number: int = 1
-) -> Protocol[ItemPage]:
+) -> Flow[ItemPage]:
     """One page. Raises PageError."""
     result = yield from persist(query, policy, rng)
     if isinstance(result, Failure):
@@ -95,7 +95,7 @@ class Segment(Value):
 
 def scan_segments(
     scan: Scan, after: Mapping[int, Item | None], policy: RetryPolicy, rng: random.Random
-) -> Protocol[None]:
+) -> Flow[None]:
     """Emit the pages of all segments: each round sends the next page of every unfinished one.
 
     A segment of `after` goes on behind its key, or is finished where that is None; a segment that
@@ -146,7 +146,7 @@ def scan_segments(
 
 def get_many(
     keys: Iterable[Key], *, consistent: bool, policy: RetryPolicy, rng: random.Random
-) -> Protocol[list[Item]]:
+) -> Flow[list[Item]]:
     """The items under distinct keys, in no order; what is not there is absent.
 
     At most 100 keys a request, all requests at the same time. Keys that come back unprocessed are

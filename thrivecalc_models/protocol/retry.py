@@ -13,8 +13,8 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import (
     Failure,
     FailureKind,
+    Flow,
     Operation,
-    Protocol,
     Received,
     Reply,
     Result,
@@ -109,7 +109,7 @@ class Rounds:
     began: float | None = None
     _quiet_since: float | None = None
 
-    def send(self, operations: Sequence[Operation]) -> Protocol[Received]:
+    def send(self, operations: Sequence[Operation]) -> Flow[Received]:
         """Send one round."""
         received = yield Send(tuple(operations), self.attempt, self.silence, self._quiet_since)
         if self.began is None:
@@ -120,7 +120,7 @@ class Rounds:
             self._quiet_since = received.since
         return received
 
-    def wait(self, seconds: float, operation: str, code: str) -> Protocol[Received]:
+    def wait(self, seconds: float, operation: str, code: str) -> Flow[Received]:
         """Wait before the next round, which is one more attempt."""
         resumed = yield Wait(seconds, operation, self.attempt, code)
         self.attempt += 1
@@ -137,7 +137,7 @@ def send_until_done(
     take: Callable[[Any, Result], Failure | None],
     policy: RetryPolicy,
     rng: random.Random,
-) -> Protocol[None]:
+) -> Flow[None]:
     """Send operations in rounds until nothing is `left`; while that shrinks, the budget is whole.
 
     `take` removes from `left` what a result settles, and returns why the rest is left. Raises
@@ -168,14 +168,14 @@ def send_until_done(
         yield from rounds.wait(seconds, name, failure.code)
 
 
-def pause(seconds: float) -> Protocol[None]:
+def pause(seconds: float) -> Flow[None]:
     """Do nothing for so many seconds."""
     yield Wait(seconds)
 
 
 def persist(
     operation: Operation, policy: RetryPolicy, rng: random.Random, *, twice: bool = True
-) -> Protocol[Reply | Failure]:
+) -> Flow[Reply | Failure]:
     """Send until it succeeds, cannot succeed, or the budget is spent; ends with the last result.
 
     What must not be applied `twice` is not sent again once it may have been applied. A failure says

@@ -8,7 +8,7 @@ from typing import Any
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Call, Failure, FailureKind, Protocol, Reply, Wait
+from thrivecalc_models.operations import Call, Failure, FailureKind, Flow, Reply, Wait
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
@@ -21,7 +21,7 @@ NO_SUCH_OPERATION = frozenset(
 """Codes with which an engine says that it has no such operation."""
 
 
-def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Protocol[None]:
+def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Flow[None]:
     """Table, index, TTL and point-in-time recovery: what is missing is added.
 
     Ends when table and index are active. An engine that has no point-in-time recovery goes without.
@@ -65,17 +65,17 @@ class _Steps:
         self._policy = policy
         self._rng = rng
 
-    def _call(self, operation: str, **parameters: Any) -> Protocol[Reply | Failure]:
+    def _call(self, operation: str, **parameters: Any) -> Flow[Reply | Failure]:
         call = Call(operation, {"TableName": self._name, **parameters})
         return (yield from persist(call, self._policy, self._rng))
 
-    def _must(self, operation: str, **parameters: Any) -> Protocol[dict[str, Any]]:
+    def _must(self, operation: str, **parameters: Any) -> Flow[dict[str, Any]]:
         result = yield from self._call(operation, **parameters)
         if isinstance(result, Failure):
             raise ServiceFailure(operation, result)
         return result.body
 
-    def describe(self) -> Protocol[dict[str, Any] | None]:
+    def describe(self) -> Flow[dict[str, Any] | None]:
         result = yield from self._call("DescribeTable")
         if isinstance(result, Reply):
             description: dict[str, Any] = result.body["Table"]
@@ -84,12 +84,12 @@ class _Steps:
             return None
         raise ServiceFailure("DescribeTable", result)
 
-    def create(self) -> Protocol[None]:
+    def create(self) -> Flow[None]:
         result = yield from self._call("CreateTable", **table.schema())
         if isinstance(result, Failure) and result.code != "ResourceInUseException":
             raise ServiceFailure("CreateTable", result)
 
-    def add_index(self) -> Protocol[None]:
+    def add_index(self) -> Flow[None]:
         schema = table.schema()
         (index,) = schema["GlobalSecondaryIndexes"]
         description = yield from self.describe()
@@ -104,14 +104,14 @@ class _Steps:
             GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 
-    def until_active(self) -> Protocol[dict[str, Any]]:
+    def until_active(self) -> Flow[dict[str, Any]]:
         while True:
             description = yield from self.describe()
             if description is not None and _is_active(description):
                 return description
             yield Wait(POLL_SECONDS)
 
-    def enable_ttl(self) -> Protocol[None]:
+    def enable_ttl(self) -> Flow[None]:
         body = yield from self._must("DescribeTimeToLive")
         current = body.get("TimeToLiveDescription", {})
         if current.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
@@ -126,7 +126,7 @@ class _Steps:
             TimeToLiveSpecification={"AttributeName": table.TTL, "Enabled": True},
         )
 
-    def enable_recovery(self) -> Protocol[None]:
+    def enable_recovery(self) -> Flow[None]:
         described = yield from self._call("DescribeContinuousBackups")
         if isinstance(described, Failure):
             if described.code in NO_SUCH_OPERATION:

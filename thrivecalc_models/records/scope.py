@@ -10,7 +10,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
-from thrivecalc_models.operations import Key, Write
+from thrivecalc_models.operations import Key, WriteOperation
 from thrivecalc_models.records.model import DATA_TYPES, RecordMeta, UserRecord
 from thrivecalc_models.records.session import Session
 from thrivecalc_models.wire import (
@@ -49,7 +49,7 @@ class Scope:
         text = self.data_type(data_type)
         return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
 
-    def check_write(self, write: Write, record_key: str) -> None:
+    def check_write(self, write: WriteOperation, record_key: str) -> None:
         """Raises IsolationError for a write of another key: whatever made it, it is not sent."""
         key = write.key
         if key.user_id != self.user_id or key.record_key != record_key:

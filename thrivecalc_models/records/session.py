@@ -12,7 +12,7 @@ from weakref import WeakSet
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations import Protocol
+from thrivecalc_models.operations import Flow
 from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
 from thrivecalc_models.signals import Observer, log
 from thrivecalc_models.table import Settings, resolve_settings
@@ -50,7 +50,7 @@ class Session:
         skip = 1 + int(self.rng.random() * MAX_SKIP)
         return WriteTime(self.clock() if now is None else now, skip)
 
-    def execute(self, protocol: Protocol[T], *, user_id: str | None = None) -> T:
+    def execute(self, protocol: Flow[T], *, user_id: str | None = None) -> T:
         """Run a protocol and return its result.
 
         Raises the public error of the request that failed, without a context. With the user that it
@@ -62,7 +62,7 @@ class Session:
             error = self._public(failure, user_id)
         raise error
 
-    def stream(self, protocol: Protocol[None], *, user_id: str | None = None) -> Iterator[Any]:
+    def stream(self, protocol: Flow[None], *, user_id: str | None = None) -> Iterator[Any]:
         """Give what a protocol emits, as it comes; errors as of `execute`."""
         try:
             yield from self.driver.stream(protocol)
@@ -132,7 +132,7 @@ def local_closed(session: Session) -> None:
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Session:
     """Make the session of some settings, by the transport that suits this process."""
     with forks_wait:  # not needed to define models
-        from thrivecalc_models.transport.choice import make_transport
+        from thrivecalc_models.transport.auto import make_transport
         from thrivecalc_models.transport.configuration import configured
 
     settings = configured(settings)

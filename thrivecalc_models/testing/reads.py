@@ -32,10 +32,10 @@ from thrivecalc_models.testing.requests import (
     check_key_attribute,
     check_parameters,
     check_table,
-    choice,
     flag,
     key_of,
     list_of,
+    one_of,
     positive,
 )
 from thrivecalc_models.testing.state import (
@@ -314,7 +314,7 @@ def _projected(item: Item, paths: tuple[Path, ...] | None) -> Item:
 
 def _selection(request: Json, projected: bool) -> str:
     default = "SPECIFIC_ATTRIBUTES" if projected else "ALL_ATTRIBUTES"
-    selection = choice({"Select": default} | request, "Select", _SELECTIONS)
+    selection = one_of({"Select": default} | request, "Select", _SELECTIONS)
     if projected and selection != "SPECIFIC_ATTRIBUTES":
         raise Invalid(f"Cannot specify the ProjectionExpression when choosing to get {selection}")
     if selection == "SPECIFIC_ATTRIBUTES" and not projected:

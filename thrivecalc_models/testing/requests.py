@@ -63,7 +63,7 @@ def flag(request: Json, name: str) -> bool:
     return value
 
 
-def choice(request: Json, name: str, choices: tuple[str, ...]) -> str:
+def one_of(request: Json, name: str, choices: tuple[str, ...]) -> str:
     """One of the choices, the first of them by default."""
     value = request.get(name, choices[0])
     if value not in choices:

@@ -32,9 +32,9 @@ from thrivecalc_models.testing.requests import (
     check_parameters,
     check_table,
     check_updated,
-    choice,
     key_of,
     list_of,
+    one_of,
     stored_item,
 )
 from thrivecalc_models.testing.state import Key, Storage, TableState
@@ -190,7 +190,7 @@ def transact_write_items(storage: Storage, request: Json, tokens: Tokens, now: f
 def _single(storage: Storage, request: Json, member: str, returns: tuple[str, ...]) -> Json:
     check_parameters(request, (*_ENTRY[member], *_SINGLE))
     check_table(request.get("TableName"), storage.table_name)
-    wanted = choice(request, "ReturnValues", returns)
+    wanted = one_of(request, "ReturnValues", returns)
     write = _write(member, request)
     if member == "Put":
         check_index_key(request["Item"])
@@ -229,7 +229,7 @@ def _write(member: str, entry: Json) -> WriteRequest:
         touched = frozenset(update.touched())
         change = _updating(key, update)
     placeholders.check_all_used()
-    stored = choice(entry, "ReturnValuesOnConditionCheckFailure", ("NONE", "ALL_OLD"))
+    stored = one_of(entry, "ReturnValuesOnConditionCheckFailure", ("NONE", "ALL_OLD"))
     return WriteRequest(
         key=key,
         change=change,

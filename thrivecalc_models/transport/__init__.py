@@ -37,9 +37,9 @@ def make_transport(
     settings that botocore refuses.
     """
     with forks_wait:
-        from thrivecalc_models.transport import choice  # botocore's client is not needed before
+        from thrivecalc_models.transport import auto  # botocore's client is not needed before
 
-    return choice.make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency)
+    return auto.make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency)
 
 
 def classify(status: int, body: bytes) -> Failure:

@@ -16,7 +16,7 @@ from weakref import WeakSet
 import attrs
 
 from thrivecalc_models.errors import ConfigurationError
-from thrivecalc_models.operations.effects import Emit, Protocol, Received, Send, Wait
+from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
 from thrivecalc_models.operations.replies import (
     FATAL,
     READS,
@@ -77,7 +77,7 @@ class Driver:
         self._helpers = PerProcess(lambda: helpers(max_concurrency))
         self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
-    def run(self, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
+    def run(self, protocol: Flow[R], *, shield: Shield | None = None) -> R:
         """What the protocol returns.
 
         Without a shield an exception of the transport passes through, once nothing is in flight.
@@ -101,7 +101,7 @@ class Driver:
         finally:
             protocol.close()
 
-    def stream(self, protocol: Protocol[Any]) -> Iterator[Any]:
+    def stream(self, protocol: Flow[Any]) -> Iterator[Any]:
         """The values that the protocol emits, each as soon as it is there and wanted.
 
         Where the protocol lets it, a helper gets the next one while the caller works on this one.
@@ -124,7 +124,7 @@ class Driver:
                 ahead.abandon(protocol)
 
     def _advance(
-        self, protocol: Protocol[Any], wanted: Callable[[], bool] = lambda: True
+        self, protocol: Flow[Any], wanted: Callable[[], bool] = lambda: True
     ) -> Emit[Any] | None:
         """What the protocol emits next; None at its end, or once nobody wants it any more."""
         received: Received | None = None
@@ -362,7 +362,7 @@ class _Ahead:
             return self._advance(lambda: True)
         return self._future.result()
 
-    def abandon(self, protocol: Protocol[Any]) -> None:
+    def abandon(self, protocol: Flow[Any]) -> None:
         """Start nothing more; the protocol is closed as soon as nothing of it is in flight."""
         self._wanted = False
         if os.getpid() == self._pid:

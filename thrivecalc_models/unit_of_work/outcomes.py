@@ -16,7 +16,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import TOO_LARGE, Failure, FailureKind, is_too_large
-from thrivecalc_models.protocol import Account, Outcome, State, service_error
+from thrivecalc_models.protocol import CommitReport, WriteOutcome, WriteStatus, service_error
 from thrivecalc_models.records import UserRecord, reading
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.signals import CommitEvent, log, notify
@@ -43,27 +43,27 @@ class CommitResult(Value):
     capacity: Capacity = attrs.field(factory=Capacity)
 
 
-def result(account: Account, known_existing: Sequence[str] = ()) -> CommitResult:
+def result(report: CommitReport, known_existing: Sequence[str] = ()) -> CommitResult:
     return CommitResult(
-        applied=account.keys(State.APPLIED),
-        existing=[*account.keys(State.EXISTING), *known_existing],
-        requests=account.requests,
-        capacity=Capacity(account.read_units, account.write_units),
+        applied=report.keys(WriteStatus.APPLIED),
+        existing=[*report.keys(WriteStatus.EXISTING), *known_existing],
+        requests=report.requests,
+        capacity=Capacity(report.read_units, report.write_units),
     )
 
 
-def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> CommitError | None:
-    if account.complete:
+def commit_error(report: CommitReport, causes: dict[str, ThriveCalcError]) -> CommitError | None:
+    if report.complete:
         return None
-    not_applied, unknown = account.keys(State.NOT_APPLIED), account.keys(State.UNKNOWN)
+    not_applied, unknown = report.keys(WriteStatus.NOT_APPLIED), report.keys(WriteStatus.UNKNOWN)
     first = next(iter(causes.values()), None)
     return CommitError(
-        f"the commit is not complete: {plural(len(account.outcomes), 'write')},"
+        f"the commit is not complete: {plural(len(report.outcomes), 'write')},"
         f" {len(not_applied)} not applied, {len(unknown)} unknown"
         + (f"; the first: {first}" if first is not None else "")
         + ". .causes has them all; commit again to finish, or refresh, expunge or roll back",
-        applied=account.keys(State.APPLIED),
-        existing=account.keys(State.EXISTING),
+        applied=report.keys(WriteStatus.APPLIED),
+        existing=report.keys(WriteStatus.EXISTING),
         not_applied=not_applied,
         unknown=unknown,
         causes=causes,
@@ -73,17 +73,17 @@ def commit_error(account: Account, causes: dict[str, ThriveCalcError]) -> Commit
 def write_error(
     scope: Scope,
     key: str,
-    outcome: Outcome,
+    outcome: WriteOutcome,
     *,
     record: UserRecord | None = None,
     adding: bool = False,
 ) -> ThriveCalcError | None:
     """Return the error to raise for one write; None if applied, or not the cause of the failure."""
-    if outcome.state is State.UNKNOWN:
+    if outcome.state is WriteStatus.UNKNOWN:
         error = _unknown(scope, key, outcome)
         error.outcome = "unknown"
     elif (
-        outcome.state is not State.NOT_APPLIED
+        outcome.state is not WriteStatus.NOT_APPLIED
         or outcome.failure is None
         or outcome.failure.kind is FailureKind.NOT_STARTED
     ):
@@ -95,11 +95,11 @@ def write_error(
     return error
 
 
-def _stored(scope: Scope, outcome: Outcome) -> UserRecord | None:
+def _stored(scope: Scope, outcome: WriteOutcome) -> UserRecord | None:
     return None if outcome.item is None else reading.record(scope, outcome.item)
 
 
-def _unknown(scope: Scope, key: str, outcome: Outcome) -> ThriveCalcError:
+def _unknown(scope: Scope, key: str, outcome: WriteOutcome) -> ThriveCalcError:
     return OutcomeUnknownError(
         f"nobody can say whether the write of {describe(key)} was applied"
         f" ({_why_unknown(outcome.failure)}); commit again to find out, or refresh it",
@@ -116,7 +116,7 @@ def _why_unknown(failure: Failure | None) -> str:
     return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
 
-def _refusal(scope: Scope, key: str, outcome: Outcome, *, adding: bool) -> ThriveCalcError:
+def _refusal(scope: Scope, key: str, outcome: WriteOutcome, *, adding: bool) -> ThriveCalcError:
     assert outcome.failure is not None
     if is_too_large(outcome.failure):
         return ItemTooLargeError(
@@ -144,40 +144,44 @@ def _refusal(scope: Scope, key: str, outcome: Outcome, *, adding: bool) -> Thriv
     )
 
 
-def tell(scope: Scope, account: Account, duration: float) -> None:
+def publish(scope: Scope, report: CommitReport, duration: float) -> None:
     """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
-    if scope.session.observer is None and account.complete:
+    if scope.session.observer is None and report.complete:
         return
-    counts = {state: len(account.keys(state)) for state in State}
-    if account.halted or counts[State.UNKNOWN] or any(map(_given_up, account.outcomes.values())):
+    counts = {state: len(report.keys(state)) for state in WriteStatus}
+    if (
+        report.halted
+        or counts[WriteStatus.UNKNOWN]
+        or any(map(_given_up, report.outcomes.values()))
+    ):
         log(
             logging.WARNING,
             "a commit of user %s ended with %s not applied and %d unknown",
             masked_user(scope.user_id),
-            plural(counts[State.NOT_APPLIED], "write"),
-            counts[State.UNKNOWN],
+            plural(counts[WriteStatus.NOT_APPLIED], "write"),
+            counts[WriteStatus.UNKNOWN],
         )
-    if scope.session.observer is None or not account.outcomes:
+    if scope.session.observer is None or not report.outcomes:
         return
     event = CommitEvent(
         user=masked_user(scope.user_id),
-        applied=counts[State.APPLIED],
-        existing=counts[State.EXISTING],
-        not_applied=counts[State.NOT_APPLIED],
-        unknown=counts[State.UNKNOWN],
-        requests=account.requests,
-        read_units=account.read_units,
-        write_units=account.write_units,
+        applied=counts[WriteStatus.APPLIED],
+        existing=counts[WriteStatus.EXISTING],
+        not_applied=counts[WriteStatus.NOT_APPLIED],
+        unknown=counts[WriteStatus.UNKNOWN],
+        requests=report.requests,
+        read_units=report.read_units,
+        write_units=report.write_units,
         duration=duration,
     )
     notify(scope.session.observer, event)
 
 
-def _given_up(outcome: Outcome) -> bool:
+def _given_up(outcome: WriteOutcome) -> bool:
     """Whether a write failed for more than a condition that did not hold."""
     failure = outcome.failure
     return (
-        outcome.state is State.NOT_APPLIED
+        outcome.state is WriteStatus.NOT_APPLIED
         and failure is not None
         and failure.kind is not FailureKind.CONDITION_FAILED
     )

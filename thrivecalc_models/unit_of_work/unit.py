@@ -24,20 +24,20 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.operations import Key, Query
 from thrivecalc_models.protocol import (
-    Account,
+    AtomicWrites,
+    CommitReport,
     Intent,
-    Outcome,
     PendingWrite,
     Plan,
-    State,
-    Transaction,
+    WriteOutcome,
+    WriteStatus,
     commit,
     plan_requests,
     plan_transaction,
     transact,
 )
 from thrivecalc_models.records import UserRecord, creation, reading, writing
-from thrivecalc_models.records.making import makes_record
+from thrivecalc_models.records.constructors import makes_record
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.signals import warn
@@ -53,8 +53,8 @@ from thrivecalc_models.unit_of_work.entries import (
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
+    publish,
     result,
-    tell,
     write_error,
 )
 from thrivecalc_models.unit_of_work.watch import has_pending, warn_of_loss, watch
@@ -69,8 +69,8 @@ M = TypeVar("M", bound=Callable[..., Any])
 ListOf = list
 
 
-_APPLIED = Outcome(state=State.APPLIED)
-_UNKNOWN = Outcome(state=State.UNKNOWN)
+_APPLIED = WriteOutcome(state=WriteStatus.APPLIED)
+_UNKNOWN = WriteOutcome(state=WriteStatus.UNKNOWN)
 
 
 def _exclusive(method: M) -> M:
@@ -114,7 +114,7 @@ class UnitOfWork:
         self._consistent = consistent
         self._include_expired = include_expired
         self._entries: dict[str, Entry] = {}
-        self._transaction: Transaction | None = None
+        self._transaction: AtomicWrites | None = None
         self._state: Literal["open", "failed", "closed"] = "open"
         self._ended = False
         self.has_applied = False
@@ -517,41 +517,41 @@ class UnitOfWork:
             if self._has_pending():
                 self._check_not_closed()
             return CommitResult()
-        account = Account()
+        report = CommitReport()
         try:
             driver = self._scope.session.driver
             began = driver.monotonic()
             with driver.shield() as shield:
                 pending = self._pending()
                 self._warn_of_unattached()
-                shield.guard(self._send, pending, account, shield)
+                shield.guard(self._send, pending, report, shield)
                 if shield.interrupt is not None:
-                    self._settle_rest(account)
-                shield.guard(tell, self._scope, account, driver.monotonic() - began)
-            return self._conclude(account, shield)
+                    self._settle_rest(report)
+                shield.guard(publish, self._scope, report, driver.monotonic() - began)
+            return self._conclude(report, shield)
         except BaseException as error:
             if self._ended and self._state == "open":
                 self._end("failed")
             if isinstance(error, Exception) or error.__cause__ is not None:
                 raise
-            self._settle_rest(account)
-            raise error from self._commit_error(account)
+            self._settle_rest(report)
+            raise error from self._commit_error(report)
 
-    def _settle_rest(self, account: Account) -> None:
+    def _settle_rest(self, report: CommitReport) -> None:
         """Give every key an outcome if an exception came between two steps of a commit.
 
         What was under way then, and did not get into the map, is unknown to it: the next commit
         asks for that first. What is still pending by the map is not applied.
         """
         for write in list(self._under_way.values()):
-            account.outcomes.setdefault(write.key, _UNKNOWN)
+            report.outcomes.setdefault(write.key, _UNKNOWN)
             self._apply(write, _UNKNOWN)
         in_doubt = self._transaction.writes if self._transaction is not None else ()
         for write in (*self._attempts(), *in_doubt):
-            account.outcomes.setdefault(write.key, _UNKNOWN)
+            report.outcomes.setdefault(write.key, _UNKNOWN)
         for key in self._pending_keys():
-            if account.outcomes.get(key, _APPLIED).state is State.APPLIED:
-                account.outcomes[key] = Outcome(state=State.NOT_APPLIED)
+            if report.outcomes.get(key, _APPLIED).state is WriteStatus.APPLIED:
+                report.outcomes[key] = WriteOutcome(state=WriteStatus.NOT_APPLIED)
 
     def _pending_keys(self) -> ListOf[str]:
         """Return the keys of pending changes, or of queued ones if those cannot be encoded."""
@@ -563,64 +563,69 @@ class UnitOfWork:
     def _has_pending(self) -> bool:
         return has_pending(self._entries.values(), self._scope, lock=self._lock)
 
-    def _send(self, pending: ListOf[PendingWrite], account: Account, shield: Shield) -> None:
+    def _send(self, pending: ListOf[PendingWrite], report: CommitReport, shield: Shield) -> None:
         """Send unknown writes first, then pending ones; the first may add to the second."""
         attempts = self._attempts()
         if self._transaction is not None or attempts:
             shield.hold_signals()  # more requests may follow
         if self._transaction is not None:
-            self._run_transaction(self._transaction, account, shield)
+            self._run_transaction(self._transaction, report, shield)
             pending = self._pending()
         elif attempts:
-            self._run(attempts, account, shield)
+            self._run(attempts, report, shield)
             pending = self._pending()
-        if account.halted or self._transaction is not None:
+        if report.halted or self._transaction is not None:
             for write in pending:
-                account.outcomes[write.key] = Outcome(state=State.NOT_APPLIED)
+                report.outcomes[write.key] = WriteOutcome(state=WriteStatus.NOT_APPLIED)
         elif pending and self._atomic:
-            self._transaction = Transaction(writes=tuple(pending), token=str(uuid.uuid4()))
-            self._run_transaction(self._transaction, account, shield)
+            self._transaction = AtomicWrites(writes=tuple(pending), token=str(uuid.uuid4()))
+            self._run_transaction(self._transaction, report, shield)
         elif pending:
-            self._run(pending, account, shield)
+            self._run(pending, report, shield)
 
-    def _run(self, writes: Sequence[PendingWrite], account: Account, shield: Shield) -> None:
+    def _run(self, writes: Sequence[PendingWrite], report: CommitReport, shield: Shield) -> None:
         session = self._scope.session
         self._under_way = {write.key: write for write in writes}
         found = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
-        account.merge(found)
+        report.merge(found)
         for write in writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
 
-    def _run_transaction(self, transaction: Transaction, account: Account, shield: Shield) -> None:
+    def _run_transaction(
+        self, transaction: AtomicWrites, report: CommitReport, shield: Shield
+    ) -> None:
         session = self._scope.session
         self._under_way = {write.key: write for write in transaction.writes}
         found = session.driver.run(transact(transaction, session.retry, session.rng), shield=shield)
-        account.merge(found)
+        report.merge(found)
         for write in transaction.writes:
             shield.guard(self._apply, write, found.outcomes[write.key])
-        if not self._under_way and not found.keys(State.UNKNOWN):
+        if not self._under_way and not found.keys(WriteStatus.UNKNOWN):
             self._transaction = None
 
-    def _apply(self, write: PendingWrite, outcome: Outcome) -> None:
+    def _apply(self, write: PendingWrite, outcome: WriteOutcome) -> None:
         """Record the outcome of a write in the identity map, unless it is still in flight."""
         entry = self._entries.get(write.key)
         if entry is not None:
             self._apply_to(entry, write, outcome)
         self._under_way.pop(write.key, None)
 
-    def _apply_to(self, entry: Entry, write: PendingWrite, outcome: Outcome) -> None:
-        if outcome.state is State.UNKNOWN:
+    def _apply_to(self, entry: Entry, write: PendingWrite, outcome: WriteOutcome) -> None:
+        if outcome.state is WriteStatus.UNKNOWN:
             if not self._atomic:
                 entry.action = entry.action if write.intent is Intent.UPDATE else None
                 entry.remember(attrs.evolve(write, maybe=True))
             return
         was_attempt = entry.attempt is not None
         entry.remember(None)
-        if outcome.state is State.NOT_APPLIED:
+        if outcome.state is WriteStatus.NOT_APPLIED:
             if was_attempt:
                 entry.action = action_of(write.intent)
             return
-        if outcome.state is State.EXISTING or write.intent in (Intent.DELETE, Intent.DELETE_ANY):
+        if outcome.state is WriteStatus.EXISTING or write.intent in (
+            Intent.DELETE,
+            Intent.DELETE_ANY,
+        ):
             if not was_attempt or entry.action is None:
                 del self._entries[write.key]
             return
@@ -630,21 +635,21 @@ class UnitOfWork:
             writing.applied(entry.record, write, outcome.item)
             state_of(entry.record).belong_to(self._scope.session)
 
-    def _conclude(self, account: Account, shield: Shield) -> CommitResult:
-        error = self._commit_error(account)
-        self.has_applied = self.has_applied or account.has_applied
+    def _conclude(self, report: CommitReport, shield: Shield) -> CommitResult:
+        error = self._commit_error(report)
+        self.has_applied = self.has_applied or report.has_applied
         self._state = "failed" if error is not None else "closed" if self._ended else "open"
         self._unwatch()
         shield.conclude(error)
-        known = [key for key in self._known_existing if key not in account.outcomes]
+        known = [key for key in self._known_existing if key not in report.outcomes]
         self._known_existing = []
-        return result(account, known)
+        return result(report, known)
 
-    def _commit_error(self, account: Account) -> CommitError | None:
-        if account.complete:
+    def _commit_error(self, report: CommitReport) -> CommitError | None:
+        if report.complete:
             return None
         causes = {}
-        for key, outcome in account.outcomes.items():
+        for key, outcome in report.outcomes.items():
             entry = self._entries.get(key)
             cause = write_error(
                 self._scope,
@@ -655,7 +660,7 @@ class UnitOfWork:
             )
             if cause is not None:
                 causes[key] = cause
-        return commit_error(account, causes)
+        return commit_error(report, causes)
 
     # --- after a failed commit --------------------------------------------------------------------
 

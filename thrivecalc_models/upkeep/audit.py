@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from thrivecalc_models.protocol import State
+from thrivecalc_models.protocol import WriteStatus
 from thrivecalc_models.upkeep.findings import Finding, FindingKind, findings
 from thrivecalc_models.upkeep.repairs import Repair, Repaired, perform, repair_of
 from thrivecalc_models.whole_table import WholeTable
@@ -44,7 +44,9 @@ class Tally:
     )
     repairs: int = 0
     outcomes: dict[str, int] = attrs.field(
-        factory=lambda: {state.value: 0 for state in State if state is not State.EXISTING}
+        factory=lambda: {
+            state.value: 0 for state in WriteStatus if state is not WriteStatus.EXISTING
+        }
     )
 
     @property
@@ -101,7 +103,7 @@ def _pages(
 def _fixed(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:
     """What was found before a repair, and no more after it."""
     for each in repaired:
-        if each.outcome == State.APPLIED.value:
+        if each.outcome == WriteStatus.APPLIED.value:
             assert each.item is not None
             left = findings(each.item, now)
             yield from (found for found in findings(each.repair.item, now) if found not in left)

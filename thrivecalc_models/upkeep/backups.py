@@ -15,7 +15,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
     UnavailableError,
 )
-from thrivecalc_models.operations import Call, Failure, Protocol, Reply, Wait
+from thrivecalc_models.operations import Call, Failure, Flow, Reply, Wait
 from thrivecalc_models.protocol import persist, service_error
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.whole_table import WholeTable
@@ -166,7 +166,7 @@ def _begin(
     raise _explained(error, whole, into) if isinstance(error, RefusedError) else error
 
 
-def _until_available(whole: WholeTable, arn: str) -> Protocol[Backup]:
+def _until_available(whole: WholeTable, arn: str) -> Flow[Backup]:
     session = whole.session
     call = Call("DescribeBackup", {"BackupArn": arn})
     while True:

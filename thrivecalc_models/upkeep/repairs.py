@@ -11,11 +11,11 @@ from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidRecordError, ThriveCalcError
 from thrivecalc_models.operations import FailureKind, Key, UpdateItem
 from thrivecalc_models.protocol import (
-    Account,
+    CommitReport,
     Intent,
-    Outcome,
     PendingWrite,
-    State,
+    WriteOutcome,
+    WriteStatus,
     commit,
     service_error,
 )
@@ -138,16 +138,16 @@ def perform(
         try:
             write = _update(repair, session.write_time())
         except InvalidRecordError as error:
-            refused[number] = Repaired(repair, State.NOT_APPLIED.value, str(error))
+            refused[number] = Repaired(repair, WriteStatus.NOT_APPLIED.value, str(error))
         else:
             writes.append(PendingWrite(key=str(number), intent=Intent.UPDATE, write=write))
     with session.driver.shield() as shield:
-        account = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
+        report = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
     done = [
-        refused.get(number) or _repaired(repair, account.outcomes[str(number)])
+        refused.get(number) or _repaired(repair, report.outcomes[str(number)])
         for number, repair in enumerate(repairs)
     ]
-    return done, shield.interrupt or _end_of(store, account)
+    return done, shield.interrupt or _end_of(store, report)
 
 
 def _update(repair: Repair, at: WriteTime) -> UpdateItem:
@@ -161,12 +161,12 @@ def _update(repair: Repair, at: WriteTime) -> UpdateItem:
     )
 
 
-def _repaired(repair: Repair, outcome: Outcome) -> Repaired:
+def _repaired(repair: Repair, outcome: WriteOutcome) -> Repaired:
     return Repaired(repair, outcome.state.value, _why(outcome), outcome.item)
 
 
-def _why(outcome: Outcome) -> str:
-    if outcome.state is State.APPLIED:
+def _why(outcome: WriteOutcome) -> str:
+    if outcome.state is WriteStatus.APPLIED:
         return ""
     failure = outcome.failure
     if failure is None:
@@ -176,12 +176,12 @@ def _why(outcome: Outcome) -> str:
     return "is gone" if outcome.item is None else "was changed since it was read"
 
 
-def _end_of(store: DataStore, account: Account) -> ThriveCalcError | None:
+def _end_of(store: DataStore, report: CommitReport) -> ThriveCalcError | None:
     """The public error of trouble with the service, which further repairs would meet, too.
 
     Where the item was seen after a lost reply, the service answers again.
     """
-    for outcome in account.outcomes.values():
+    for outcome in report.outcomes.values():
         if outcome.failure is None or outcome.item is not None:
             continue
         if outcome.failure.kind not in _OF_ONE_ITEM:

@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import AccessDeniedError, RefusedError
-from thrivecalc_models.operations import Call, FailureKind, Protocol, Reply, Wait
+from thrivecalc_models.operations import Call, FailureKind, Flow, Reply, Wait
 from thrivecalc_models.protocol import ServiceFailure, persist
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
 from thrivecalc_models.table import Settings
@@ -75,7 +75,7 @@ def wait_until_active(whole: WholeTable, *, every: float = 1.0) -> None:
     whole.session.execute(_until_active(whole, every))
 
 
-def _until_active(whole: WholeTable, every: float) -> Protocol[None]:
+def _until_active(whole: WholeTable, every: float) -> Flow[None]:
     session = whole.session
     call = Call("DescribeTable", {"TableName": whole.store.table_name})
     patience = _UNKNOWN_AT_FIRST

@@ -22,7 +22,7 @@ from thrivecalc_models.operations import (
     FailureKind,
     UpdateItem,
 )
-from thrivecalc_models.protocol import Outcome, PendingWrite, State, commit
+from thrivecalc_models.protocol import PendingWrite, WriteOutcome, WriteStatus, commit
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
@@ -72,7 +72,7 @@ def has_snapshot(record: UserRecord) -> bool:
 
 
 def was_applied(
-    record: UserRecord, write: PendingWrite, session: Session, outcome: Outcome
+    record: UserRecord, write: PendingWrite, session: Session, outcome: WriteOutcome
 ) -> None:
     """Make the record its own snapshot: what was edited since it was encoded stays edited."""
     state_of(record).belong_to(session)
@@ -91,16 +91,16 @@ def _send(record: UserRecord, write: PendingWrite) -> Json:
         if write.repeatable:  # until it is known, whatever comes out of the request
             state_of(record).attempt = attrs.evolve(write, maybe=True)
         protocol = commit([write], session.retry, session.rng)
-        account = connection.perform(write.operation().name, protocol, shield=shield)
-        outcome = account.outcomes[write.key]
-        if outcome.state is State.APPLIED:
+        report = connection.perform(write.operation().name, protocol, shield=shield)
+        outcome = report.outcomes[write.key]
+        if outcome.state is WriteStatus.APPLIED:
             was_applied(record, write, session, outcome)
-        elif outcome.state is State.EXISTING:  # left by a unit, with exist_ok
+        elif outcome.state is WriteStatus.EXISTING:  # left by a unit, with exist_ok
             state_of(record).attempt = None
-        elif outcome.state is State.NOT_APPLIED:
+        elif outcome.state is WriteStatus.NOT_APPLIED:
             state_of(record).attempt = before
     shield.conclude(_error(record, write, outcome, session))
-    units = {"TableName": session.settings.table_name, "CapacityUnits": account.write_units}
+    units = {"TableName": session.settings.table_name, "CapacityUnits": report.write_units}
     stored = {"Attributes": outcome.item} if isinstance(write.write, UpdateItem) else {}
     return {CONSUMED: units} | stored
 
@@ -115,12 +115,12 @@ NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 
 
 def _error(
-    record: UserRecord, write: PendingWrite, outcome: Outcome, session: Session
+    record: UserRecord, write: PendingWrite, outcome: WriteOutcome, session: Session
 ) -> PynamoDBConnectionError | None:
     """The error of PynamoDB for one write, None if it was applied; its `cause` has `.failure`."""
-    if outcome.state is State.APPLIED:
+    if outcome.state is WriteStatus.APPLIED:
         return None
-    unknown = outcome.state is State.UNKNOWN
+    unknown = outcome.state is WriteStatus.UNKNOWN
     failure = outcome.failure or (_NO_REPLY if unknown else NOT_STARTED)
     operation = write.operation().name
     cause = table_of(session).connection.exception(

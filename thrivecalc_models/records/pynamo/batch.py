@@ -17,10 +17,10 @@ from thrivecalc_models.errors import (
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
 from thrivecalc_models.operations import Call, DeleteItem, Key
 from thrivecalc_models.protocol import (
-    Account,
+    CommitReport,
     Intent,
     PendingWrite,
-    State,
+    WriteStatus,
     batch_entry,
     commit,
     service_error,
@@ -105,21 +105,21 @@ class RecordBatch(BatchWrite[R]):
         writes = self._writes(session)
         connection = table_of(session).connection
         with session.driver.shield() as shield:
-            account = connection.perform(
+            report = connection.perform(
                 BatchWriteItem.name, commit(writes, session.retry, session.rng), shield=shield
             )
         self.pending_operations = []
         for record, write in zip(records, writes, strict=True):
-            outcome = account.outcomes[write.key]
-            if outcome.state is State.APPLIED:
+            outcome = report.outcomes[write.key]
+            if outcome.state is WriteStatus.APPLIED:
                 was_applied(record, write, session, outcome)
-        if not account.complete:
+        if not report.complete:
             self.failed_operations = [
                 batch_entry(write).write_request()
                 for write in writes
-                if account.outcomes[write.key].state is not State.APPLIED
+                if report.outcomes[write.key].state is not WriteStatus.APPLIED
             ]
-        shield.conclude(None if account.complete else _error(writes, account, session))
+        shield.conclude(None if report.complete else _error(writes, report, session))
 
     def _add(self, action: str, record: UserRecord) -> None:
         key = _key(record)
@@ -183,16 +183,16 @@ def _write(name: str, action: str, record: UserRecord, session: Session) -> Pend
     return PendingWrite(key=name, intent=Intent.PUT, write=put, after=put.item)
 
 
-def _error(writes: list[PendingWrite], account: Account, session: Session) -> BatchWriteError:
-    keys: dict[State, list[str]] = {state: [] for state in State}
+def _error(writes: list[PendingWrite], report: CommitReport, session: Session) -> BatchWriteError:
+    keys: dict[WriteStatus, list[str]] = {state: [] for state in WriteStatus}
     causes: dict[str, ThriveCalcError] = {}
     failed = None
     for write in writes:
-        outcome, record_key = account.outcomes[write.key], write.write.key.record_key
+        outcome, record_key = report.outcomes[write.key], write.write.key.record_key
         keys[outcome.state].append(record_key)
         if failed is None and outcome.failure is not None:
             failed = outcome
-        if outcome.state is State.UNKNOWN:
+        if outcome.state is WriteStatus.UNKNOWN:
             causes[record_key] = OutcomeUnknownError(
                 f"{describe(record_key)}: the reply was lost, and nobody can say whether it was"
                 " applied; read it, or write it again",
@@ -201,7 +201,7 @@ def _error(writes: list[PendingWrite], account: Account, session: Session) -> Ba
     failure = NOT_STARTED if failed is None or failed.failure is None else failed.failure
     operation = BatchWriteItem.name if failed is None else failed.operation
     cause = service_error(operation, failure, session.settings)
-    not_applied, unknown = keys[State.NOT_APPLIED], keys[State.UNKNOWN]
+    not_applied, unknown = keys[WriteStatus.NOT_APPLIED], keys[WriteStatus.UNKNOWN]
     causes = dict.fromkeys(not_applied[:1], cause) | causes
     left = not_applied + unknown
     return BatchWriteError(
@@ -211,7 +211,7 @@ def _error(writes: list[PendingWrite], account: Account, session: Session) -> Ba
         cause=table_of(session).connection.exception(
             Call(operation, {"TableName": session.settings.table_name}), failure
         ),
-        applied=keys[State.APPLIED],
+        applied=keys[WriteStatus.APPLIED],
         not_applied=not_applied,
         unknown=unknown,
         causes=causes,

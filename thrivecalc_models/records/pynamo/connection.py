@@ -26,7 +26,7 @@ from thrivecalc_models.operations import (
     Call,
     Failure,
     FailureKind,
-    Protocol,
+    Flow,
     Reply,
     consumed_units,
 )
@@ -95,7 +95,7 @@ class StoreConnection(Connection):
         del operation_kwargs  # whoever reports an error may show what the frames on its way hold
         return self._signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
 
-    def read_many(self, protocol: Protocol[list[Item]]) -> list[Item]:
+    def read_many(self, protocol: Flow[list[Item]]) -> list[Item]:
         """What a reading protocol returns. Raises GetError."""
         failed: ServiceFailure
         try:
@@ -106,7 +106,7 @@ class StoreConnection(Connection):
         cause = self.exception(call, failed.failure)
         raise GetError(f"Failed to batch get items: {cause}", cause) from cause
 
-    def perform(self, operation: str, protocol: Protocol[R], *, shield: Shield | None = None) -> R:
+    def perform(self, operation: str, protocol: Flow[R], *, shield: Shield | None = None) -> R:
         """What a protocol returns, with PynamoDB's signals around it."""
         return self._signalling(operation, lambda: self._driver.run(protocol, shield=shield))
 
@@ -133,7 +133,7 @@ class StoreConnection(Connection):
             return _with_units(result.body) if call.name in _PAGED else result.body
         raise self.exception(call, result)
 
-    def _protocol(self, call: Call) -> Protocol[Reply | Failure]:
+    def _protocol(self, call: Call) -> Flow[Reply | Failure]:
         if call.name == "TransactWriteItems":
             # With a token of its own a transaction is applied once, however often it is sent.
             call = Call(call.name, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)

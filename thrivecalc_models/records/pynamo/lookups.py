@@ -13,7 +13,7 @@ from pynamodb.models import Model
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
-from thrivecalc_models.operations import Call, Key, Operation, Protocol, Send
+from thrivecalc_models.operations import Call, Flow, Key, Operation, Send
 from thrivecalc_models.wire import (
     Item,
     check_data_type,
@@ -177,9 +177,7 @@ def _top_name(attribute: Any) -> str:
     return str(path[0])
 
 
-def projected(
-    reading: Protocol[list[Item]], members: Json, table_name: str
-) -> Protocol[list[Item]]:
+def projected(reading: Flow[list[Item]], members: Json, table_name: str) -> Flow[list[Item]]:
     """The same reading, with these members in every BatchGetItem that it sends."""
 
     def narrowed(operation: Operation) -> Call:

@@ -18,7 +18,7 @@ from thrivecalc_models.transport.process import PerProcess, forks_wait
 _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
 
 
-def make_transport(choice: str, settings: Settings, **options: Any) -> Transport:
+def make_transport(name: str, settings: Settings, **options: Any) -> Transport:
     """The transport of "auto", "botocore" or "direct"; options as of BotocoreTransport.
 
     Raises ConfigurationError for any other, for "direct" without the extra `fast`, and for settings
@@ -26,18 +26,16 @@ def make_transport(choice: str, settings: Settings, **options: Any) -> Transport
     """
     if not settings.endpoint_source:
         settings = configured(settings)
-    if choice == "auto":
+    if name == "auto":
         return AutoTransport(settings, **options)
-    if choice == "botocore":
+    if name == "botocore":
         return BotocoreTransport(settings, **options)
-    if choice == "direct":
+    if name == "direct":
         try:
             return _direct(settings, **options)
         except ImportError as missing:
             raise ConfigurationError(f"transport='direct' cannot be used: {_MISSING}") from missing
-    raise ConfigurationError(
-        f"transport={choice!r} is not known; use 'auto', 'botocore' or 'direct'"
-    )
+    raise ConfigurationError(f"transport={name!r} is not known; use 'auto', 'botocore' or 'direct'")
 
 
 def explain(transport: Transport) -> str:

@@ -9,7 +9,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import DeleteItem, Key, Query
-from thrivecalc_models.protocol import Account, Intent, PendingWrite, State, commit
+from thrivecalc_models.protocol import CommitReport, Intent, PendingWrite, WriteStatus, commit
 from thrivecalc_models.records import UserRecord, reading
 from thrivecalc_models.records.edits import Edit
 from thrivecalc_models.records.scope import Scope
@@ -17,8 +17,8 @@ from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
+    publish,
     result,
-    tell,
     write_error,
 )
 from thrivecalc_models.wire import Item, describe
@@ -36,16 +36,16 @@ def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
     session = scope.session
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
-        account = session.driver.run(commit([write], session.retry, session.rng), shield=shield)
-        shield.guard(tell, scope, account, session.driver.monotonic() - began)
-    outcome = account.outcomes[key]
+        report = session.driver.run(commit([write], session.retry, session.rng), shield=shield)
+        shield.guard(publish, scope, report, session.driver.monotonic() - began)
+    outcome = report.outcomes[key]
     error = write_error(scope, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
         error = RecordNotFoundError(
             f"there is no {describe(key)} to be updated; add it instead", record_key=key
         )
         error.outcome = "not applied"
-    failed = commit_error(account, {key: error} if error is not None else {})
+    failed = commit_error(report, {key: error} if error is not None else {})
     if failed is not None and error is not None:
         failed.outcome = error.outcome
     interrupt = shield.interrupt
@@ -59,55 +59,59 @@ def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
 
 def delete_everything(scope: Scope) -> CommitResult:
     """Delete all items of the user until a whole reading finds none."""
-    account = Account()
+    report = CommitReport()
     session = scope.session
     began = session.driver.monotonic()
     problem: ThriveCalcError | None = None
     with session.driver.shield() as shield:
         shield.guard(shield.hold_signals)
         try:
-            while _delete_pass(scope, account, shield):
+            while _delete_pass(scope, report, shield):
                 pass
         except ThriveCalcError as error:
             problem = error.with_traceback(None)
-        except BaseException as error:  # noqa: BLE001 - raised below, with the account
+        except BaseException as error:  # noqa: BLE001 - raised below, with the report
             shield.keep(error)
-        shield.guard(tell, scope, account, session.driver.monotonic() - began)
+        shield.guard(publish, scope, report, session.driver.monotonic() - began)
     causes = {
         key: cause
-        for key, outcome in account.outcomes.items()
+        for key, outcome in report.outcomes.items()
         if (cause := write_error(scope, key, outcome)) is not None
     }
-    failed = commit_error(account, causes)
+    failed = commit_error(report, causes)
     if failed is None and (problem is not None or shield.interrupt is not None):
         failed = CommitError(
-            f"{plural(len(account.outcomes), 'record')} deleted, then it ended before nothing"
+            f"{plural(len(report.outcomes), 'record')} deleted, then it ended before nothing"
             " was left" + (f": {problem}" if problem is not None else ""),
-            applied=account.keys(State.APPLIED),
+            applied=report.keys(WriteStatus.APPLIED),
         )
-    if problem is not None and not account.outcomes and shield.interrupt is None:
+    if problem is not None and not report.outcomes and shield.interrupt is None:
         raise problem  # it did not even begin
     if problem is not None:
         shield.keep(problem)
     shield.conclude(failed)
-    return result(account)
+    return result(report)
 
 
-def _delete_pass(scope: Scope, account: Account, shield: Shield) -> bool:
+def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
     """Read all keys and delete them; whether another pass is needed."""
     session = scope.session
     found = False
     for page in reading.pages(scope, Query(user_id=scope.user_id, consistent=True, keys_only=True)):
         if shield.interrupt is not None:
             return False
-        account.requests += 1
-        account.read_units += page.units
+        report.requests += 1
+        report.read_units += page.units
         writes = [_deletion(scope, item) for item in page.items]
         if not writes:
             continue
         found = True
-        account.merge(session.driver.run(commit(writes, session.retry, session.rng), shield=shield))
-        if account.halted or account.keys(State.NOT_APPLIED) or account.keys(State.UNKNOWN):
+        report.merge(session.driver.run(commit(writes, session.retry, session.rng), shield=shield))
+        if (
+            report.halted
+            or report.keys(WriteStatus.NOT_APPLIED)
+            or report.keys(WriteStatus.UNKNOWN)
+        ):
             return False
     return found
 
