@@ -15,6 +15,7 @@ from thrivecalc_models.operations import (
     PutItem,
     TransactWrite,
     UpdateItem,
+    WriteOperation,
 )
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import WriteTime, describe, encoded_size, surely_encodes_to
