@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models import streams
+from thrivecalc_models import stdio
 from thrivecalc_models.codec import Origins
 from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.codec.values import encode
@@ -137,7 +137,7 @@ def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
         metavar="MODULE",
         help="a module that defines types of your own, such as my_service.types; may be repeated",
     )
-    if not streams.prepare():
+    if not stdio.prepare():
         parser.error("standard output is closed; redirect it")
     for module in parser.parse_args(arguments).modules:
         try:
@@ -182,7 +182,7 @@ def print_document(text: str) -> None:
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        code = streams.after(error)
+        code = stdio.after(error)
     else:
         return
     raise SystemExit(code)

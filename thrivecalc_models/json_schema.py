@@ -26,7 +26,7 @@ from thrivecalc_models.catalogue import (
 )
 from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.payloads import Field, kinds
-from thrivecalc_models.streams import json_text
+from thrivecalc_models.stdio import json_text
 
 Schema = dict[str, Any]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from thrivecalc_models import streams
+from thrivecalc_models import stdio
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that the arguments name, and exit."""
-    if not streams.prepare():
-        streams.print_error(
-            "Error: standard output is closed; redirect it, to /dev/null if need be"
-        )
+    if not stdio.prepare():
+        stdio.print_error("Error: standard output is closed; redirect it, to /dev/null if need be")
         raise SystemExit(2)
     try:
         from thrivecalc_models.cli.app import app
@@ -20,7 +18,7 @@ def main() -> None:
         package = (missing.name or "").partition(".")[0]
         if package not in ("click", "rich"):
             raise
-        streams.print_error(
+        stdio.print_error(
             f"Error: this command needs {package}, which is not installed here:"
             ' pip install "thrivecalc-models[cli]"'
         )

@@ -14,7 +14,7 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from thrivecalc_models import streams
+from thrivecalc_models import stdio
 from thrivecalc_models.cli.common import (
     TYPES,
     Findings,
@@ -107,24 +107,24 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         yield
     except Findings as findings:
         if str(findings):
-            streams.print_error(str(findings))
+            stdio.print_error(str(findings))
         code = 1
     except ThriveCalcError as error:
-        streams.print_error(f"Error: {_one_line(error)}")
+        stdio.print_error(f"Error: {_one_line(error)}")
         code = exit_code(error)
     except (UsageProblem, ServiceProblem) as error:
-        streams.print_error(f"Error: {error.message}")
+        stdio.print_error(f"Error: {error.message}")
         code = error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        streams.print_error(shown.getvalue().rstrip("\n"))
+        stdio.print_error(shown.getvalue().rstrip("\n"))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        streams.print_error(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
+        stdio.print_error(f"\nStopped: {left(ctx) if ctx else 'nothing was begun.'}")
         code = INTERRUPTED
     except OSError as error:
-        code = streams.after(error)
+        code = stdio.after(error)
     else:
         return
     raise click.exceptions.Exit(code)

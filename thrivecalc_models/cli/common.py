@@ -27,8 +27,8 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.payloads.define import camel_case
+from thrivecalc_models.stdio import json_text, printable
 from thrivecalc_models.store import DataStore
-from thrivecalc_models.streams import json_text, printable
 
 NARROWEST = 80
 _LEFT = "thrivecalc.left"

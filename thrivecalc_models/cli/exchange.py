@@ -20,7 +20,7 @@ from thrivecalc_models.exchange import (
     export_table,
     import_file,
 )
-from thrivecalc_models.streams import printable
+from thrivecalc_models.stdio import printable
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.words import plural
 
