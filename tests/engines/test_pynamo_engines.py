@@ -298,6 +298,42 @@ def test_transactions_of_pynamodb(table):
     assert table.item("savings-goal#a") is not None
 
 
+@pytest.mark.parametrize("whose", ["the library's", "PynamoDB's"])
+def test_a_record_that_a_transaction_deleted(table, whose):
+    """It can be saved anew; where PynamoDB's connection said nothing, once it was refreshed."""
+    table.put("savings-goal#a")
+    table.put("savings-goal#b")
+    ours = SavingsGoal._get_connection().connection
+    connection = ours if whose == "the library's" else table.connection()
+    record = SavingsGoal.get(USER, "savings-goal#a")
+    stale = SavingsGoal.get(USER, "savings-goal#b")
+    table.put("savings-goal#b", updatedAt={"S": "2025-02-02T00:00:00.000Z"})
+
+    def delete(*records):
+        with TransactWrite(connection=connection) as transaction:
+            for each in records:
+                transaction.delete(each)
+
+    with pytest.raises(TransactWriteError):
+        delete(record, stale)
+    record.data.name = "after a transaction that failed"
+    record.save()
+    delete(record)
+    assert table.item("savings-goal#a") is None
+    record.data.name = "anew"
+    if whose == "PynamoDB's":
+        with pytest.raises(PutError, match=r"a TransactWrite was to delete it.*refresh") as caught:
+            record.save()
+        assert caught.value.outcome == "not applied"
+        with pytest.raises(SavingsGoal.DoesNotExist):
+            record.refresh()
+    record.save()
+    assert table.item("savings-goal#a")["data"]["M"]["name"] == {"S": "anew"}
+    record.save()
+    record.update([SavingsGoal.data["name"].set("updated")])
+    assert table.item("savings-goal#a")["data"]["M"]["name"] == {"S": "updated"}
+
+
 def test_delete_table(engine):
     """`delete_table(wait=True)` returns when the table is gone."""
     name = f"pynamo-gone-{next(numbers)}"

@@ -116,10 +116,11 @@ class RecordState:
     `as_read` are the simple values that `base` gave the payload, if all of them are simple.
     `values` is PynamoDB's dict of attribute values, made when it is first wanted.
 
-    `outdated` says that a write of ours left something else than `stored`, which nobody has seen.
+    `outdated` says why `stored` may not be what a write of ours left, which nobody has seen.
     `projected` marks a record read in part, which must not be written. `sound` says that the key
     attributes of `stored` are known to agree. `deleted` is the item that was deleted through this
-    record, `when_applied` what PynamoDB's TransactWrite has to do once its write was applied.
+    record, `when_applied` what PynamoDB's TransactWrite has to do once its write was applied, and
+    `leaving` that one was to delete it, of which nothing came back.
     """
 
     # Defaults of the class, not of each state: most of thousands that are read keep them.
@@ -130,7 +131,8 @@ class RecordState:
     when_applied: Callable[[], None] | None = None
     payload: Any = UNREAD
     examined = False
-    outdated = False
+    outdated = ""
+    leaving = False
     unfit: Unfit | None = None
     as_read: tuple[Any, ...] | None = None
     extra_data: dict[str, Any] | None = None
@@ -420,8 +422,8 @@ class RecordState:
             )
         if self.outdated:
             raise InvalidRecordError(
-                f"{describe(self.key)} was updated by a transaction, and what is stored now"
-                " did not come back; refresh it before it is changed or written again"
+                f"{describe(self.key)} {self.outdated}; refresh it before it is changed or"
+                " written again"
             )
 
     # --- after a write ----------------------------------------------------------------------------
@@ -430,6 +432,7 @@ class RecordState:
         """Take an item as the snapshot of what the record says already."""
         self.stored = self.base = item
         self.as_read = None
+        self.leaving = False
         values = self.values
         if values is not None:
             values.drop(table.CREATED_AT)
@@ -450,6 +453,7 @@ _OF_SNAPSHOT = (
     "payload",
     "examined",
     "outdated",
+    "leaving",
     "unfit",
     "as_read",
     "extra_data",

@@ -93,6 +93,11 @@ def is_stored(record: UserRecord) -> bool:
     return state_of(record).stored is not None
 
 
+def has_snapshot(record: UserRecord) -> bool:
+    """Whether there is a snapshot to lock: not of a new record, nor once it was deleted here."""
+    return is_stored(record) and state_of(record).stored is not state_of(record).deleted
+
+
 def snapshot_of(record: UserRecord) -> Item:
     stored = state_of(record).stored
     if stored is None:
@@ -428,6 +433,15 @@ def applied(record: UserRecord, write: PendingWrite, item: Item | None) -> None:
         absorb(record, item, snapshot_of(record))
     elif item is not None:
         restore(record, item)
+
+
+def deleted(record: UserRecord) -> None:
+    """Note that a record was deleted through itself; what it says stays, and can be put anew."""
+    state = state_of(record)
+    state.deleted = state.stored
+    state.attempt = None
+    state.leaving = False
+    state.outdated = ""
 
 
 def absorb(record: UserRecord, item: Item, written: Item) -> None:

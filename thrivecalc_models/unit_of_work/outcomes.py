@@ -17,7 +17,7 @@ from thrivecalc_models.errors import (
 )
 from thrivecalc_models.operations import TOO_LARGE, Failure, FailureKind, is_too_large
 from thrivecalc_models.protocol import CommitReport, WriteOutcome, WriteStatus, service_error
-from thrivecalc_models.records import UserRecord, reading
+from thrivecalc_models.records import UserRecord, reading, writing
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.signals import CommitEvent, log, notify
 from thrivecalc_models.value import Value
@@ -89,7 +89,7 @@ def write_error(
     ):
         return None
     else:
-        error = _refusal(scope, key, outcome, adding=adding)
+        error = _refusal(scope, key, outcome, record=record, adding=adding)
         error.outcome = "not applied"
     error.record = record
     return error
@@ -116,7 +116,9 @@ def _why_unknown(failure: Failure | None) -> str:
     return f"{failure.code}: {failure.advice}" if failure.advice else failure.code
 
 
-def _refusal(scope: Scope, key: str, outcome: WriteOutcome, *, adding: bool) -> ThriveCalcError:
+def _refusal(
+    scope: Scope, key: str, outcome: WriteOutcome, *, record: UserRecord | None, adding: bool
+) -> ThriveCalcError:
     assert outcome.failure is not None
     if is_too_large(outcome.failure):
         return ItemTooLargeError(
@@ -136,12 +138,19 @@ def _refusal(scope: Scope, key: str, outcome: WriteOutcome, *, adding: bool) -> 
             record_key=key,
             stored=stored,
         )
-    changed = "is gone" if stored is None else "was changed"
     return ConflictError(
-        f"{describe(key)} {changed} since it was read; refresh it and try again",
+        f"{describe(key)} {_conflict(record, stored)}",
         record_key=key,
         stored=stored,
     )
+
+
+def _conflict(record: UserRecord | None, stored: UserRecord | None) -> str:
+    if stored is not None:
+        return "was changed since it was read; refresh it and try again"
+    if record is not None and writing.is_stored(record) and not writing.has_snapshot(record):
+        return "was deleted through this record; put it to store it again"
+    return "is gone since it was read; refresh it and try again"
 
 
 def publish(scope: Scope, report: CommitReport, duration: float) -> None:

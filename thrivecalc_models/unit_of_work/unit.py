@@ -340,7 +340,7 @@ class UnitOfWork:
             )
         record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
         key = record.record_key
-        if writing.is_stored(record):
+        if writing.has_snapshot(record):
             raise RecordExistsError(
                 f"{describe(key)} is stored already; edit it, or use put", record_key=key
             )
@@ -622,10 +622,10 @@ class UnitOfWork:
             if was_attempt:
                 entry.action = action_of(write.intent)
             return
-        if outcome.state is WriteStatus.EXISTING or write.intent in (
-            Intent.DELETE,
-            Intent.DELETE_ANY,
-        ):
+        deleted = write.intent in (Intent.DELETE, Intent.DELETE_ANY)
+        if deleted and entry.record is not None:
+            writing.deleted(entry.record)
+        if outcome.state is WriteStatus.EXISTING or deleted:
             if not was_attempt or entry.action is None:
                 del self._entries[write.key]
             return

@@ -66,19 +66,13 @@ def session_of(record: UserRecord) -> Session:
     return state_of(record).session or default_session()
 
 
-def has_snapshot(record: UserRecord) -> bool:
-    """Whether there is a snapshot to lock: not of a new record, nor once it was deleted here."""
-    return writing.is_stored(record) and state_of(record).stored is not state_of(record).deleted
-
-
 def was_applied(
     record: UserRecord, write: PendingWrite, session: Session, outcome: WriteOutcome
 ) -> None:
     """Make the record its own snapshot: what was edited since it was encoded stays edited."""
     state_of(record).belong_to(session)
     if isinstance(write.write, DeleteItem):
-        state_of(record).deleted = state_of(record).stored
-        state_of(record).attempt = None
+        writing.deleted(record)
     else:
         writing.applied(record, write, outcome.item)
 
@@ -111,6 +105,10 @@ _ERRORS: dict[str, tuple[type[PynamoDBConnectionError], str]] = {
     "DeleteItem": (DeleteError, "Failed to delete item"),
 }
 _NO_REPLY = Failure(kind=FailureKind.UNAVAILABLE, code="NoReply")
+_LEAVING = (
+    "; the record is gone, as a TransactWrite was to delete it, which did not say whether it was"
+    " applied; refresh the record before it is written again"
+)
 NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 
 
@@ -128,7 +126,9 @@ def _error(
         attrs.evolve(failure, applied_maybe=unknown),
     )
     error_class, what = _ERRORS[operation]
-    error = error_class(f"{what}: {cause}", cause)
+    gone = failure.kind is FailureKind.CONDITION_FAILED and outcome.item is None
+    advice = _LEAVING if gone and state_of(record).leaving else ""
+    error = error_class(f"{what}: {cause}{advice}", cause)
     error.__cause__ = cause
     vars(error).update(record=record, outcome="unknown" if unknown else "not applied")
     return error

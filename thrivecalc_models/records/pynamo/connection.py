@@ -7,7 +7,7 @@ own may repeat what was sent; those are kept as `.failure.message` of the except
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -17,6 +17,7 @@ from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import (
     CancellationReason,
     GetError,
+    TransactWriteError,
     VerboseClientError,
 )
 
@@ -71,6 +72,17 @@ _WITHOUT_CAPACITY = frozenset(
 )
 
 
+class Entry(dict[str, Any]):
+    """An entry of a transaction, with what is to be told how that ended.
+
+    `ended` takes whether the transaction was applied, or None if that is unknown.
+    """
+
+    def __init__(self, request: Json, ended: Callable[[bool | None], None]) -> None:
+        super().__init__(request)
+        self.ended = ended
+
+
 class StoreConnection(Connection):
     """PynamoDB's connection to the one table of a store."""
 
@@ -105,6 +117,39 @@ class StoreConnection(Connection):
         call = Call(failed.operation, {"TableName": self._settings.table_name})
         cause = self.exception(call, failed.failure)
         raise GetError(f"Failed to batch get items: {cause}", cause) from cause
+
+    def transact_write_items(
+        self,
+        condition_check_items: Sequence[Json],
+        delete_items: Sequence[Json],
+        put_items: Sequence[Json],
+        update_items: Sequence[Json],
+        client_request_token: str | None = None,
+        return_consumed_capacity: str | None = None,
+        return_item_collection_metrics: str | None = None,
+    ) -> Json:
+        """As PynamoDB's own; every record of it learns how the transaction ended."""
+        applied: bool | None = None
+        try:
+            reply = super().transact_write_items(
+                condition_check_items,
+                delete_items,
+                put_items,
+                update_items,
+                client_request_token,
+                return_consumed_capacity,
+                return_item_collection_metrics,
+            )
+            applied = True
+        except TransactWriteError as error:
+            failure: Failure = vars(error.cause)["failure"]
+            applied = None if failure.applied_maybe else False
+            raise
+        finally:
+            for entry in (*delete_items, *put_items, *update_items):
+                if isinstance(entry, Entry):
+                    entry.ended(applied)
+        return reply
 
     def perform(self, operation: str, protocol: Flow[R], *, shield: Shield | None = None) -> R:
         """What a protocol returns, with PynamoDB's signals around it."""

@@ -23,11 +23,10 @@ from thrivecalc_models.records.pynamo.actions import (
 )
 from thrivecalc_models.records.pynamo.attempts import (
     after_unknown,
-    has_snapshot,
     perform,
     session_of,
 )
-from thrivecalc_models.records.pynamo.connection import table_of
+from thrivecalc_models.records.pynamo.connection import Entry, table_of
 from thrivecalc_models.records.pynamo.dicts import PynamoDicts
 from thrivecalc_models.records.pynamo.lookups import absent
 from thrivecalc_models.records.state import state_of
@@ -97,13 +96,18 @@ class PynamoWrites(PynamoDicts):
         return perform(record, lambda at: _delete(record, condition, lock, at), lock=lock)
 
     def refresh(self, consistent_read: bool = False) -> None:
-        """Read the item again; what was edited, or in doubt, is dropped. Raises DoesNotExist."""
+        """Read the item again; what was edited, or in doubt, is dropped. Raises DoesNotExist.
+
+        A record that a `TransactWrite` was to delete, and that is gone, is one that was deleted.
+        """
         record = _of(self)
         session = session_of(record)
         key = writing.key_of(record)
         reply = table_of(session).get_item(key.user_id, key.record_key, consistent_read)
         item = reply.get("Item")
         if item is None:
+            if state_of(record).leaving:
+                writing.deleted(record)
             raise record.DoesNotExist(absent(type(record), key.record_key))
         state_of(record).belong_to(session)
         state_of(record).attempt = None
@@ -153,9 +157,15 @@ class PynamoWrites(PynamoDicts):
         *,
         add_version_condition: bool = True,
     ) -> Json:
-        """Arguments of a Delete in PynamoDB's `TransactWrite`."""
+        """Arguments of a Delete in PynamoDB's `TransactWrite`.
+
+        Once that was applied over a connection of this library the record is as after `delete()`.
+        PynamoDB's own does not say what came of a delete: there a later write that finds the record
+        gone says that it must be refreshed.
+        """
         record, lock = _of(self), add_version_condition
         write = after_unknown(record, lambda at: _delete(record, condition, lock, at), lock=lock)
+        state_of(record).leaving = writing.is_stored(record)
         return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
@@ -174,7 +184,7 @@ def _put(
     record: UserRecord, condition: Condition | None, lock: bool, at: WriteTime
 ) -> PendingWrite:
     put = writing.put_of(record, at=at, js_safe=session_of(record).js_safe_numbers)
-    if lock and has_snapshot(record):
+    if lock and writing.has_snapshot(record):
         condition &= _to_condition(writing.unchanged_condition(record))
     attributes = {n: form for n, form in put.item.items() if n not in put.key.item()}
     request = _request(record, condition, key="Item", attributes=with_bytes(attributes))
@@ -214,7 +224,7 @@ def _update(
     state_of(record).check_changeable()
     check_actions(record, actions, js_safe=session_of(record).js_safe_numbers)
     stamp = writing.stamp_for(record, at)
-    locked = lock and has_snapshot(record)
+    locked = lock and writing.has_snapshot(record)
     guard = _guard(record, actions, locked)
     if guard is not None:
         condition &= _to_condition(guard)
@@ -261,7 +271,9 @@ def _what_is_left(key: Key, left: Left | None, stamp: str) -> UpdateItem:
 def _updated_unseen(record: UserRecord, write: PendingWrite) -> None:
     """An update was applied, and the reply does not have what is stored now."""
     if write.after is None:
-        state_of(record).outdated = True
+        state_of(
+            record
+        ).outdated = "was updated by a transaction, and what is stored now did not come back"
         state_of(record).attempt = None
     else:
         writing.applied(record, write, write.after)
@@ -317,7 +329,21 @@ def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -
     entry = {name: each for name, each in parameters.items() if name not in _OF_SINGLE_WRITES}
     if return_values is not None:
         entry["ReturnValuesOnConditionCheckFailure"] = return_values.upper()
-    return cast("Json", with_bytes(entry))  # PynamoDB's own connection wants them
+    # PynamoDB's own connection wants bytes.
+    return Entry(cast("Json", with_bytes(entry)), lambda applied: _ended(record, write, applied))
+
+
+def _ended(record: UserRecord, write: PendingWrite, applied: bool | None) -> None:
+    """The transaction of a write has ended; of a put and an update PynamoDB tells what is next."""
+    state = state_of(record)
+    if applied and isinstance(write.write, DeleteItem):
+        writing.deleted(record)
+    elif applied is None and writing.is_stored(record):
+        state.outdated = "is of a transaction that may have been applied or not"
+    elif not applied:
+        state.leaving = False
+    if not applied:
+        state.when_applied = None
 
 
 def _to_condition(condition: operations.Condition) -> Condition:
