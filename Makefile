@@ -37,7 +37,7 @@ coverage: $(VENV)/.test engines
 
 fuzz: $(VENV)/.test engines
 	$(BIN)/python tests/support/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
-	$(BIN)/python tests/support/fuzz_edits.py --seconds $(DURATION) --seed $(SEED)
+	$(BIN)/python tests/support/fuzz_edits.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

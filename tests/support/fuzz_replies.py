@@ -11,7 +11,6 @@ same work, repeated in peace, must end as it was meant.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import http.client
 import itertools
@@ -22,16 +21,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 import engines
+import fuzzing
 from leaks import AMOUNT, NAME
 from pynamodb.exceptions import PynamoDBException
 from schedules import LawBroken, law
@@ -754,46 +753,34 @@ def play(world: World, seed: int, tally: Counter[str]) -> None:
 # --- for as long as one likes ---------------------------------------------------------------------
 
 
-def worlds(engine: str, directory: Path) -> Iterator[tuple[str, AbstractContextManager[World]]]:
+def worlds(
+    engine: engines.Engine | None,
+) -> Iterator[tuple[str, AbstractContextManager[World]]]:
     """What to fuzz on an engine: in this process, or over HTTP on both transports."""
     rng = random.Random(0)
-    with ExitStack() as stack:
-        if engine == "simulation":
-            yield "in this process", _entered(simulated(rng))
-            upstream: SimulatedTable | str = SimulatedTable(table_name="fuzzed")
-        else:
-            upstream = stack.enter_context(engines.STARTED[engine](directory)).endpoint
-        for transport in ("direct", "botocore"):
-            yield transport, served(upstream, rng, transport)
-
-
-@contextmanager
-def _entered(world: World) -> Iterator[World]:
-    yield world
+    if engine is None:
+        yield "in this process", nullcontext(simulated(rng))
+    upstream = SimulatedTable(table_name="fuzzed") if engine is None else engine.endpoint
+    for transport in fuzzing.TRANSPORTS:
+        yield transport, served(upstream, rng, transport)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--engine", choices=["simulation", *engines.ENGINES], default="simulation", help="on which"
-    )
-    parser.add_argument("--seconds", type=float, default=60, help="how long, in all")
-    parser.add_argument("--seed", type=int, default=0, help="of the first round")
-    parser.add_argument("--engines", type=Path, default=Path(".engines"), help="where they are")
-    options = parser.parse_args()
+    options = fuzzing.options(__doc__)
     seed, tally = options.seed, Counter[str]()
-    ends = 3 if options.engine == "simulation" else 2
-    for name, entered in worlds(options.engine, options.engines):
-        until = time.monotonic() + options.seconds / ends
-        with entered as world:
-            while time.monotonic() < until:
-                try:
-                    play(world, seed, tally)
-                except (Exception, LawBroken) as broken:
-                    print(f"{options.engine}, {name}, seed {seed}: {broken!r}")
-                    raise
-                seed += 1
-        print(f"{options.engine}, {name}: seeds up to {seed}")
+    with fuzzing.started(options) as engine:
+        ends = list(worlds(engine))
+        for name, entered in ends:
+            until = time.monotonic() + options.seconds / len(ends)
+            with entered as world:
+                while time.monotonic() < until:
+                    try:
+                        play(world, seed, tally)
+                    except (Exception, LawBroken) as broken:
+                        print(f"{options.engine}, {name}, seed {seed}: {broken!r}")
+                        raise
+                    seed += 1
+            print(f"{options.engine}, {name}: seeds up to {seed}")
     for what, count in tally.most_common():
         print(f"  {count:>9}  {what}")
     return 0

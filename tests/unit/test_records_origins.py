@@ -7,6 +7,7 @@ whose it is and what was stored with it that its class does not declare.
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import typing
 from typing import Any
@@ -156,24 +157,32 @@ def holders(data: Any) -> list[Any]:
     return own + [each for place in places(data) for each in (at(place).twigs, at(place).named)]
 
 
-WRITES = ["update", "put", "unit", "atomic", "save", "batch", "transaction"]
+WRITES = ["update", "put", "unit", "atomic", "save", "batch", "transaction", "anew"]
+HISTORIES = itertools.count()
+"""Each has users of its own, so that one does not disturb another in the same table."""
 
 
 class OriginsMachine(RuleBasedStateMachine):
     @initialize(data=st.data())
     def begin(self, data):
-        self.table = SimulatedTable()
-        self.store = simulated_store(self.table)
+        self.open()
+        number = next(HISTORIES)
+        user_id, other_id = f"{USER}-{number}", f"{OTHER}-{number}"
         stored = Stored()
         self.records: list[Any] = []
         self.extras: dict[int, tuple[Any, str, Forms]] = {}
-        for user_id, record_id in ((USER, "1"), (USER, "2"), (OTHER, "3")):
-            item = stored.item(data, user_id, record_id)
+        for owner, record_id in ((user_id, "1"), (user_id, "2"), (other_id, "3")):
+            item = stored.item(data, owner, record_id)
             self.table.put(item)
-            self.read(user_id, record_id)
+            self.read(owner, record_id)
+
+    def open(self):
+        """Set the table, as another program uses it, and the store; on an engine others are set."""
+        self.table = SimulatedTable()
+        self.store = simulated_store(self.table)
 
     def read(self, user_id, record_id):
-        record = self.store.user(user_id).get(Tree, record_id)
+        record = self.store.user(user_id).get(Tree, record_id, consistent=True)
         self.records = [each for each in self.records if each.record_key != record.record_key] + [
             record
         ]
@@ -392,17 +401,25 @@ class OriginsMachine(RuleBasedStateMachine):
                 data_store.configure(self.store)
                 with Tree.batch_write() as batch:
                     batch.save(record)
+                data_store.configure(None)
             case "transaction":
-                data_store.configure(self.store)
-                connection = Tree._get_connection().connection
-                with TransactWrite(connection=connection) as transaction:
-                    transaction.save(record)
-        data_store.configure(None)
+                self.transact("save", record)
+            case "anew":
+                self.transact("delete", record)
+                assert self.stored(record) is None
+                record.save()
         assert same_value(self.stored(record)["data"], expected)
         sent = self.table.sent()
         user.update(record)
         assert self.table.sent() == sent
         self.learn(record)
+
+    def transact(self, how, record):
+        """Save or delete a record by a transaction of PynamoDB's."""
+        data_store.configure(self.store)
+        with TransactWrite(connection=Tree._get_connection().connection) as transaction:
+            getattr(transaction, how)(record)
+        data_store.configure(None)
 
     def teardown(self):
         for record in getattr(self, "records", []):
