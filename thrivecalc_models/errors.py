@@ -87,7 +87,7 @@ class ThriveCalcError(Exception):
     outcome: Outcome | None = None
 
     def __init__(self, message: str = "", facts: object = None, /) -> None:
-        super().__init__(_printable(message))
+        super().__init__(escape_surrogates(message))
         self._take(facts)
 
     def _take(self, facts: object) -> None:
@@ -135,8 +135,8 @@ _FACTS: Final = frozenset(
 _RECORDS: Final = ("record", "stored")
 
 
-def _printable(text: str) -> str:
-    """The text with a lone surrogate escaped, which no terminal, log or JSON could take."""
+def escape_surrogates(text: str) -> str:
+    """Escape halves of surrogate pairs, which no terminal, log, file or JSON can hold."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -196,7 +196,7 @@ class InvalidRecordError(ThriveCalcError, ValueError):
         errors: Mapping[str, Exception] | None = None,
     ) -> None:
         super().__init__(message)
-        self.path = None if path is None else _printable(path)
+        self.path = None if path is None else escape_surrogates(path)
         self._errors = dict(errors or {})
         self._take(facts)
 

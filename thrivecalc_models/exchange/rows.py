@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from thrivecalc_models import table
+from thrivecalc_models.errors import escape_surrogates
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.wire import Item
 
@@ -36,13 +37,8 @@ class Refusal:
 
     def line_of_json(self) -> bytes:
         place = {} if self.line is None else {"line": self.line}
-        key = None if self.key is None else {n: _printable(t) for n, t in self.key.items()}
+        key = None if self.key is None else {n: escape_surrogates(t) for n, t in self.key.items()}
         return jsontext.dumps({**place, "key": key, "reason": self.reason}) + b"\n"
-
-
-def _printable(text: str) -> str:
-    """The text with escapes for halves of surrogate pairs, which no file can hold."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def key_of(item: object) -> dict[str, str] | None:

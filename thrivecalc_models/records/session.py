@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -13,10 +13,17 @@ import attrs
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Flow
-from thrivecalc_models.protocol import RetryPolicy, ServiceFailure, service_error
+from thrivecalc_models.protocol import (
+    CommitReport,
+    PendingWrite,
+    RetryPolicy,
+    ServiceFailure,
+    commit,
+    service_error,
+)
 from thrivecalc_models.signals import Observer, log
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver
+from thrivecalc_models.transport import Driver, Shield
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id, masked_user
 
@@ -71,6 +78,13 @@ class Session:
         else:
             return
         raise error
+
+    def commit(self, writes: Sequence[PendingWrite], shield: Shield) -> CommitReport:
+        """Send writes of distinct keys and return the outcome of each; raises nothing.
+
+        `shield` keeps an interrupt until the report is complete.
+        """
+        return self.driver.run(commit(writes, self.retry, self.rng), shield=shield)
 
     def _public(self, failure: ServiceFailure, user_id: str | None) -> Exception:
         if user_id is not None:

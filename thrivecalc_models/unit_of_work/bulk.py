@@ -9,7 +9,7 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import DeleteItem, Key, Query
-from thrivecalc_models.protocol import CommitReport, Intent, PendingWrite, WriteStatus, commit
+from thrivecalc_models.protocol import CommitReport, Intent, PendingWrite, WriteStatus
 from thrivecalc_models.records import UserRecord, reading
 from thrivecalc_models.records.edits import Edit
 from thrivecalc_models.records.scope import Scope
@@ -36,7 +36,7 @@ def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
     session = scope.session
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
-        report = session.driver.run(commit([write], session.retry, session.rng), shield=shield)
+        report = session.commit([write], shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
     outcome = report.outcomes[key]
     error = write_error(scope, key, outcome)
@@ -106,7 +106,7 @@ def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
         if not writes:
             continue
         found = True
-        report.merge(session.driver.run(commit(writes, session.retry, session.rng), shield=shield))
+        report.merge(session.commit(writes, shield))
         if (
             report.halted
             or report.keys(WriteStatus.NOT_APPLIED)

@@ -31,7 +31,6 @@ from thrivecalc_models.protocol import (
     Plan,
     WriteOutcome,
     WriteStatus,
-    commit,
     plan_requests,
     plan_transaction,
     transact,
@@ -586,7 +585,7 @@ class UnitOfWork:
     def _run(self, writes: Sequence[PendingWrite], report: CommitReport, shield: Shield) -> None:
         session = self._scope.session
         self._under_way = {write.key: write for write in writes}
-        found = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
+        found = session.commit(writes, shield)
         report.merge(found)
         for write in writes:
             shield.guard(self._apply, write, found.outcomes[write.key])

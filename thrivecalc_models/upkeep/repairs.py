@@ -16,7 +16,6 @@ from thrivecalc_models.protocol import (
     PendingWrite,
     WriteOutcome,
     WriteStatus,
-    commit,
     service_error,
 )
 from thrivecalc_models.records import UserRecord
@@ -142,7 +141,7 @@ def perform(
         else:
             writes.append(PendingWrite(key=str(number), intent=Intent.UPDATE, write=write))
     with session.driver.shield() as shield:
-        report = session.driver.run(commit(writes, session.retry, session.rng), shield=shield)
+        report = session.commit(writes, shield)
     done = [
         refused.get(number) or _repaired(repair, report.outcomes[str(number)])
         for number, repair in enumerate(repairs)

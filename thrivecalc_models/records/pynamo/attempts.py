@@ -22,7 +22,7 @@ from thrivecalc_models.operations import (
     FailureKind,
     UpdateItem,
 )
-from thrivecalc_models.protocol import PendingWrite, WriteOutcome, WriteStatus, commit
+from thrivecalc_models.protocol import PendingWrite, WriteOutcome, WriteStatus
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
@@ -84,8 +84,8 @@ def _send(record: UserRecord, write: PendingWrite) -> Json:
         before = state_of(record).attempt
         if write.repeatable:  # until it is known, whatever comes out of the request
             state_of(record).attempt = attrs.evolve(write, maybe=True)
-        protocol = commit([write], session.retry, session.rng)
-        report = connection.perform(write.operation().name, protocol, shield=shield)
+        name = write.operation().name
+        report = connection.signalling(name, lambda: session.commit([write], shield))
         outcome = report.outcomes[write.key]
         if outcome.state is WriteStatus.APPLIED:
             was_applied(record, write, session, outcome)

@@ -22,7 +22,6 @@ from thrivecalc_models.protocol import (
     PendingWrite,
     WriteStatus,
     batch_entry,
-    commit,
     service_error,
 )
 from thrivecalc_models.records import writing
@@ -105,8 +104,8 @@ class RecordBatch(BatchWrite[R]):
         writes = self._writes(session)
         connection = table_of(session).connection
         with session.driver.shield() as shield:
-            report = connection.perform(
-                BatchWriteItem.name, commit(writes, session.retry, session.rng), shield=shield
+            report = connection.signalling(
+                BatchWriteItem.name, lambda: session.commit(writes, shield)
             )
         self.pending_operations = []
         for record, write in zip(records, writes, strict=True):

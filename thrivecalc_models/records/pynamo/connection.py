@@ -39,7 +39,6 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.records.session import Session
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport import Shield
 from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import Item, with_bytes, with_text
 
@@ -105,7 +104,7 @@ class StoreConnection(Connection):
             operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
         call = Call(operation_name, operation_kwargs)
         del operation_kwargs  # whoever reports an error may show what the frames on its way hold
-        return self._signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
+        return self.signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
 
     def read_many(self, protocol: Flow[list[Item]]) -> list[Item]:
         """What a reading protocol returns. Raises GetError."""
@@ -151,15 +150,16 @@ class StoreConnection(Connection):
                     entry.ended(applied)
         return reply
 
-    def perform(self, operation: str, protocol: Flow[R], *, shield: Shield | None = None) -> R:
+    def perform(self, operation: str, protocol: Flow[R]) -> R:
         """What a protocol returns, with PynamoDB's signals around it."""
-        return self._signalling(operation, lambda: self._driver.run(protocol, shield=shield))
+        return self.signalling(operation, lambda: self._driver.run(protocol))
 
     def wait(self, seconds: float) -> None:
         """Let time pass as the driver does."""
         self._driver.run(pause(seconds))
 
-    def _signalling(self, operation: str, call: Callable[[], R]) -> R:
+    def signalling(self, operation: str, call: Callable[[], R]) -> R:
+        """Return what a call returns; PynamoDB's signals are sent before and after it."""
         request_id = uuid.uuid4()
         self.send_pre_boto_callback(  # type: ignore[no-untyped-call]
             operation, request_id, self._settings.table_name
