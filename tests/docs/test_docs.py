@@ -7,12 +7,14 @@ lines of its own below, is a line that is printed; behind any other expression i
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import subprocess
 import sys
 from itertools import zip_longest
 from pathlib import Path
 
+import measures
 import pytest
 from places import ROOT
 from snippets import program_of
@@ -26,6 +28,7 @@ def has_own_snippets(page: Path) -> bool:
     return "```python" in text and SIDE_BY_SIDE not in text
 
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 WITH_SNIPPETS = [page for page in PAGES if has_own_snippets(page)]
 
 
@@ -64,6 +67,14 @@ def test_links(page):
     assert [target for target in files if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files(page):
+    """Every file of the repository that a page names by its path exists."""
+    folders = "benchmarks|docs|examples|tests|thrivecalc_models"
+    named = re.findall(rf"`(?:python )?((?:{folders})/[\w./-]+)", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_commands():
     """Every `make` command that a page names is a target."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -75,10 +86,31 @@ def test_commands():
 
 def test_every_module_has_its_line():
     """The table of modules in docs/architecture.md names exactly those that there are."""
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.partition("## The modules")[2].partition("\n## ")[0]
+    table = ARCHITECTURE.partition("## The modules")[2].partition("\n## ")[0]
     package = ROOT / "thrivecalc_models"
     modules = {path.stem for path in package.glob("*.py")} | {
         path.parent.name for path in package.glob("*/__init__.py")
     }
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == modules - {"__init__"}
+
+
+def test_rooms_and_functions_exist():
+    """Every dotted name on docs/architecture.md that begins with a module is one of the package."""
+    modules = re.findall(r"^\| `(\w+)` \|", ARCHITECTURE, re.MULTILINE)
+    names = re.findall(rf"`((?:{'|'.join(modules)})\.[\w.]+)`", ARCHITECTURE)
+    assert len(names) > 40
+    for name in names:
+        pkgutil.resolve_name(f"thrivecalc_models.{name}")
+
+
+def test_figures():
+    """The figures of docs/architecture.md are those of `make lint`, within 5 %."""
+    table = ARCHITECTURE.partition("## Figures")[2].partition("\n## ")[0]
+    shown = {
+        name: [int(count.replace(",", "")) for count in counts]
+        for name, *counts in re.findall(r"^\| ([a-z ]+) \| ([\d,]+) \| ([\d,]+) \|$", table, re.M)
+    }
+    counted = [measures.figures(measures.modules_in(f)) for f in ("thrivecalc_models", "tests")]
+    assert shown == {
+        name: [pytest.approx(one[name], rel=0.05) for one in counted] for name in counted[0]
+    }

@@ -1,6 +1,7 @@
-"""What can be counted of the code's shape: `make lint` prints it.
+"""What can be counted of the code and its shape: `make lint` prints it.
 
-Each row has a limit. A row over its limit names the places, and the command ends with 1.
+First the figures of docs/architecture.md, then rows that have a limit. A row over its limit names
+the places, and the command ends with 1.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -144,9 +145,24 @@ def tests_without_promise(module: Module) -> Iterator[str]:
             yield f"{module.at(function.lineno)} {function.name}"
 
 
-def measures() -> list[Measure]:
-    package = [Module.read(path) for path in sorted((ROOT / "thrivecalc_models").rglob("*.py"))]
-    tests = [Module.read(path) for path in sorted((ROOT / "tests").rglob("*.py"))]
+def modules_in(folder: str) -> list[Module]:
+    """The modules of a folder of the repository, by path."""
+    return [Module.read(path) for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def figures(modules: Collection[Module]) -> dict[str, int]:
+    """How much there is in some modules; a test counts once, whatever its parameters."""
+    functions = [function for module in modules for function in module.functions()]
+    return {
+        "modules": len(modules),
+        "lines": sum(len(module.text.splitlines()) for module in modules),
+        "functions and methods": len(functions),
+        "tests": sum(1 for function in functions if function.name.startswith("test_")),
+    }
+
+
+def measures(package: list[Module], tests: list[Module]) -> list[Measure]:
+    """Every row, for the modules of the package and of its tests."""
     functions = sum(1 for module in package for _ in module.functions())
     over_60, over_20 = partial(long_functions, most=60), partial(long_functions, most=20)
     return [
@@ -170,9 +186,14 @@ def _places(modules: Iterable[Module], find: Callable[[Module], Iterator[str]]) 
 
 
 def main() -> int:
-    rows = measures()
+    package, tests = modules_in("thrivecalc_models"), modules_in("tests")
+    rows = measures(package, tests)
     width = max(len(row.name) for row in rows)
-    print(f"{'':{width}}  count  limit")
+    counted = figures(tests)
+    print(f"{'':{width}}  package   tests")
+    for name, count in figures(package).items():
+        print(f"{name:{width}}  {count:7,}  {counted[name]:6,}")
+    print(f"\n{'':{width}}  count  limit")
     for row in rows:
         print(f"{row.name:{width}}  {len(row.places):5}  {row.limit:5}")
     over = [row for row in rows if len(row.places) > row.limit]
