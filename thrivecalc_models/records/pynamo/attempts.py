@@ -1,9 +1,8 @@
 """Single writes of a record by PynamoDB's methods, sent by the commit that sends all other writes.
 
-A record remembers a write whose outcome is unknown until it is known. As in a unit of work, what is
-unknown goes first, exactly as before: calling again what failed is the same write, and any other
-locked write is made over what has come of it. So no write is a conflict with an earlier one of the
-same record.
+A record remembers a write whose outcome is unknown. As in a unit of work, that write is sent again
+first, exactly as before. A repeated call is therefore the same write, and another locked write is
+made from the item that the first one left. So a record never conflicts with itself.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pynamodb.exceptions import DeleteError, PutError, PynamoDBConnectionError, 
 
 from thrivecalc_models.operations import (
     CONSUMED,
-    Call,
     DeleteItem,
     Failure,
     FailureKind,
@@ -38,39 +36,39 @@ Make = Callable[[WriteTime], PendingWrite]
 
 
 def perform(record: UserRecord, make: Make, *, lock: bool) -> Json:
-    """Send a write, or the unknown one if that is the same; returns the reply.
+    """Send a write and return the reply; an unknown write is sent again if it is the same.
 
     Raises PutError, UpdateError or DeleteError with `.record` and `.outcome`.
     """
     unknown = writing.attempt_of(record)
+    # Compared as of the time of the first try: its stamps are part of the request.
     if unknown is not None and unknown.at is not None and make(unknown.at).call == unknown.call:
         return _send(record, unknown)
     return _send(record, after_unknown(record, make, lock=lock))
 
 
 def after_unknown(record: UserRecord, make: Make, *, lock: bool) -> PendingWrite:
-    """The write as of now; under the lock only once it is known what came of an earlier one.
-
-    It is checked before that is sent again, and made anew afterwards.
-    """
+    """Make the write as of now; if it is locked, send an unknown write again before."""
     session = session_of(record)
-    write = make(session.write_time())
+    write = make(session.write_time())  # first, so that nothing is sent for a bad record
     unknown = writing.attempt_of(record)
     if unknown is None or not lock:
         return write
     _send(record, unknown)
-    return make(session.write_time())
+    return make(session.write_time())  # again, since the snapshot to lock is another one now
 
 
 def session_of(record: UserRecord) -> Session:
+    """Return the session of the record's store, or the default one of a new record."""
     return state_of(record).session or default_session()
 
 
 def was_applied(
     record: UserRecord, write: PendingWrite, session: Session, outcome: WriteOutcome
 ) -> None:
-    """Make the record its own snapshot: what was edited since it was encoded stays edited."""
-    state_of(record).belong_to(session)
+    """Update the record after a write; what was edited since it was encoded stays edited."""
+    state = state_of(record)
+    state.belong_to(session)
     if isinstance(write.write, DeleteItem):
         writing.deleted(record)
     else:
@@ -78,21 +76,22 @@ def was_applied(
 
 
 def _send(record: UserRecord, write: PendingWrite) -> Json:
-    session = session_of(record)
+    session, state = session_of(record), state_of(record)
     connection = table_of(session).connection
     with session.driver.shield() as shield:
-        before = state_of(record).attempt
-        if write.repeatable:  # until it is known, whatever comes out of the request
-            state_of(record).attempt = attrs.evolve(write, maybe=True)
+        before = state.attempt
+        if write.repeatable:
+            # Noted before the request: an exception on its way leaves the outcome unknown.
+            state.attempt = attrs.evolve(write, maybe=True)
         name = write.operation().name
         report = connection.signalling(name, lambda: session.commit([write], shield))
         outcome = report.outcomes[write.key]
         if outcome.state is WriteStatus.APPLIED:
             was_applied(record, write, session, outcome)
         elif outcome.state is WriteStatus.EXISTING:  # left by a unit, with exist_ok
-            state_of(record).attempt = None
+            state.attempt = None
         elif outcome.state is WriteStatus.NOT_APPLIED:
-            state_of(record).attempt = before
+            state.attempt = before
     shield.conclude(_error(record, write, outcome, session))
     units = {"TableName": session.settings.table_name, "CapacityUnits": report.write_units}
     stored = {"Attributes": outcome.item} if isinstance(write.write, UpdateItem) else {}
@@ -109,26 +108,28 @@ _LEAVING = (
     "; the record is gone, as a TransactWrite was to delete it, which did not say whether it was"
     " applied; refresh the record before it is written again"
 )
-NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
+_NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
+
+
+def failure_of(outcome: WriteOutcome) -> Failure:
+    """Return why a write is not applied or unknown; `applied_maybe` says which."""
+    unknown = outcome.state is WriteStatus.UNKNOWN
+    failure = outcome.failure or (_NO_REPLY if unknown else _NOT_STARTED)
+    return attrs.evolve(failure, applied_maybe=unknown)
 
 
 def _error(
     record: UserRecord, write: PendingWrite, outcome: WriteOutcome, session: Session
 ) -> PynamoDBConnectionError | None:
-    """The error of PynamoDB for one write, None if it was applied; its `cause` has `.failure`."""
+    """Return PynamoDB's error for one write, None if it was applied; its `cause` has `.failure`."""
     if outcome.state is WriteStatus.APPLIED:
         return None
-    unknown = outcome.state is WriteStatus.UNKNOWN
-    failure = outcome.failure or (_NO_REPLY if unknown else NOT_STARTED)
-    operation = write.operation().name
-    cause = table_of(session).connection.exception(
-        Call(operation, {"TableName": session.settings.table_name}),
-        attrs.evolve(failure, applied_maybe=unknown),
-    )
+    operation, failure = write.operation().name, failure_of(outcome)
+    cause = table_of(session).connection.exception(operation, failure)
     error_class, what = _ERRORS[operation]
     gone = failure.kind is FailureKind.CONDITION_FAILED and outcome.item is None
     advice = _LEAVING if gone and state_of(record).leaving else ""
     error = error_class(f"{what}: {cause}{advice}", cause)
     error.__cause__ = cause
-    vars(error).update(record=record, outcome="unknown" if unknown else "not applied")
+    vars(error).update(record=record, outcome="unknown" if failure.applied_maybe else "not applied")
     return error

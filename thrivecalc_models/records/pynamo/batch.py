@@ -1,8 +1,7 @@
-"""PynamoDB's batch writer, which loses nothing: each write is applied, or named as not."""
+"""PynamoDB's batch writer, which loses nothing: a write that is not applied is named."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pynamodb.exceptions import PutError
@@ -15,17 +14,18 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import BatchWrite as BatchWriteItem
-from thrivecalc_models.operations import Call, DeleteItem, Key
+from thrivecalc_models.operations import DeleteItem
 from thrivecalc_models.protocol import (
     CommitReport,
     Intent,
     PendingWrite,
+    WriteOutcome,
     WriteStatus,
     batch_entry,
     service_error,
 )
 from thrivecalc_models.records import writing
-from thrivecalc_models.records.pynamo.attempts import NOT_STARTED, was_applied
+from thrivecalc_models.records.pynamo.attempts import failure_of, was_applied
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import state_of
@@ -46,45 +46,21 @@ class BatchWriteError(CommitError, PutError):
     Record keys are in `.applied`, `.not_applied` and `.unknown`, errors in `.causes`.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        facts: object = None,
-        /,
-        *,
-        cause: Exception | None = None,
-        applied: Sequence[str] = (),
-        not_applied: Sequence[str] = (),
-        unknown: Sequence[str] = (),
-        causes: Mapping[str, ThriveCalcError] | None = None,
-    ) -> None:
-        CommitError.__init__(
-            self,
-            message,
-            facts,
-            applied=applied,
-            not_applied=not_applied,
-            unknown=unknown,
-            causes=causes,
-        )
-        self.msg = message
-        self.cause = cause
-
 
 class RecordBatch(BatchWrite[R]):
-    """Collects saves and deletes, and sends them 25 to a request.
+    """Collects saves and deletes, and sends up to 25 of them in a request.
 
-    One operation for each key: a later one takes the place of an earlier one that was not sent
-    yet. Writes are unconditional; every record saved is stamped, and its own snapshot afterwards.
-    After an exception in the `with` block nothing more is sent.
+    A later operation on a key replaces an earlier one that is not sent yet. Writes are
+    unconditional; a record that was saved is stamped, and its own snapshot afterwards. After an
+    exception in the `with` block nothing more is sent.
     """
 
     def save(self, put_item: R) -> None:
-        """Queue a record to be stored whole, over whatever is there."""
+        """Queue a record to be stored whole, over any stored item."""
         self._add(SAVE, cast("UserRecord", put_item))
 
     def delete(self, del_item: R) -> None:
-        """Queue a record to be deleted, whatever is there."""
+        """Queue a record to be deleted, without a condition."""
         self._add(DELETE, cast("UserRecord", del_item))
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
@@ -92,40 +68,40 @@ class RecordBatch(BatchWrite[R]):
             self.commit()
 
     def commit(self) -> None:
-        """Send what is pending, in one request where the service takes it.
+        """Send the pending writes, in one request if they fit.
 
         Raises InvalidRecordError before anything is sent if a record is bad, and BatchWriteError
-        (a CommitError and a PutError), which names what was not sent and what is in doubt.
+        (a CommitError and a PutError), which names the writes that are not applied or unknown.
         """
         if not self.pending_operations:
             return
         session = default_session()
-        records = [operation["item"] for operation in self.pending_operations]
-        writes = self._writes(session)
         connection = table_of(session).connection
+        writes = self._writes(session)
         with session.driver.shield() as shield:
             report = connection.signalling(
                 BatchWriteItem.name, lambda: session.commit(writes, shield)
             )
-        self.pending_operations = []
-        for record, write in zip(records, writes, strict=True):
-            outcome = report.outcomes[write.key]
-            if outcome.state is WriteStatus.APPLIED:
-                was_applied(record, write, session, outcome)
-        if not report.complete:
-            self.failed_operations = [
-                batch_entry(write).write_request()
-                for write in writes
-                if report.outcomes[write.key].state is not WriteStatus.APPLIED
-            ]
-        shield.conclude(None if report.complete else _error(writes, report, session))
+            operations, self.pending_operations = self.pending_operations, []
+            for operation, write in zip(operations, writes, strict=True):
+                outcome = report.outcomes[write.key]
+                if outcome.state is WriteStatus.APPLIED:
+                    was_applied(operation["item"], write, session, outcome)
+        if report.complete:
+            return shield.conclude(None)
+        self.failed_operations = [
+            batch_entry(write).write_request()
+            for write in writes
+            if report.outcomes[write.key].state is not WriteStatus.APPLIED
+        ]
+        shield.conclude(_error(writes, report, session))
 
     def _add(self, action: str, record: UserRecord) -> None:
-        key = _key(record)
+        key = writing.key_of(record)
         if state_of(record).session is None:
             state_of(record).belong_to(default_session())
         for operation in self.pending_operations:
-            if _key(operation["item"]) == key:
+            if writing.key_of(operation["item"]) == key:
                 operation.update(action=action, item=record)
                 return
         if len(self.pending_operations) == self.max_operations:
@@ -142,7 +118,7 @@ class RecordBatch(BatchWrite[R]):
             raise
 
     def _writes(self, session: Session) -> list[PendingWrite]:
-        """Every pending operation, encoded and checked. Raises InvalidRecordError."""
+        """Encode and check every pending operation. Raises InvalidRecordError."""
         writes: list[PendingWrite] = []
         errors: dict[str, Exception] = {}
         for operation in self.pending_operations:
@@ -162,12 +138,8 @@ class RecordBatch(BatchWrite[R]):
         return writes
 
 
-def _key(record: UserRecord) -> Key:
-    return writing.key_of(record)
-
-
 def _write(name: str, action: str, record: UserRecord, session: Session) -> PendingWrite:
-    """The write of one operation, by a name of its own: two users may have one record key."""
+    """Return the write of one operation, `name` in the report: a record key may be two users'."""
     own = state_of(record).session
     if own is not None and own.settings != session.settings:
         raise InvalidRecordError(
@@ -183,35 +155,36 @@ def _write(name: str, action: str, record: UserRecord, session: Session) -> Pend
 
 
 def _error(writes: list[PendingWrite], report: CommitReport, session: Session) -> BatchWriteError:
-    keys: dict[WriteStatus, list[str]] = {state: [] for state in WriteStatus}
-    causes: dict[str, ThriveCalcError] = {}
-    failed = None
+    keys: dict[WriteStatus, list[str]] = {status: [] for status in WriteStatus}
     for write in writes:
-        outcome, record_key = report.outcomes[write.key], write.write.key.record_key
-        keys[outcome.state].append(record_key)
-        if failed is None and outcome.failure is not None:
-            failed = outcome
-        if outcome.state is WriteStatus.UNKNOWN:
-            causes[record_key] = OutcomeUnknownError(
-                f"{describe(record_key)}: the reply was lost, and nobody can say whether it was"
-                " applied; read it, or write it again",
-                record_key=record_key,
-            )
-    failure = NOT_STARTED if failed is None or failed.failure is None else failed.failure
-    operation = BatchWriteItem.name if failed is None else failed.operation
-    cause = service_error(operation, failure, session.settings)
+        keys[report.outcomes[write.key].state].append(write.write.key.record_key)
     not_applied, unknown = keys[WriteStatus.NOT_APPLIED], keys[WriteStatus.UNKNOWN]
-    causes = dict.fromkeys(not_applied[:1], cause) | causes
+    failed = _first_failed(report)
+    operation, failure = failed.operation or BatchWriteItem.name, failure_of(failed)
+    cause = service_error(operation, failure, session.settings)
     left = not_applied + unknown
-    return BatchWriteError(
+    error = BatchWriteError(
         f"of {plural(len(writes), 'write')} of the batch {len(not_applied)} not applied,"
         f" {len(unknown)} unknown ({', '.join(map(describe, left[:3]))}"
         f"{', …' if len(left) > 3 else ''}): {cause}",
-        cause=table_of(session).connection.exception(
-            Call(operation, {"TableName": session.settings.table_name}), failure
-        ),
         applied=keys[WriteStatus.APPLIED],
         not_applied=not_applied,
         unknown=unknown,
-        causes=causes,
+        causes=dict.fromkeys(not_applied[:1], cause) | {key: _unknown(key) for key in unknown},
+    )
+    error.cause = table_of(session).connection.exception(operation, failure)
+    return error
+
+
+def _first_failed(report: CommitReport) -> WriteOutcome:
+    """Return the first outcome with a failure; without any, the first that is not applied."""
+    failed = [each for each in report.outcomes.values() if each.state is not WriteStatus.APPLIED]
+    return next((each for each in failed if each.failure is not None), failed[0])
+
+
+def _unknown(record_key: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{describe(record_key)}: the reply was lost, so it is unknown whether the write was"
+        " applied; read it, or write it again",
+        record_key=record_key,
     )

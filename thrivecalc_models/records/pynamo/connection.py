@@ -1,7 +1,7 @@
-"""PynamoDB's connection over our driver: its requests, our retries and judgement, its exceptions.
+"""PynamoDB's connection over our driver: its requests and exceptions, our retries.
 
-Messages of exceptions raised here are our own words or AWS's constant texts, since the service's
-own may repeat what was sent; those are kept as `.failure.message` of the exception's `.cause`.
+Messages of exceptions raised here are this library's or AWS's constant texts. The service's own
+message may repeat what was sent, so it is kept apart: `error.cause.failure.message`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pynamodb.exceptions import (
     VerboseClientError,
 )
 
-from thrivecalc_models import table
 from thrivecalc_models.operations import (
     CONSUMED,
     Call,
     Failure,
     FailureKind,
     Flow,
+    Reason,
     Reply,
     consumed_units,
 )
@@ -38,7 +38,7 @@ from thrivecalc_models.protocol import (
     service_error,
 )
 from thrivecalc_models.records.session import Session
-from thrivecalc_models.table import Settings
+from thrivecalc_models.table import Settings, schema
 from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import Item, with_bytes, with_text
 
@@ -92,29 +92,27 @@ class StoreConnection(Connection):
         self._driver = session.driver
         self._policy = session.retry
         self._rng = session.rng
-        self.add_meta_table(_meta_table(session.settings.table_name))
+        # Else PynamoDB asks the service for the schema before its first request.
+        self.add_meta_table(MetaTable({"TableName": session.settings.table_name} | schema()))
 
     @even_half_made
     def __repr__(self) -> str:
         return f"StoreConnection<{self._settings.endpoint or self._settings.region}>"
 
     def dispatch(self, operation_name: str, operation_kwargs: Json) -> Json:
-        """As PynamoDB's own, but arguments are never logged."""
+        """Send one operation and return the reply, as PynamoDB does; arguments are never logged."""
         if operation_name not in _WITHOUT_CAPACITY:
             operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
         call = Call(operation_name, operation_kwargs)
-        del operation_kwargs  # whoever reports an error may show what the frames on its way hold
+        del operation_kwargs  # a report of an error may show the variables of its frames
         return self.signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
 
     def read_many(self, protocol: Flow[list[Item]]) -> list[Item]:
-        """What a reading protocol returns. Raises GetError."""
-        failed: ServiceFailure
+        """Run a protocol that reads, and return its items. Raises GetError."""
         try:
             return self.perform("BatchGetItem", protocol)
-        except ServiceFailure as failure:
-            failed = failure
-        call = Call(failed.operation, {"TableName": self._settings.table_name})
-        cause = self.exception(call, failed.failure)
+        except ServiceFailure as failed:
+            cause = self.exception(failed.operation, failed.failure)
         raise GetError(f"Failed to batch get items: {cause}", cause) from cause
 
     def transact_write_items(
@@ -151,11 +149,11 @@ class StoreConnection(Connection):
         return reply
 
     def perform(self, operation: str, protocol: Flow[R]) -> R:
-        """What a protocol returns, with PynamoDB's signals around it."""
+        """Run a protocol and return its result; PynamoDB's signals are sent before and after."""
         return self.signalling(operation, lambda: self._driver.run(protocol))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass as the driver does."""
+        """Wait by the driver's clock, which may be a virtual one."""
         self._driver.run(pause(seconds))
 
     def signalling(self, operation: str, call: Callable[[], R]) -> R:
@@ -176,17 +174,20 @@ class StoreConnection(Connection):
         result = self._driver.run(self._protocol(call))
         if isinstance(result, Reply):
             return _with_units(result.body) if call.name in _PAGED else result.body
-        raise self.exception(call, result)
+        raise self._exception(call, result)
 
     def _protocol(self, call: Call) -> Flow[Reply | Failure]:
         if call.name == "TransactWriteItems":
-            # With a token of its own a transaction is applied once, however often it is sent.
+            # By its token DynamoDB applies a transaction once, however often it is sent.
             call = Call(call.name, {"ClientRequestToken": str(uuid.uuid4())} | call.parameters)
         twice = _same_twice(call.name, call.parameters)
         return persist(call, self._policy, self._rng, twice=twice)
 
-    def exception(self, call: Call, failure: Failure) -> Exception:
-        """What botocore would raise for a failure, with our words; `.failure` has the facts."""
+    def exception(self, operation: str, failure: Failure) -> Exception:
+        """Return botocore's exception for a failure, with our message and with `.failure`."""
+        return self._exception(Call(operation, {"TableName": self._settings.table_name}), failure)
+
+    def _exception(self, call: Call, failure: Failure) -> Exception:
         if _before_any_reply(failure):
             error = _network_error(failure, self._settings)
             if failure.advice and failure.kind is FailureKind.UNAVAILABLE:
@@ -214,16 +215,7 @@ class StoreConnection(Connection):
             "request_id": failure.request_id or "",
             "table_name": self._get_table_name_for_error_context(call.parameters),
         }
-        reasons = [
-            None
-            if reason.code == "None"
-            else CancellationReason(
-                code=reason.code,
-                message=_CONSTANT_TEXTS.get(f"{reason.code}Exception"),
-                raw_item=with_bytes(reason.item),
-            )
-            for reason in failure.reasons
-        ]
+        reasons = [_cancellation_reason(reason) for reason in failure.reasons]
         return VerboseClientError(response, call.name, facts, cancellation_reasons=reasons)
 
 
@@ -241,20 +233,24 @@ _tables: WeakKeyDictionary[Session, StoreTable] = WeakKeyDictionary()
 
 
 def table_of(session: Session) -> StoreTable:
-    """The connection of a session; always the same one."""
+    """Return the table connection of a session, the same one each time."""
     found = _tables.get(session)
     return _tables.setdefault(session, StoreTable(session)) if found is None else found
 
 
 def _with_units(body: Json) -> Json:
-    """A page whose capacity PynamoDB can read for its rate limit, whatever was reported."""
+    """Give a page the capacity that PynamoDB's `rate_limit` needs; some engines report none."""
     capacity = body.get(CONSUMED)
     known = capacity if isinstance(capacity, dict) else {}
     return body | {CONSUMED: known | {"CapacityUnits": consumed_units(body)}}
 
 
 def _same_twice(operation: str, request: Json) -> bool:
-    """Whether a request of unknown meaning can be sent again after its reply was lost."""
+    """Whether a request of PynamoDB's can be sent again after its reply was lost.
+
+    A batch has no conditions, and a transaction its token. The expression of an UpdateItem is not
+    looked at here, and it may add.
+    """
     if operation in _READS:
         return True
     if operation in ("PutItem", "DeleteItem"):
@@ -262,32 +258,7 @@ def _same_twice(operation: str, request: Json) -> bool:
     return operation in ("BatchWriteItem", "TransactWriteItems")
 
 
-# --- what PynamoDB knows of the table, and the exceptions it expects ------------------------------
-
-
-def _meta_table(table_name: str) -> MetaTable:
-    def keys(hash_key: str, range_key: str) -> list[dict[str, str]]:
-        return [
-            {"AttributeName": hash_key, "KeyType": "HASH"},
-            {"AttributeName": range_key, "KeyType": "RANGE"},
-        ]
-
-    names = (table.USER_ID, table.RECORD_KEY, table.DATA_TYPE)
-    return MetaTable(
-        {
-            "TableName": table_name,
-            "KeySchema": keys(table.USER_ID, table.RECORD_KEY),
-            "AttributeDefinitions": [
-                {"AttributeName": name, "AttributeType": "S"} for name in names
-            ],
-            "GlobalSecondaryIndexes": [
-                {
-                    "IndexName": table.INDEX_NAME,
-                    "KeySchema": keys(table.USER_ID, table.DATA_TYPE),
-                }
-            ],
-        }
-    )
+# --- the exceptions that PynamoDB expects ---------------------------------------------------------
 
 
 _CODES = {
@@ -295,6 +266,17 @@ _CODES = {
     "UnprocessedItems": "ProvisionedThroughputExceededException",
 }
 _CONSTANT_TEXTS = {"ConditionalCheckFailedException": "The conditional request failed"}
+
+
+def _cancellation_reason(reason: Reason) -> CancellationReason | None:
+    """A reason in PynamoDB's terms; "None" is the code of an entry that did not fail."""
+    if reason.code == "None":
+        return None
+    return CancellationReason(
+        code=reason.code,
+        message=_CONSTANT_TEXTS.get(f"{reason.code}Exception"),
+        raw_item=with_bytes(reason.item),
+    )
 
 
 def _message(call: Call, failure: Failure, settings: Settings) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import TableError
 
-from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.protocol import ServiceFailure
 from thrivecalc_models.records.pynamo.connection import StoreTable, table_of
 from thrivecalc_models.records.session import default_session
@@ -18,11 +17,11 @@ else:
     Model = object  # a part of UserRecord, not a model that PynamoDB would have to examine, too
 
 SECONDS_BETWEEN_LOOKS = 2.0
-"""Between looks at a table that is being deleted."""
+"""Between two requests for the state of a table that is being deleted."""
 
 
 class PynamoTable(Model):
-    """The table: made as `DataStore.create_table()` makes it, and deleted."""
+    """Create the table, as `DataStore.create_table()` does, and delete it."""
 
     @classmethod
     def _get_connection(cls) -> StoreTable:
@@ -37,9 +36,10 @@ class PynamoTable(Model):
         billing_mode: str | None = None,
         ignore_update_ttl_errors: bool = False,
     ) -> None:
-        """Make the table with index, on-demand billing, TTL and recovery, or what is missing of it.
+        """Create the table with index, on-demand billing, TTL and recovery; add what is missing.
 
-        It returns when the table is active, with or without `wait`, since TTL needs that.
+        Returns when the table is active, with or without `wait`: TTL needs an active table. Raises
+        ValueError for provisioned capacity, and TableError.
         """
         capacity = (read_capacity_units, write_capacity_units)
         if capacity != (None, None) or billing_mode not in (None, "PAY_PER_REQUEST"):
@@ -48,27 +48,23 @@ class PynamoTable(Model):
                 " infrastructure code"
             )
         with forks_wait:
-            from thrivecalc_models.protocol.tables import (
-                ensure_table,  # few programs make the table
-            )
+            from thrivecalc_models.protocol.tables import ensure_table  # seldom used
 
         session = default_session()
-        name = session.settings.table_name
         connection = table_of(session).connection
+        protocol = ensure_table(session.settings.table_name, session.retry, session.rng)
         try:
-            connection.perform("CreateTable", ensure_table(name, session.retry, session.rng))
+            connection.perform("CreateTable", protocol)
+            return
         except ServiceFailure as failed:
             if ignore_update_ttl_errors and "TimeToLive" in failed.operation:
                 return
-            failure = failed
-        else:
-            return
-        cause = connection.exception(Call(failure.operation, {"TableName": name}), failure.failure)
+            cause = connection.exception(failed.operation, failed.failure)
         raise TableError(f"Failed to create table: {cause}", cause) from cause
 
     @classmethod
     def delete_table(cls, *, wait: bool = False) -> Any:
-        """Delete the table and everything in it; with `wait`, until it is gone."""
+        """Delete the table and all of its items; with `wait`, return when it is gone."""
         table = cls._get_connection()
         result = table.delete_table()
         while wait and cls.exists():
