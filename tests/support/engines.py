@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import os
 import shutil
 import socket
@@ -71,6 +72,7 @@ class Engine:
 
 @contextmanager
 def moto(directory: Path) -> Iterator[Engine]:
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it writes a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

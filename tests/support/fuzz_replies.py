@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -175,9 +175,10 @@ def is_a_lie_that_nothing_tells(operation: str, wire: Wire) -> bool:
 
 @attrs.define
 class Spoiler:
-    """Changes the replies to the next `left` requests, by what `rng` says."""
+    """Changes the replies to the next `left` requests, by what `rng` says, but those `spared`."""
 
     rng: random.Random
+    spared: Collection[str] = ()
     left: int = 0
     done: list[str] = attrs.field(factory=list)
 
@@ -185,11 +186,17 @@ class Spoiler:
         if self.left <= 0:
             return wire
         self.left -= 1
-        if is_a_lie_that_nothing_tells(operation, wire):
+        if operation in self.spared or is_a_lie_that_nothing_tells(operation, wire):
             return wire
         how, spoilt = changed(self.rng, wire)
         self.done.append(f"{operation} {how}: {spoilt[0]} {spoilt[1][:300]!r}")
         return spoilt
+
+
+NOT_ON: dict[str, dict[str, str]] = {
+    "moto": {"TransactWriteItems": "it applies a transaction again that is sent again"}
+}
+"""Where an engine does not keep what AWS promises: replies that are left alone there, and why."""
 
 
 # --- how it travels -------------------------------------------------------------------------------
@@ -316,9 +323,14 @@ def simulated(rng: random.Random) -> World:
 
 
 @contextmanager
-def served(upstream: SimulatedTable | str, rng: random.Random, transport: str) -> Iterator[World]:
+def served(
+    upstream: SimulatedTable | str,
+    rng: random.Random,
+    transport: str,
+    spared: Collection[str] = (),
+) -> Iterator[World]:
     """The same over HTTP, on a transport by its name."""
-    spoiler = Spoiler(rng)
+    spoiler = Spoiler(rng, spared)
     server = Spoiling(upstream, spoiler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -758,11 +770,16 @@ def worlds(
 ) -> Iterator[tuple[str, AbstractContextManager[World]]]:
     """What to fuzz on an engine: in this process, or over HTTP on both transports."""
     rng = random.Random(0)
+    upstream: SimulatedTable | str
     if engine is None:
         yield "in this process", nullcontext(simulated(rng))
-    upstream = SimulatedTable(table_name="fuzzed") if engine is None else engine.endpoint
+        upstream, spared = SimulatedTable(table_name="fuzzed"), {}
+    else:
+        upstream, spared = engine.endpoint, NOT_ON.get(engine.name, {})
+        for operation, reason in spared.items():
+            print(f"{engine.name}: replies to {operation} are left alone, for {reason}")
     for transport in fuzzing.TRANSPORTS:
-        yield transport, served(upstream, rng, transport)
+        yield transport, served(upstream, rng, transport, spared)
 
 
 def main() -> int:
