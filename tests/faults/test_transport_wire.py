@@ -30,6 +30,7 @@ from thrivecalc_models.wire.binary import with_bytes, with_text
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 QUICKLY = 0.3  # seconds until a request is given up
 LOST = (FailureKind.UNAVAILABLE, True, True)
+NOT_UNDERSTOOD = (FailureKind.NOT_UNDERSTOOD, True, True)
 
 
 class Chosen:
@@ -205,8 +206,6 @@ def test_a_name_that_does_not_resolve(botocore_only):
     "answer",
     [
         pytest.param(None, id="closed before the reply"),
-        pytest.param(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"It', id="closed mid body"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", id="closed after headers"),
         pytest.param(b"nonsense\r\n\r\n", id="no HTTP"),
         pytest.param(http(500, b"<html>oops</html>"), id="500 with a page"),
         pytest.param(http(500, b"[]"), id="500 with other JSON"),
@@ -216,10 +215,6 @@ def test_a_name_that_does_not_resolve(botocore_only):
         pytest.param(http(crc=1), id="wrong crc"),
         pytest.param(http(400, {"__type": "x#AccessDenied"}, crc=1), id="wrong crc of an error"),
         pytest.param(http(crc="x"), id="crc that is no number"),
-        pytest.param(http(body=b"<html>Login</html>"), id="200 with a page"),
-        pytest.param(http(body=b""), id="200 with nothing"),
-        pytest.param(http(body=b"[]"), id="200 with other JSON"),
-        pytest.param(http(body=b"\xff"), id="200 with no text"),
         pytest.param(http(400, b"<html>Proxy</html>"), id="400 with a page"),
         pytest.param(http(302, b""), id="redirect"),
     ],
@@ -228,8 +223,40 @@ def test_lost_or_garbled(answer):
     """Whatever breaks a reply, the request may have been applied, and is sent no second time."""
     with answering(answer) as (server, transport):
         failure = ask(transport, "PutItem", {"TableName": "t"})
-    assert failure.kind in (FailureKind.UNAVAILABLE, FailureKind.NOT_UNDERSTOOD)
-    assert meaning(failure)[1:] == LOST[1:]
+    assert meaning(failure) == LOST
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(http(body=b"<html>Login</html>"), id="200 with a page"),
+        pytest.param(http(body=b""), id="200 with nothing"),
+        pytest.param(http(body=b"[]"), id="200 with other JSON"),
+        pytest.param(http(body=b"\xff"), id="200 with no text"),
+    ],
+)
+def test_a_good_reply_that_says_nothing(answer):
+    """What comes as a good reply but is no JSON object leaves the outcome unknown, and says so."""
+    with answering(answer) as (server, transport):
+        failure = ask(transport, "PutItem", {"TableName": "t"})
+    assert meaning(failure) == NOT_UNDERSTOOD
+    assert failure.advice == "its body is no JSON object"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"It', id="closed mid body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", id="closed after headers"),
+    ],
+)
+def test_a_reply_that_is_cut_short(chosen, answer):
+    """It is no reply. libcurl notices that it is too short, botocore only that it is no JSON."""
+    with answering(answer) as (server, transport):
+        failure = ask(transport, "PutItem", {"TableName": "t"})
+    assert meaning(failure) == {"direct": LOST, "botocore": NOT_UNDERSTOOD}[chosen]
     assert len(server.requests) == 1
 
 
@@ -256,21 +283,25 @@ KEY = {"userId": {"S": "u"}, "recordKey": {"S": "a#b"}}
 
 
 @pytest.mark.parametrize(
-    ("operation", "request_"),
+    ("operation", "request_", "member"),
     [
-        ("Query", {"TableName": "t"}),
-        ("Query", {"TableName": "t", "Select": "COUNT"}),
-        ("BatchGetItem", {"RequestItems": {"t": {"Keys": []}}}),
-        ("BatchWriteItem", {"RequestItems": {"t": []}}),
-        ("UpdateItem", {"TableName": "t", "Key": KEY, "ReturnValues": "ALL_NEW"}),
-        ("DescribeTable", {"TableName": "t"}),
+        ("Query", {"TableName": "t"}, "Count"),
+        ("Query", {"TableName": "t", "Select": "COUNT"}, "Count"),
+        ("BatchGetItem", {"RequestItems": {"t": {"Keys": []}}}, "Responses"),
+        ("BatchWriteItem", {"RequestItems": {"t": []}}, "UnprocessedItems"),
+        ("UpdateItem", {"TableName": "t", "Key": KEY, "ReturnValues": "ALL_NEW"}, "Attributes"),
+        ("DescribeTable", {"TableName": "t"}, "Table"),
     ],
 )
-def test_a_reply_that_lacks_what_it_must_have(operation, request_):
-    """A reply without what its operation promises is no reply."""
-    with answering(http()) as (_, transport):
+def test_a_reply_that_lacks_what_it_must_have(operation, request_, member):
+    """A reply without what its operation promises is no reply: a write may have been applied."""
+    with answering(http()) as (server, transport):
         failure = ask(transport, operation, request_)
-    assert (failure.kind, failure.again) == (FailureKind.NOT_UNDERSTOOD, True)
+    assert (failure.kind, failure.again) == NOT_UNDERSTOOD[:2]
+    assert (failure.code, failure.advice) == ("ReplyNotUnderstood", f"it has no {member}")
+    if operation in ("Query", "BatchGetItem", "BatchWriteItem", "UpdateItem"):
+        assert failure.applied_maybe == (operation in ("BatchWriteItem", "UpdateItem"))
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
