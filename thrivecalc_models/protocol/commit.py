@@ -8,9 +8,8 @@ If its condition then fails, the stored item that comes back with the failure de
 from __future__ import annotations
 
 import enum
-import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
@@ -21,6 +20,7 @@ from thrivecalc_models.operations import (
     FailureKind,
     Flow,
     PutItem,
+    Reason,
     Received,
     Reply,
     Result,
@@ -33,20 +33,22 @@ from thrivecalc_models.operations import (
     shows,
     unprocessed_writes,
 )
-from thrivecalc_models.protocol.plan import BATCH_WRITES, Intent, PendingWrite, groups_of
+from thrivecalc_models.protocol.plan import BATCH_WRITES, Group, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import Value, value
 from thrivecalc_models.wire import Item, item_size, same_item
 
 TOKEN_SECONDS = 590.0
-"""How long a transaction's token surely protects from applying twice: ten minutes, less a margin.
+"""How long a transaction's token protects from applying it twice: ten minutes, less a margin.
 
 Source: TransactWriteItems, ClientRequestToken, Amazon DynamoDB API Reference.
 """
 
 
 class WriteStatus(enum.Enum):
+    """What a commit knows of one write at its end; EXISTING is an add that left a taken key."""
+
     APPLIED = "applied"
     EXISTING = "existing"
     NOT_APPLIED = "not applied"
@@ -55,13 +57,13 @@ class WriteStatus(enum.Enum):
 
 @value(kw_only=True)
 class WriteOutcome(Value):
-    """What became of one write.
+    """The end of one write.
 
-    `item` is the stored item where it was seen: after an update, or with a failed condition.
-    `failure` is what it failed with last, None where it was not its fault; `operation` what was
-    sent then, which is not the write itself where that went in a batch or in a transaction, and
-    `parts` the names of what that transaction consisted of. `size` is that of the item, in
-    DynamoDB's bytes, where the request was too large.
+    `item` is the stored item where a reply showed it: after an update, or with a failed condition.
+    `failure` is the last failure, None if the write did not cause one. `operation` names the
+    request that was sent last, which is another one than the write if that went in a batch or a
+    transaction; `parts` are then the operations in that transaction. `size` is the item's, in
+    DynamoDB's bytes, if the request was too large.
     """
 
     state: WriteStatus
@@ -74,9 +76,9 @@ class WriteOutcome(Value):
 
 @attrs.define(kw_only=True, eq=False, repr=False)
 class CommitReport:
-    """The end of a commit: an outcome for every key, and what it took.
+    """The end of a commit: an outcome for every key, the requests sent and the capacity consumed.
 
-    `halted` says that nothing more may be started: the service will not have it, the time is
+    `halted` says that nothing more may be started: the service refuses every request, the time is
     spent, or `interrupt` came.
     """
 
@@ -90,13 +92,8 @@ class CommitReport:
     @property
     def complete(self) -> bool:
         """Whether every write is applied, or left a taken key as it is."""
-        for outcome in self.outcomes.values():
-            if (
-                outcome.state is not WriteStatus.APPLIED
-                and outcome.state is not WriteStatus.EXISTING
-            ):
-                return False
-        return True
+        done = (WriteStatus.APPLIED, WriteStatus.EXISTING)
+        return all(outcome.state in done for outcome in self.outcomes.values())
 
     @property
     def has_applied(self) -> bool:
@@ -106,14 +103,21 @@ class CommitReport:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 
     def count(self, result: Result) -> None:
-        if isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED:
+        """Count one request, unless it was not started."""
+        if _was_not_started(result):
             return
         self.requests += 1
         if isinstance(result, Reply):
             self.write_units += consumed_units(result.body)
 
+    def note_interrupt(self, received: Received) -> None:
+        """Start nothing more if an interrupt came."""
+        if received.interrupt is not None:
+            self.interrupt = received.interrupt
+            self.halted = True
+
     def merge(self, later: CommitReport) -> None:
-        """Add what came after: a key counts by its last write."""
+        """Add a later report: a key counts by its last write."""
         self.outcomes |= later.outcomes
         self.requests += later.requests
         self.read_units += later.read_units
@@ -122,11 +126,15 @@ class CommitReport:
         self.interrupt = self.interrupt or later.interrupt
 
 
+def _was_not_started(result: Result) -> bool:
+    return isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED
+
+
 @attrs.define(eq=False, repr=False)
 class _Job:
-    """A write on its way; its backoff begins with its first failure.
+    """A write that is being sent. `last` is its last failure, `lost` the last ambiguous one.
 
-    `last` is how it failed last, `lost` how a try failed that may have been applied.
+    A failure is ambiguous if its try may have been applied.
     """
 
     write: PendingWrite
@@ -137,161 +145,196 @@ class _Job:
     sent_as: str = ""
 
     def pending(self) -> PendingWrite:
+        """The write for the next round.
+
+        Once a try may have been applied the write carries `maybe`. So the plan takes a generated
+        add out of the batches: sent again without a condition, a put would undo what another
+        writer has changed since the first try.
+        """
         write = self.write
         return write if write.maybe == self.maybe else attrs.evolve(write, maybe=self.maybe)
+
+    def fail(self, failure: Failure, operation: str) -> None:
+        """Remember why it failed, and whether this try may have been applied."""
+        self.last, self.sent_as = failure, operation
+        if failure.applied_maybe:
+            self.maybe, self.lost = True, failure
 
 
 def commit(
     writes: Sequence[PendingWrite], policy: RetryPolicy, rng: random.Random
 ) -> Flow[CommitReport]:
-    """Send writes of distinct keys, those that can together, all at the same time."""
-    report = CommitReport()
-    jobs = {write.key: _Job(write, write.maybe) for write in writes}
-    rounds = Rounds(policy, rng, policy.deadline)
-    at: float | None = None
-    most = BATCH_WRITES
-    while jobs and not report.halted:
-        groups = groups_of([job.pending() for job in jobs.values()], most=most)
+    """Send writes of distinct keys, all at the same time, and report the outcome of each."""
+    work = _Commit(
+        # The deadline counts silence, not the length of the commit: a large one may take long
+        # while the service answers, but nothing more is started once it has stopped answering.
+        rounds=Rounds(policy, rng, policy.deadline),
+        jobs={write.key: _Job(write, write.maybe) for write in writes},
+    )
+    while work.jobs and not work.report.halted:
+        yield from work.send_round()
+    return work.end(writes)
+
+
+_OURS = (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED)
+"""Failures that say nothing about the service: they use no try, and the next one may follow."""
+
+_NextTry = tuple[float, str, str]
+"""Seconds to wait before it, the operation that failed, and the code of its failure."""
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class _Commit:
+    """The writes of a commit that have no outcome yet, and the report on the others."""
+
+    rounds: Rounds
+    jobs: dict[str, _Job]
+    report: CommitReport = attrs.field(factory=CommitReport)
+    most: int = BATCH_WRITES
+
+    def send_round(self) -> Flow[None]:
+        """Send every write that is left, note the results, and wait before the next round."""
+        report = self.report
+        groups = groups_of([job.pending() for job in self.jobs.values()], most=self.most)
         operations = [group.operation() for group in groups]
-        received = yield from rounds.send(operations)
-        _note_interrupt(report, received)
+        received = yield from self.rounds.send(operations)
+        report.note_interrupt(received)
         if all(map(_was_not_started, received.results)):
-            report.halted = True  # the deadline has passed in silence
-        since = received.since if at is None else at
-        at = received.at
-        waits: list[tuple[float, str, str]] = []
-        remaining: list[_Job] = []
+            report.halted = True  # the deadline had passed before the first of them
+        tries: list[_NextTry] = []
         for group, operation, result in zip(groups, operations, received.results, strict=True):
-            report.count(result)
-            members = [jobs[write.key] for write in group.writes]
-            if is_too_large(result) and len(members) > 1:  # in smaller parts, and at once
-                most = min(most, len(members) // 2)
-                waits.append((0.0, operation.name, _code_of(result)))
-                remaining += members
-                continue
-            left = _settle(report, members, operation.name, result)
-            if left:
-                begun = functools.partial(Backoff, policy, rng, since=since)
-                seconds = _wait_for(report, left, len(members), begun, at)
-                last = left[0].last
-                waits.append((seconds, operation.name, last.code if last else ""))
-                remaining += left
-        jobs = {job.write.key: job for job in remaining if job.write.key not in report.outcomes}
-        if jobs and not report.halted:
-            resumed = yield from rounds.wait(*max(waits, key=lambda wait: wait[0]))
-            _note_interrupt(report, resumed)
-    for job in jobs.values():
-        _end(report, job)
-    return _in_order(report, writes)
+            tries += self._settle(group, operation.name, result, received.at)
+        self.jobs = {key: job for key, job in self.jobs.items() if key not in report.outcomes}
+        if self.jobs and not report.halted:
+            # Writes of different requests wait together, for the longest of their waits: so they
+            # share batches in the next round, which makes fewer requests.
+            longest = max(tries, key=lambda each: each[0])
+            report.note_interrupt((yield from self.rounds.wait(*longest)))
+
+    def _settle(self, group: Group, operation: str, result: Result, at: float) -> list[_NextTry]:
+        """Note what the result of one request says of its writes; the next try of what is left."""
+        self.report.count(result)
+        jobs = [self.jobs[write.key] for write in group.writes]
+        if is_too_large(result) and len(jobs) > 1:
+            # Something before the service may take less than DynamoDB's 16 MB, and does not say
+            # how much. Halves come down to one write in five rounds, so that only an item that is
+            # itself too large fails. Nothing of the batch was applied, and it used no try.
+            self.most = min(self.most, len(jobs) // 2)
+            return [(0.0, operation, _code_of(result))]
+        if isinstance(result, Reply):
+            left = self._note_reply(jobs, operation, result)
+        else:
+            left = self._note_failure(jobs, operation, result)
+        if not left:
+            return []
+        progress = len(left) < len(jobs)
+        seconds = max([self._next_wait(job, progress, at) for job in left])
+        return [(seconds, operation, _code_of(left[0].last))]
+
+    def _note_reply(self, jobs: list[_Job], operation: str, reply: Reply) -> list[_Job]:
+        """All are applied but those that a batch hands back as unprocessed: these are left."""
+        unprocessed = unprocessed_writes(reply.body) if len(jobs) > 1 else ()
+        left = [job for job in jobs if job.write.write.key in unprocessed] if unprocessed else []
+        for job in left:
+            job.fail(ITEMS_LEFT, operation)
+        applied = WriteOutcome(state=WriteStatus.APPLIED, item=reply.body.get("Attributes"))
+        for job in jobs:
+            if job not in left:
+                self.report.outcomes[job.write.key] = applied
+        return left
+
+    def _note_failure(self, jobs: list[_Job], operation: str, failure: Failure) -> list[_Job]:
+        """All are left if the failure may pass and they may be sent again, else none."""
+        if failure.kind is not FailureKind.NOT_STARTED:
+            for job in jobs:
+                job.fail(failure, operation)
+        if failure.kind is FailureKind.CONDITION_FAILED:
+            self.report.outcomes[jobs[0].write.key] = _judge(jobs[0], failure.item)
+            return []
+        if failure.kind in FATAL:
+            self.report.halted = True
+        again = failure.again or failure.kind in _OURS
+        if again and all(job.write.repeatable or not job.maybe for job in jobs):
+            return jobs
+        for job in jobs:
+            self._give_up(job)
+        return []
+
+    def _next_wait(self, job: _Job, progress: bool, at: float) -> float:
+        """Seconds to wait before the next try of a write; ends it if its budget is spent."""
+        if job.last is None or job.last.kind in _OURS:
+            return 0.0
+        if job.backoff is None:
+            job.backoff = self.rounds.backoff()
+        if progress:
+            job.backoff.progress(at)
+        seconds = job.backoff.next_wait(job.last, at)
+        if seconds is not None:
+            return seconds
+        self._give_up(job)
+        if job.backoff.out_of_time():
+            self.report.halted = True
+        return 0.0
+
+    def end(self, writes: Sequence[PendingWrite]) -> CommitReport:
+        """Give up what is left; the report, with the outcomes in the order of the writes."""
+        for job in self.jobs.values():
+            self._give_up(job)
+        self.report.outcomes = {write.key: self.report.outcomes[write.key] for write in writes}
+        return self.report
+
+    def _give_up(self, job: _Job) -> None:
+        """Send nothing more for this write: its outcome is what is known."""
+        self.report.outcomes[job.write.key] = WriteOutcome(
+            state=WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED,
+            failure=job.last,
+            operation=job.sent_as,
+            size=_size(job.write, job.last),
+        )
 
 
-def _code_of(result: Result) -> str:
+def _code_of(result: Result | None) -> str:
     return result.code if isinstance(result, Failure) else ""
 
 
-def _was_not_started(result: Result) -> bool:
-    return isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED
-
-
-def _note_interrupt(report: CommitReport, received: Received) -> bool:
-    if received.interrupt is not None:
-        report.interrupt = received.interrupt
-        report.halted = True
-    return report.halted
-
-
-def _settle(
-    report: CommitReport, members: list[_Job], operation: str, result: Result
-) -> list[_Job]:
-    """Note what a result settles; returns the jobs that are still to be done."""
-    if isinstance(result, Reply):
-        left = _unprocessed(members, result) if len(members) > 1 else []
-        done = WriteOutcome(state=WriteStatus.APPLIED, item=result.body.get("Attributes"))
-        for job in [job for job in members if job not in left] if left else members:
-            report.outcomes[job.write.key] = done
-        for job in left:
-            job.last, job.sent_as = ITEMS_LEFT, operation
-        return left
-    for job in members:
-        if result.kind is not FailureKind.NOT_STARTED:
-            job.last, job.sent_as = result, operation
-        if result.applied_maybe:
-            job.maybe, job.lost = True, result
-    if result.kind is FailureKind.CONDITION_FAILED:
-        job = members[0]
-        report.outcomes[job.write.key] = _judge(job, result.item)
-        return []
-    report.halted = report.halted or result.kind in FATAL
-    again = result.again or result.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED)
-    left = [job for job in members if again and (job.write.repeatable or not job.maybe)]
-    for job in members if not left else ():
-        _end(report, job)
-    return left
-
-
-def _unprocessed(members: list[_Job], reply: Reply) -> list[_Job]:
-    left = unprocessed_writes(reply.body)
-    return [job for job in members if job.write.write.key in left] if left else []
-
-
-def _wait_for(
-    report: CommitReport, left: list[_Job], sent: int, begun: Callable[[], Backoff], at: float
-) -> float:
-    """The wait before the next try of what is left of a request; ends what has spent its budget."""
-    longest = 0.0
-    for job in left:
-        if job.last is None or job.last.kind in (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED):
-            continue
-        if job.backoff is None:
-            job.backoff = begun()
-        if len(left) < sent:
-            job.backoff.progress(at)
-        wait = job.backoff.next_wait(job.last, at)
-        if wait is not None:
-            longest = max(longest, wait)
-            continue
-        _end(report, job)
-        if job.backoff.out_of_time(at):
-            report.halted = True
-    return longest
-
-
-def _end(report: CommitReport, job: _Job) -> None:
-    """Nothing more is sent for this write: say what is known."""
-    state = WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED
-    report.outcomes[job.write.key] = WriteOutcome(
-        state=state, failure=job.last, operation=job.sent_as, size=_size(job.write, job.last)
-    )
-
-
 def _size(write: PendingWrite, failure: Failure | None) -> int:
-    """The bytes of what was refused for its length; 0 where it was not."""
+    """The bytes of an item that was refused for its length; 0 if it was not."""
     if failure is None or not is_too_large(failure):
         return 0
-    if write.after is None and isinstance(write.write, UpdateItem):
+    if write.after is not None:
+        return item_size(write.after)
+    if isinstance(write.write, UpdateItem):
         return item_size({path[-1]: form for path, form in write.write.sets})
-    return 0 if write.after is None else item_size(write.after)
+    return 0
 
 
 def _judge(job: _Job, stored: Item | None) -> WriteOutcome:
-    """What a failed condition means, by the stored item that came back with it."""
+    """The outcome of a write whose condition failed, by the stored item that came back with it.
+
+    If no earlier try can have been applied, the failed condition is the answer. Otherwise it may
+    have failed because an earlier try was applied, whose reply was lost: our own write would then
+    look like another's. Only the stored item can tell the two apart.
+    """
     write = job.write
     failed = WriteOutcome(
         state=WriteStatus.NOT_APPLIED, item=stored, failure=job.last, operation=job.sent_as
     )
+    existing = attrs.evolve(failed, state=WriteStatus.EXISTING)
     if not job.maybe:
-        taken = write.intent in (Intent.ADD, Intent.ADD_FRESH)
-        return (
-            attrs.evolve(failed, state=WriteStatus.EXISTING) if taken and write.exist_ok else failed
-        )
+        return existing if write.exist_ok and write.intent in _ADDS else failed
     gone = stored is None and write.intent in (Intent.DELETE, Intent.DELETE_ANY)
     if gone or is_ours(write, stored):
         return WriteOutcome(state=WriteStatus.APPLIED, item=stored)
     if write.exist_ok and _was_made_by_another(write, stored):
-        return attrs.evolve(failed, state=WriteStatus.EXISTING)
-    if write.intent is Intent.ADD_FRESH:  # ours it was; what is stored by now is someone else's
+        return existing
+    if write.intent is Intent.ADD_FRESH:
+        # A generated id is taken by our own add alone; another writer has changed the item since.
         return WriteOutcome(state=WriteStatus.APPLIED)
+    # Another's item now, or none: ours may have been there in between.
     return attrs.evolve(failed, state=WriteStatus.UNKNOWN, failure=job.lost)
+
+
+_ADDS = (Intent.ADD, Intent.ADD_FRESH)
 
 
 def is_ours(write: PendingWrite, stored: Item | None) -> bool:
@@ -306,16 +349,10 @@ def is_ours(write: PendingWrite, stored: Item | None) -> bool:
 
 
 def _was_made_by_another(write: PendingWrite, stored: Item | None) -> bool:
-    """Whether a taken key holds what was there before our add: it was not created by it."""
+    """Whether a taken key holds an item that our add did not create, by its `createdAt`."""
     if stored is None or write.after is None:
         return False
     return stored.get(CREATED_AT) != write.after.get(CREATED_AT)
-
-
-def _in_order(report: CommitReport, writes: Sequence[PendingWrite]) -> CommitReport:
-    if len(writes) > 1:
-        report.outcomes = {write.key: report.outcomes[write.key] for write in writes}
-    return report
 
 
 # --- all or nothing -------------------------------------------------------------------------------
@@ -325,8 +362,8 @@ def _in_order(report: CommitReport, writes: Sequence[PendingWrite]) -> CommitRep
 class AtomicWrites:
     """One transaction: its writes, its token, and when (monotonic seconds) it was first sent.
 
-    `maybe` says that it may have been applied: an earlier try of it, or the whole of which it is
-    the rest. The service answers for certain only for its own token, so not for a rest.
+    `maybe` says that it may have been applied, by an earlier try or as a part of the transaction
+    whose rest it is. The service recognises only its own token, so it cannot say that of a rest.
     """
 
     writes: tuple[PendingWrite, ...]
@@ -336,7 +373,7 @@ class AtomicWrites:
     is_rest: bool = False
 
     def without(self, key: str, token: str) -> AtomicWrites | None:
-        """What is left of it, if anything, when a write is not to be sent again."""
+        """The rest of it without one write, which is not to be sent again; None if that is all."""
         left = tuple(write for write in self.writes if write.key != key)
         if len(left) == len(self.writes):
             return self
@@ -348,25 +385,24 @@ class AtomicWrites:
 def transact(
     transaction: AtomicWrites, policy: RetryPolicy, rng: random.Random
 ) -> Flow[CommitReport]:
-    """Send one transaction, always with its own token, which is never used past ten minutes."""
+    """Send one transaction, always with its own token, for at most ten minutes."""
     report = CommitReport()
-    operation = TransactWrite(
-        writes=tuple(write.write for write in transaction.writes), token=transaction.token
-    )
-    at = (yield Wait(0.0)).at
+    writes = tuple(write.write for write in transaction.writes)
+    operation = TransactWrite(writes=writes, token=transaction.token)
+    at = (yield Wait(0.0)).at  # the clock, before the first request
     if transaction.first_sent is None:
         transaction.first_sent = at
     rounds, backoff = Rounds(policy, rng), Backoff(policy, rng, since=at)
-    last: Failure | None = None
-    while at - transaction.first_sent < TOKEN_SECONDS:
+    last = _TOKEN_EXPIRED
+    # With an older token the service would apply a transaction a second time.
+    while not report.halted and at - transaction.first_sent < TOKEN_SECONDS:
         received = yield from rounds.send((operation,))
-        at = received.at
-        _note_interrupt(report, received)
-        result = received.results[0]
+        result, at = received.results[0], received.at
+        report.note_interrupt(received)
         report.count(result)
         if isinstance(result, Reply):
-            for write in transaction.writes:
-                report.outcomes[write.key] = WriteOutcome(state=WriteStatus.APPLIED)
+            applied = WriteOutcome(state=WriteStatus.APPLIED)
+            report.outcomes = {write.key: applied for write in transaction.writes}
             return report
         last = result
         transaction.maybe = transaction.maybe or result.applied_maybe
@@ -374,35 +410,41 @@ def transact(
             _cancelled(report, transaction, result)
             return report
         wait = backoff.next_wait(result, at) if result.again else None
-        if wait is None or report.halted:
+        if wait is None:
             report.halted = True
-            break
-        resumed = yield from rounds.wait(wait, operation.name, result.code)
-        at = resumed.at
-        if _note_interrupt(report, resumed):
-            break
+        elif not report.halted:
+            resumed = yield from rounds.wait(wait, operation.name, result.code)
+            report.note_interrupt(resumed)
+            at = resumed.at
+    _abandon(report, transaction, operation, last)
+    return report
+
+
+_TOKEN_EXPIRED = Failure(kind=FailureKind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
+
+
+def _abandon(
+    report: CommitReport, transaction: AtomicWrites, operation: TransactWrite, last: Failure
+) -> None:
+    """Send nothing more of a transaction that has no answer."""
     state = WriteStatus.UNKNOWN if transaction.maybe else WriteStatus.NOT_APPLIED
     for write in transaction.writes:
         report.outcomes[write.key] = WriteOutcome(
             state=state,
-            failure=last or _TOKEN_OLD,
+            failure=last,
             operation=operation.name,
             parts=operation.parts,
             size=_size(write, last),
         )
-    return report
-
-
-_TOKEN_OLD = Failure(kind=FailureKind.UNAVAILABLE, code="TokenExpired", applied_maybe=True)
 
 
 def _cancelled(report: CommitReport, transaction: AtomicWrites, failure: Failure) -> None:
-    """Nothing of this try was applied; what that says of an earlier one depends on what failed.
+    """Nothing of this try was applied. What that says of an earlier one depends on the reasons.
 
-    The earlier one may still be on its way. It can never be applied where a stamp that was read is
-    gone, since stamps do not return; a taken key can be free again when it arrives. What is stored
-    says nothing about it: had it been applied, the service would know its token. Only of a rest,
-    whose token is another than that of the whole, the stored items have to tell.
+    An earlier try may still be on its way to the service. It can never be applied if a stamp that
+    was read is gone, since stamps do not return; but a taken key can be free again when it arrives.
+    The stored items say nothing: had it been applied, the service would have recognised its token.
+    Only for a rest, whose token is not that of the whole, the stored items decide.
     """
     pairs = list(zip(transaction.writes, failure.reasons, strict=True))
     if transaction.is_rest and any(is_ours(write, reason.item) for write, reason in pairs):
@@ -413,39 +455,33 @@ def _cancelled(report: CommitReport, transaction: AtomicWrites, failure: Failure
     fails_for_ever = not transaction.is_rest and any(
         needs_a_stamp(write) for write, reason in pairs if reason.code == _CONDITION_FAILED
     )
-    if not transaction.maybe or fails_for_ever:
+    if fails_for_ever:
         transaction.maybe = False
-        _refused(report, transaction, failure)
-        return
     for write, reason in pairs:
-        report.outcomes[write.key] = WriteOutcome(
-            state=WriteStatus.UNKNOWN,
-            item=reason.item,
-            failure=failure,
-            operation=TransactWrite.name,
-        )
+        report.outcomes[write.key] = _entry_outcome(reason, failure, maybe=transaction.maybe)
 
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 
 
 def needs_a_stamp(write: PendingWrite) -> bool:
-    """Whether it goes through only while the stamp that was read is there."""
+    """Whether a write goes through only while the stamp that was read is stored."""
     if write.intent not in (Intent.UPDATE, Intent.CHECK):
         return False
     condition = write.write.condition
     return condition is not None and fixes(condition, (UPDATED_AT,))
 
 
-def _refused(report: CommitReport, transaction: AtomicWrites, failure: Failure) -> None:
-    for write, reason in zip(transaction.writes, failure.reasons, strict=True):
-        if reason.code == "None":
-            report.outcomes[write.key] = WriteOutcome(state=WriteStatus.NOT_APPLIED)
-            continue
+def _entry_outcome(reason: Reason, failure: Failure, *, maybe: bool) -> WriteOutcome:
+    """The outcome of one write of a cancelled transaction, which may have been applied before."""
+    if not maybe and reason.code == "None":
+        return WriteOutcome(state=WriteStatus.NOT_APPLIED)
+    if not maybe:
         kind = FailureKind.CONDITION_FAILED if reason.code == _CONDITION_FAILED else failure.kind
-        report.outcomes[write.key] = WriteOutcome(
-            state=WriteStatus.NOT_APPLIED,
-            item=reason.item,
-            failure=attrs.evolve(failure, kind=kind, code=reason.code, reasons=()),
-            operation=TransactWrite.name,
-        )
+        failure = attrs.evolve(failure, kind=kind, code=reason.code, reasons=())
+    return WriteOutcome(
+        state=WriteStatus.UNKNOWN if maybe else WriteStatus.NOT_APPLIED,
+        item=reason.item,
+        failure=failure,
+        operation=TransactWrite.name,
+    )

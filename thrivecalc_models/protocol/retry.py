@@ -84,8 +84,8 @@ class Backoff:
             return None
         return wait
 
-    def out_of_time(self, at: float) -> bool:
-        """Whether it was the deadline, and not the number of tries, that ended it."""
+    def out_of_time(self) -> bool:
+        """Whether the deadline, and not the number of tries, ended it."""
         return self.tries < self.policy.attempts
 
 
