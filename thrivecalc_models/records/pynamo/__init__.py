@@ -1,4 +1,4 @@
-"""PynamoDB's way to the table: its models' methods, made right for what is stored here."""
+"""PynamoDB's model methods, corrected for this table."""
 
 from thrivecalc_models.records.pynamo.reads import PynamoReads
 from thrivecalc_models.records.pynamo.writes import PynamoWrites

@@ -1,9 +1,9 @@
-"""A caller's update actions: what they touch, what they leave, and what would break a record."""
+"""Update actions of callers: check them, and calculate what they leave in an item."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Context
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from pynamodb.expressions.operand import (
@@ -37,32 +37,20 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]
 Left = dict[Names, AttributeValue | None]
-"""What is at some paths; None where nothing is."""
+"""The stored forms at some paths, None for an absent one."""
 
 
 def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -> None:
-    """Refuse what would break the record, as far as it shows before the update is performed.
+    """Raise InvalidRecordError, with the path, for an action that would break the record.
 
-    That is: keys and stamps, numbers that JavaScript cannot hold, and constants that do not fit the
-    declared field they are for. Raises InvalidRecordError with the path.
+    Refused are keys and stamps, numbers that JavaScript cannot hold, and constants that do not fit
+    their declared field. A value that the service calculates is not known here.
     """
     if not isinstance(actions, list) or not actions:
         raise TypeError("the value of `actions` is expected to be a non-empty list")
     for action in actions:
         names, whole = target(action)
-        path = ".".join(names)
-        if names[0] in table.IDENTITY:
-            raise InvalidRecordError(
-                f"{path} is set by the library when the record is written; leave it out of the"
-                " actions",
-                path=path,
-            )
-        kind = _kind_at(record, names)
-        for operand in _operands(action.values[1:]):
-            if isinstance(operand, Value):
-                codec.check_form(kind if whole else None, with_text(operand.value), path)
-                value = codec.decode_plain(with_text(operand.value), path)
-                codec.encode_plain(value, path, encoding=encoding_of(js_safe))
+        _check_constants(record, action, names, whole, js_safe)
         problem = _misfit(record, action, names) if whole else None
         if problem is not None:
             raise InvalidRecordError(
@@ -71,22 +59,40 @@ def check_actions(record: UserRecord, actions: list[Action], *, js_safe: bool) -
             )
 
 
+def _check_constants(
+    record: UserRecord, action: Action, names: Names, whole: bool, js_safe: bool
+) -> None:
+    path = ".".join(names)
+    if names[0] in table.IDENTITY:
+        raise InvalidRecordError(
+            f"{path} is set by the library when the record is written; leave it out of the actions",
+            path=path,
+        )
+    kind = _kind_at(record, names)
+    for operand in _operands(action.values[1:]):
+        if isinstance(operand, Value):
+            form = with_text(operand.value)
+            codec.check_form(kind if whole else None, form, path)
+            value = codec.decode_plain(form, path)
+            codec.encode_plain(value, path, encoding=encoding_of(js_safe))
+
+
 def target(action: Action) -> tuple[Names, bool]:
-    """The names of the path that an action changes, and whether that is the whole path."""
+    """Return the names of the path that an action changes, and whether it has no list index."""
     return _names(cast(Path, action.values[0]))
 
 
 def touched(actions: list[Action]) -> list[Names]:
-    """The attributes that actions change or read."""
+    """Return the paths that actions change or read, up to their first list index."""
     operands = (operand for action in actions for operand in _operands(action.values))
     paths = (_names(operand)[0] for operand in operands if isinstance(operand, Path))
     return list(dict.fromkeys(paths))
 
 
 def results(actions: list[Action], before: Item | None) -> Left | None:
-    """What actions leave at their paths, given the item before; None where that does not show.
+    """Return what actions leave at their paths, given the item before; None if it is not known.
 
-    Without an item only constants show: what is the same however often it is performed.
+    Without an item it is known of constants only: they are the same however often they are set.
     """
     try:
         return {target(action)[0]: _result(action, before) for action in actions}
@@ -98,7 +104,7 @@ def results(actions: list[Action], before: Item | None) -> Left | None:
 
 
 def _names(path: Path) -> tuple[Names, bool]:
-    """The attribute names of a path up to its first list index, and whether that is all of it."""
+    """Return the names of a path up to its first list index, and whether that is all of it."""
     names = []
     for segment in path.path:
         name, index, _ = segment.partition("[")
@@ -116,7 +122,7 @@ def _operands(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _kind_at(record: UserRecord, names: Names) -> FieldKind | None:
-    """What the payload class declares at a path. Raises InvalidRecordError for a wrong spelling."""
+    """Return the declared kind at a path, if any. Raises InvalidRecordError for a Python name."""
     payload_class = type(record).payload_class()
     if names[0] != table.DATA or payload_class is None:
         return None
@@ -130,7 +136,7 @@ def _kind_at(record: UserRecord, names: Names) -> FieldKind | None:
 
 
 def _misfit(record: UserRecord, action: Action, names: Names) -> Unfit | None:
-    """What is wrong with a constant, or a removal, at a declared path."""
+    """Return what is wrong with a constant, or with a removal, at a declared path."""
     if isinstance(action, RemoveAction):
         form = None
     elif isinstance(action.values[1], Value):
@@ -181,48 +187,57 @@ _EXACT = Context(prec=38)
 
 
 class _NotShown(Exception):
-    """What an action leaves depends on what is not known here."""
+    """The result of an action depends on something that is not known here."""
 
 
 def _result(action: Action, before: Item | None) -> AttributeValue | None:
     _, whole = target(action)
-    if whole and isinstance(action, RemoveAction):
-        return None
-    if whole and isinstance(action, SetAction):
-        return _value(action.values[1], before)
-    if whole and isinstance(action, AddAction):
-        path, added = action.values
-        return _value(_Increment(_IfNotExists(path, Value({"N": "0"})), added), before)
+    match action:
+        case RemoveAction() if whole:
+            return None
+        case SetAction(values=(_, operand)) if whole:
+            return _value(operand, before)
+        case AddAction(values=(path, added)) if whole:
+            return _value(_Increment(_IfNotExists(path, Value({"N": "0"})), added), before)
     raise _NotShown
 
 
 def _value(operand: Any, before: Item | None) -> AttributeValue:
-    """What an operand is, given the item before: numbers and lists are reckoned, sets are not."""
+    """Return the value of an operand, given the item before; raise _NotShown for sets."""
     if isinstance(operand, Value):
         return cast("AttributeValue", with_text(operand.value))
     if before is None:
         raise _NotShown
     match operand:
         case Path():
-            names, whole = _names(operand)
-            form = value_at(before, names) if whole else None
+            form = _stored(operand, before)
             if form is None:
                 raise _NotShown
             return form
         case _IfNotExists(values=(path, other)):
-            names, whole = _names(path)
-            form = value_at(before, names) if whole else None
-            return form or _value(other if whole else path, before)
-        case _Increment(values=parts) | _Decrement(values=parts):
-            try:
-                one, other = (parse_number(_content(part, "N", before)) for part in parts)
-            except ValueError:
-                raise _NotShown from None
-            reckon = _EXACT.add if isinstance(operand, _Increment) else _EXACT.subtract
-            return {"N": format(reckon(one, other), "f")}
+            return _stored(path, before) or _value(other, before)
+        case _Increment(values=parts):
+            return {"N": format(_EXACT.add(*_numbers(parts, before)), "f")}
+        case _Decrement(values=parts):
+            return {"N": format(_EXACT.subtract(*_numbers(parts, before)), "f")}
         case _ListAppend(values=parts):
             return {"L": [form for part in parts for form in _content(part, "L", before)]}
     raise _NotShown
+
+
+def _stored(path: Path, before: Item) -> AttributeValue | None:
+    """Return the stored form at a path; raise _NotShown for an element of a list."""
+    names, whole = _names(path)
+    if not whole:
+        raise _NotShown
+    return value_at(before, names)
+
+
+def _numbers(operands: Iterable[Any], before: Item) -> list[Decimal]:
+    try:
+        return [parse_number(_content(each, "N", before)) for each in operands]
+    except ValueError:
+        raise _NotShown from None
 
 
 def _content(operand: Any, tag: str, before: Item) -> Any:

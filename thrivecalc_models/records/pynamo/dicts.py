@@ -1,4 +1,4 @@
-"""PynamoDB's dicts: a record as botocore's form, DynamoDB's JSON or plain JSON, and back."""
+"""Records as dicts, by PynamoDB's methods: botocore's form, DynamoDB's JSON and plain JSON."""
 
 from __future__ import annotations
 
@@ -30,46 +30,47 @@ else:
 
 
 class PynamoDicts(Model):
-    """A record as it would be written, but with the stamps it has."""
+    """PynamoDB's methods for dicts: the item as it would be written, with the present stamps."""
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
-        """The item in botocore's form. Raises InvalidRecordError where there is no data."""
-        item: dict[str, dict[str, Any]] = with_bytes(_current_item(_of(self), null_check))
+        """Return the item in botocore's form. Raises InvalidRecordError without data."""
+        item: dict[str, dict[str, Any]] = with_bytes(_current_item(record_of(self), null_check))
         return item
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
-        """Become what an item in botocore's form says, as if just read."""
-        _become(_of(self), whole(attribute_values))
+        """Take over an item in botocore's form, as if it was read."""
+        _become(record_of(self), whole(attribute_values))
 
     def to_dynamodb_dict(self) -> dict[str, dict[str, Any]]:
-        """The item in DynamoDB's JSON, with binary values as base64 text."""
-        return _current_item(_of(self), null_check=False)
+        """Return the item in DynamoDB's JSON, with binary values as base64 text."""
+        return _current_item(record_of(self), null_check=False)
 
     def from_dynamodb_dict(self, d: dict[str, dict[str, Any]]) -> None:
-        """Become what an item in DynamoDB's JSON says, as if just read."""
+        """Take over an item in DynamoDB's JSON, as if it was read."""
         self.deserialize(d)
 
     def to_simple_dict(self, *, force: bool = False) -> dict[str, Any]:
-        """The item as plain JSON: int and float where they are exact.
+        """Return the item as plain JSON; numbers are int or float.
 
-        Raises ValueError for a number that a float cannot hold, and unless `force` for sets and
-        binary values: `to_dynamodb_dict()` has them all.
+        Raises ValueError for a number that a float cannot hold exactly, and for sets and binary
+        values unless `force` is set: `to_dynamodb_dict()` has them all.
         """
-        item = _current_item(_of(self), null_check=False)
+        item = _current_item(record_of(self), null_check=False)
         return {name: _simple(form, name, force) for name, form in item.items()}
 
     def from_simple_dict(self, d: dict[str, Any]) -> None:
-        """Become what such a mapping says, as if just read."""
+        """Take over such a mapping, as if it was read."""
         item = {name: codec.encode_plain(value, name, encoding=EXACT) for name, value in d.items()}
-        _become(_of(self), whole(item))
+        _become(record_of(self), whole(item))
 
 
-def _of(model: PynamoDicts) -> UserRecord:
+def record_of(model: PynamoDicts) -> UserRecord:
+    """Type a part of `UserRecord` as the record that it is."""
     return cast("UserRecord", model)
 
 
 def _become(record: UserRecord, item: Item) -> None:
-    """Take an item over; of a record that a store has, only one of the same key."""
+    """Take over an item; for a record that a store has, one of the same key only."""
     fixed = state_of(record).identity_is_fixed
     if fixed and (not writing.is_stored(record) or Key.of(item) != writing.key_of(record)):
         raise fixed_identity(table.RECORD_KEY)
@@ -95,7 +96,7 @@ def _current_item(record: UserRecord, null_check: bool) -> Item:
         elif stored is None and given is not None:
             item[name] = {"S": format_timestamp(given)}
     if stored is None and record.ttl is None:
-        item.pop(table.TTL, None)  # it is reckoned when the record is written
+        item.pop(table.TTL, None)  # from `keep_for`, which counts from the time of the write
     return item
 
 

@@ -1,4 +1,4 @@
-"""What reads ask for: keys, parts of items, and the conditions that find a type's records."""
+"""Arguments of reads: keys, parts of items, and the conditions that select records of a type."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 def checked_key(user_id: Any, record_key: Any) -> Key:
-    """A user id and the whole text of a record key. Raises InvalidKeyError."""
+    """Return the key of a user id and the text of a record key. Raises InvalidKeyError."""
     user_id, record_key = check_user_id(user_id), plain_value(record_key)
     if record_key is None:
         raise InvalidKeyError(
@@ -50,6 +50,7 @@ def checked_key(user_id: Any, record_key: Any) -> Key:
 
 
 def checked_pairs(items: Iterable[Any]) -> Iterator[Key]:
+    """Give the keys of (user id, record key) pairs. Raises InvalidKeyError."""
     for item in items:
         pair = None if isinstance(item, str | bytes) else tuple(item)
         if pair is None or len(pair) != 2:
@@ -60,15 +61,15 @@ def checked_pairs(items: Iterable[Any]) -> Iterator[Key]:
 
 
 def absent(cls: type[Model], record_key: str) -> str:
-    """What a read says of a key under which there is nothing."""
+    """Return the message for a key under which nothing is stored."""
     whole = "" if split_key(record_key) else "; a record key is type#id, see key(record_id)"
     return f"{describe(record_key)} does not exist ({cls.__name__}){whole}"
 
 
 def whole(given: Any) -> Item:
-    """A copy of an item that a caller gives, if it has a key of this table.
+    """Copy an item that a caller gives, once it has a key of this table.
 
-    Raises InvalidKeyError, and InvalidRecordError for one that is nested too deep.
+    Raises InvalidKeyError, and InvalidRecordError for an item that is nested too deep.
     """
     if not isinstance(given, dict):
         raise InvalidKeyError(
@@ -94,19 +95,14 @@ def query_arguments(
     index_name: str | None,
     consistent_read: bool,
 ) -> Json:
-    """Which key condition and which filter find a user's records of a class."""
+    """Return the arguments of a query for a user's records of a class.
+
+    Raises InvalidRecordError for a key condition or an index that it cannot have.
+    """
     check_index(cls, index_name, consistent_read)
     data_type = type_read_by(cls)
     if data_type is not None and index_name is not None:
-        # DynamoDB refuses a filter on an index key, and takes one condition on each.
-        own = is_of_type(data_type)
-        if range_key_condition is not None and str(range_key_condition) != str(own):
-            raise InvalidRecordError(
-                f"{cls.__name__}.by_type reads {data_type!r} only, and that is the key condition;"
-                " use UserRecord.by_type.query(user_id, UserRecord.data_type == …) for another",
-                path=table.DATA_TYPE,
-            )
-        range_key_condition = own
+        range_key_condition = _on_index(cls, data_type, range_key_condition)
     elif data_type is not None and range_key_condition is None:
         range_key_condition = Path([table.RECORD_KEY]).startswith(f"{data_type}#")
     elif data_type is not None:
@@ -119,8 +115,23 @@ def query_arguments(
     }
 
 
+def _on_index(cls: type[Model], data_type: str, given: Condition | None) -> Condition:
+    # DynamoDB refuses a filter on an index key, and takes one condition on each.
+    own = is_of_type(data_type)
+    if given is not None and str(given) != str(own):
+        raise InvalidRecordError(
+            f"{cls.__name__}.by_type reads {data_type!r} only, and that is the key condition;"
+            " use UserRecord.by_type.query(user_id, UserRecord.data_type == …) for another",
+            path=table.DATA_TYPE,
+        )
+    return own
+
+
 def type_read_by(cls: type[Model]) -> str | None:
-    """The type that a class reads, None for UserRecord, which reads all."""
+    """Return the data type that a class reads, None for UserRecord, which reads all.
+
+    Raises InvalidKeyError for another class without a data type.
+    """
     data_type = cast("type[UserRecord]", cls).own_data_type()
     if data_type is None and Model not in cls.__bases__:  # UserRecord has that itself
         raise InvalidKeyError(
@@ -132,11 +143,13 @@ def type_read_by(cls: type[Model]) -> str | None:
 
 
 def is_of_type(data_type: str) -> Condition:
+    """Return the condition that `dataType` is this one."""
     condition: Condition = Path([table.DATA_TYPE]) == {"S": data_type}
     return condition
 
 
 def check_index(cls: type[Model], index_name: str | None, consistent: bool | None) -> None:
+    """Raise InvalidRecordError for an unknown index, or for a consistent read of ours."""
     if index_name not in (None, table.INDEX_NAME):
         raise InvalidRecordError(
             f"the table has no index {index_name!r}; its only one is {table.INDEX_NAME}"
@@ -149,6 +162,7 @@ def check_index(cls: type[Model], index_name: str | None, consistent: bool | Non
 
 
 def check_start(user_id: str, start: Any) -> None:
+    """Raise IsolationError for a `last_evaluated_key` of another user."""
     if isinstance(start, Mapping) and start.get(table.USER_ID, {}).get("S", user_id) != user_id:
         raise IsolationError(
             "last_evaluated_key comes from a query of another user; start without one"
@@ -159,7 +173,7 @@ def check_start(user_id: str, start: Any) -> None:
 
 
 def projection(attributes_to_get: Any) -> list[Any] | None:
-    """What to fetch of an item read in part: its keys and type too, so that its class is known."""
+    """Return the attributes to fetch of an item read in part; key and type give its class."""
     if attributes_to_get is None:
         return None
     if isinstance(attributes_to_get, str | Attribute | Path):
@@ -178,7 +192,7 @@ def _top_name(attribute: Any) -> str:
 
 
 def projected(reading: Flow[list[Item]], members: Json, table_name: str) -> Flow[list[Item]]:
-    """The same reading, with these members in every BatchGetItem that it sends."""
+    """Run a reading protocol with these members added to every BatchGetItem that it sends."""
 
     def narrowed(operation: Operation) -> Call:
         request = operation.request(table_name)

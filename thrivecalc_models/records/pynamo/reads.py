@@ -1,6 +1,6 @@
-"""PynamoDB's methods that read: every stored item becomes a record of the class it names.
+"""PynamoDB's methods that read: each stored item becomes a record of the class of its type.
 
-Class methods use the default session, the methods of a record its own.
+Class methods use the default session, methods of a record the session of its store.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ R = TypeVar("R", bound="PynamoReads")
 Json = dict[str, Any]
 
 KEYS_AT_ONCE = 8 * BATCH_GET_KEYS
-"""Keys of a `batch_get` that are asked for at the same time, so that memory stays flat."""
+"""Keys of a `batch_get` that are requested together. It bounds memory."""
 
 
 class PynamoReads(PynamoTable):
-    """Reading, and what makes a batch of writes."""
+    """PynamoDB's methods that read, and `batch_write`."""
 
     @classmethod
     def get(
@@ -58,10 +58,10 @@ class PynamoReads(PynamoTable):
         consistent_read: bool = False,
         attributes_to_get: Sequence[str] | None = None,
     ) -> R:
-        """The record under a user id and a record key, such as `SavingsGoal.key(record_id)`.
+        """Return the record under a user id and a record key, as `SavingsGoal.key(record_id)`.
 
-        Raises DoesNotExist; InvalidKeyError, before anything is sent, for what can be no key. What
-        is stored under the key comes back in the class that its own type says.
+        Its class follows the stored type. Raises DoesNotExist, and before anything is sent
+        InvalidKeyError for an impossible key.
         """
         session = default_session()
         key = checked_key(hash_key, range_key)
@@ -80,9 +80,9 @@ class PynamoReads(PynamoTable):
         consistent_read: bool | None = None,
         attributes_to_get: Sequence[str] | None = None,
     ) -> Iterator[R]:
-        """The records under (user id, record key) pairs, in no order; absent ones are left out.
+        """Return the records under (user id, record key) pairs, in no order, without absent ones.
 
-        A key given twice is read once. Raises GetError where the service leaves keys unprocessed
+        A key given twice is read once. Raises GetError if the service leaves keys unprocessed
         for longer than the retry policy allows.
         """
         keys = iter(dict.fromkeys(checked_pairs(items)))
@@ -103,9 +103,9 @@ class PynamoReads(PynamoTable):
         page_size: int | None = None,
         rate_limit: float | None = None,
     ) -> ResultIterator[R]:
-        """A user's records of this type; of every type from `UserRecord`.
+        """Return a user's records of this type; `UserRecord.query` returns those of all types.
 
-        A range key condition takes the place of the one on the type, which is then filtered.
+        A range key condition replaces the one on the type, and the type is then filtered.
         """
         session, hash_key = default_session(), check_user_id(hash_key)
         asked = query_arguments(
@@ -141,7 +141,7 @@ class PynamoReads(PynamoTable):
         rate_limit: float | None = None,
         attributes_to_get: Sequence[str] | None = None,
     ) -> ResultIterator[R]:
-        """Every user's records of this type, by reading the whole table or index and filtering."""
+        """Read the whole table or index, and return the records of this type of every user."""
         session = default_session()
         check_index(cls, index_name, consistent_read)
         data_type = type_read_by(cls)
@@ -176,10 +176,10 @@ class PynamoReads(PynamoTable):
         limit: int | None = None,
         rate_limit: float | None = None,
     ) -> int:
-        """How many records `query` would give, at most `limit`.
+        """Count the records that `query` would return, up to `limit`.
 
-        Without a user id `UserRecord.count()` is the table's own counter, which DynamoDB updates
-        about every six hours; there is none for one type.
+        Without a user id `UserRecord.count()` is the item count of the table, which DynamoDB
+        updates about every six hours. A type has no such count.
         """
         if hash_key is None:
             return _count_of_table(cls, filter_condition)
@@ -202,15 +202,15 @@ class PynamoReads(PynamoTable):
 
     @classmethod
     def batch_write(cls: type[R], auto_commit: bool = True) -> RecordBatch[R]:
-        """A context manager that writes 25 records to a request and accounts for each of them."""
+        """Return a context manager that writes up to 25 records in a request."""
         with forks_wait:
-            from thrivecalc_models.records.pynamo.batch import RecordBatch  # few programs write so
+            from thrivecalc_models.records.pynamo.batch import RecordBatch  # seldom used
 
         return RecordBatch(cls, auto_commit=auto_commit)
 
     @classmethod
     def from_raw_data(cls: type[R], data: Json) -> R:
-        """The record of an item in botocore's form, in the class that its type says."""
+        """Make the record of an item in botocore's form; its class follows the type."""
         if data is None:
             raise ValueError("Received no data to construct object")
         return cast(R, _class(cls).from_item(whole(data)))
@@ -222,7 +222,7 @@ class PynamoReads(PynamoTable):
         range_key: str | None = None,
         condition: Condition | None = None,
     ) -> Json:
-        """Arguments of one entry of PynamoDB's `TransactGet`, or of a condition check."""
+        """Return the arguments of an entry of PynamoDB's `TransactGet`, or of a condition check."""
         key = checked_key(hash_key, range_key)
         return cls._get_connection().get_operation_kwargs(
             key.user_id, range_key=key.record_key, condition=condition

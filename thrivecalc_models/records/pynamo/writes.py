@@ -1,4 +1,4 @@
-"""PynamoDB's methods that write: stamped, checked before they are sent, only over what was read."""
+"""PynamoDB's methods that write: checked and stamped, and locked on the item that was read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from thrivecalc_models.records.pynamo.attempts import (
     session_of,
 )
 from thrivecalc_models.records.pynamo.connection import Entry, table_of
-from thrivecalc_models.records.pynamo.dicts import PynamoDicts
+from thrivecalc_models.records.pynamo.dicts import PynamoDicts, record_of
 from thrivecalc_models.records.pynamo.lookups import absent
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.wire import (
@@ -45,26 +45,26 @@ Json = dict[str, Any]
 
 
 class PynamoWrites(PynamoDicts):
-    """Writing a record.
+    """PynamoDB's methods that write one record.
 
-    Errors are PynamoDB's, with `.record` and `.outcome`: "not applied" or "unknown". What is
-    unknown goes first, exactly as before: repeating the call is the same write, and another one
-    comes after what the first left, so that a record is never in conflict with itself. If that
-    stays unknown (somebody else wrote since), so does the outcome; `refresh()` ends the doubt.
+    Errors are PynamoDB's, with `.record` and `.outcome`: "not applied" or "unknown". An unknown
+    write is sent again first, exactly as before. A repeated call is the same write; another one
+    comes after it, so a record never conflicts with itself. If another writer was there since,
+    the outcome stays unknown until `refresh()`.
 
-    `add_version_condition=False` writes over all of that: the last writer wins. There an action
-    such as `add(1)` is sent once, and counts again when it is called again.
+    `add_version_condition=False` writes without the lock: the last writer wins. An action such as
+    `add(1)` is then sent once, and another call adds again.
     """
 
     def save(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> Json:
-        """Store the whole item; a loaded record only over what was read.
+        """Store the whole item; of a loaded record only over the item that was read.
 
-        The record is its own snapshot afterwards. A new one, or one that was deleted by `delete()`,
-        is put whatever is there. Raises InvalidRecordError before anything is sent, and PutError.
+        The record is its own snapshot afterwards. A new record, or one deleted by `delete()`,
+        replaces any stored item. Raises InvalidRecordError before anything is sent, and PutError.
         """
-        record, lock = _of(self), add_version_condition
+        record, lock = record_of(self), add_version_condition
         return perform(record, lambda at: _put(record, condition, lock, at), lock=lock)
 
     def update(
@@ -74,43 +74,42 @@ class PynamoWrites(PynamoDicts):
         *,
         add_version_condition: bool = True,
     ) -> Any:
-        """Apply actions to the stored item, which the record then is.
+        """Apply actions to the stored item, and make the result the record's snapshot.
 
-        A loaded record is updated only if it, and what the actions touch, is as it was read.
-        Otherwise an item that is absent is created if the actions set the whole of `data`, and
-        UpdateError says so if they do not. `updatedAt` is set in any case. Edits that are no part
-        of the actions stay edits.
+        A loaded record is updated only if its stamp, and the attributes of the actions, are as
+        they were read. Without that lock an absent item is created if the actions set all of
+        `data`; else UpdateError is raised. `updatedAt` is always set. Edits of the record that are
+        not in the actions stay edits.
         """
-        record, lock = _of(self), add_version_condition
+        record, lock = record_of(self), add_version_condition
         reply = perform(record, lambda at: _update(record, actions, condition, lock, at), lock=lock)
         return with_bytes(reply)
 
     def delete(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> Any:
-        """Delete the item; of a loaded record only if it is as it was read, or gone already.
+        """Delete the item; of a loaded record only if it is as it was read, or absent.
 
         Raises DeleteError.
         """
-        record, lock = _of(self), add_version_condition
+        record, lock = record_of(self), add_version_condition
         return perform(record, lambda at: _delete(record, condition, lock, at), lock=lock)
 
     def refresh(self, consistent_read: bool = False) -> None:
-        """Read the item again; what was edited, or in doubt, is dropped. Raises DoesNotExist.
+        """Read the item again, and drop edits and an unknown write. Raises DoesNotExist.
 
-        A record that a `TransactWrite` was to delete, and that is gone, is one that was deleted.
+        If a `TransactWrite` was to delete the record and the item is absent, it counts as deleted.
         """
-        record = _of(self)
-        session = session_of(record)
-        key = writing.key_of(record)
+        record = record_of(self)
+        session, state, key = session_of(record), state_of(record), writing.key_of(record)
         reply = table_of(session).get_item(key.user_id, key.record_key, consistent_read)
         item = reply.get("Item")
         if item is None:
-            if state_of(record).leaving:
+            if state.leaving:
                 writing.deleted(record)
             raise record.DoesNotExist(absent(type(record), key.record_key))
-        state_of(record).belong_to(session)
-        state_of(record).attempt = None
+        state.belong_to(session)
+        state.attempt = None
         writing.restore(record, item)
 
     # --- entries of PynamoDB's TransactWrite ------------------------------------------------------
@@ -120,11 +119,11 @@ class PynamoWrites(PynamoDicts):
         condition: Condition | None = None,
         return_values_on_condition_failure: str | None = None,
     ) -> Json:
-        """Arguments of a Put in PynamoDB's `TransactWrite`, with the stamps it will have.
+        """Return the arguments of a Put in PynamoDB's `TransactWrite`, with its stamps.
 
-        As in `save()`, what is unknown of an earlier write is sent first; so with the other two.
+        As in `save()`, an unknown earlier write is sent first; the other two methods do the same.
         """
-        record = _of(self)
+        record = record_of(self)
         write = after_unknown(record, lambda at: _put(record, condition, True, at), lock=True)
         state_of(record).when_applied = lambda: writing.applied(record, write, None)
         return _entry(record, write, return_values_on_condition_failure)
@@ -137,13 +136,13 @@ class PynamoWrites(PynamoDicts):
         *,
         add_version_condition: bool = True,
     ) -> Json:
-        """Arguments of an Update in PynamoDB's `TransactWrite`.
+        """Return the arguments of an Update in PynamoDB's `TransactWrite`.
 
-        What is stored afterwards does not come back. Where it follows from the actions and from
-        what was read, the record is its own snapshot; else it says that it must be refreshed before
-        it is written again.
+        The reply does not have the new item. If it follows from the actions and from the item that
+        was read, it becomes the record's snapshot; else the record must be refreshed before it is
+        written again.
         """
-        record, lock = _of(self), add_version_condition
+        record, lock = record_of(self), add_version_condition
         write = after_unknown(
             record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
@@ -163,21 +162,17 @@ class PynamoWrites(PynamoDicts):
         PynamoDB's own does not say what came of a delete: there a later write that finds the record
         gone says that it must be refreshed.
         """
-        record, lock = _of(self), add_version_condition
+        record, lock = record_of(self), add_version_condition
         write = after_unknown(record, lambda at: _delete(record, condition, lock, at), lock=lock)
         state_of(record).leaving = writing.is_stored(record)
         return _entry(record, write, return_values_on_condition_failure)
 
     def update_local_version_attribute(self) -> None:
         """Told by PynamoDB that its transaction was applied: the record is its own snapshot."""
-        state = state_of(_of(self))
+        state = state_of(record_of(self))
         if state.when_applied is not None:
             state.when_applied()
             state.when_applied = None
-
-
-def _of(model: PynamoWrites) -> UserRecord:
-    return cast("UserRecord", model)
 
 
 def _put(
@@ -245,7 +240,7 @@ def _update(
 
 
 def _request(record: UserRecord, condition: Condition | None, **options: Any) -> Json:
-    """PynamoDB's request for a write of one item; if a condition fails that item comes back."""
+    """Return PynamoDB's request for one write; if its condition fails, the item comes back."""
     key = writing.key_of(record)
     request = table_of(session_of(record)).get_operation_kwargs(
         key.user_id, key.record_key, condition=condition, **options
@@ -257,7 +252,7 @@ def _request(record: UserRecord, condition: Condition | None, **options: Any) ->
 
 
 def _what_is_left(key: Key, left: Left | None, stamp: str) -> UpdateItem:
-    """The attributes after an update; it sets nothing where they are not known."""
+    """Return an update that sets what another one leaves; nothing if that is not known."""
     if left is None:
         return UpdateItem(key=key, sets=())
     sets = [(path, form) for path, form in left.items() if form is not None]
@@ -269,18 +264,17 @@ def _what_is_left(key: Key, left: Left | None, stamp: str) -> UpdateItem:
 
 
 def _updated_unseen(record: UserRecord, write: PendingWrite) -> None:
-    """An update was applied, and the reply does not have what is stored now."""
+    """Update a record after an update whose reply does not have the new item."""
+    state = state_of(record)
     if write.after is None:
-        state_of(
-            record
-        ).outdated = "was updated by a transaction, and what is stored now did not come back"
-        state_of(record).attempt = None
+        state.outdated = "was updated by a transaction, and what is stored now did not come back"
+        state.attempt = None
     else:
         writing.applied(record, write, write.after)
 
 
 def _item_after(before: Item | None, left: Left | None, stamp: str) -> Item | None:
-    """The item that was read, with what the actions leave in it; None where that is not known."""
+    """Return the item that was read after the actions; None if it is not known."""
     if before is None or left is None:
         return None
     item = copy.deepcopy(before)
@@ -304,7 +298,7 @@ def _guard(record: UserRecord, actions: list[Action], locked: bool) -> operation
 
 
 def _own_actions(record: UserRecord, stamp: str, locked: bool) -> list[Action]:
-    """The stamp, and what a whole item needs, in case there is none yet."""
+    """Return the actions of the stamp and, without the lock, of what a new item needs."""
     made = {
         table.DATA_TYPE: record.data_type,
         table.RECORD_ID: record.record_id,
@@ -322,7 +316,7 @@ _OF_SINGLE_WRITES = {
 
 
 def _entry(record: UserRecord, write: PendingWrite, return_values: str | None) -> Json:
-    """The write as an entry of a transaction, which the record waits for from now on."""
+    """Return the entry of a write for a transaction, whose end is reported to the record."""
     assert write.call is not None
     state_of(record).belong_to(session_of(record))
     parameters = write.call.parameters
@@ -347,7 +341,7 @@ def _ended(record: UserRecord, write: PendingWrite, applied: bool | None) -> Non
 
 
 def _to_condition(condition: operations.Condition) -> Condition:
-    """A condition of ours in PynamoDB's terms, to be serialised with a caller's."""
+    """Translate a condition of ours for PynamoDB, which serialises it with a caller's."""
     match condition:
         case operations.Exists(path):
             return Path(list(path)).exists()
