@@ -35,7 +35,8 @@ from thrivecalc_models.signals import Observer
 from thrivecalc_models.table import DATA_TYPE, Settings, resolve_settings
 from thrivecalc_models.transport import Driver, Transport, as_transport, make_transport
 from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork, beside
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
+from thrivecalc_models.unit_of_work.unattached import note_returned
 from thrivecalc_models.value import Value, even_half_made
 
 R = TypeVar("R", bound=UserRecord)
@@ -301,7 +302,7 @@ class UserData:
         if item is None:
             return None
         record = reading.seen(self._scope, item, include_expired=include_expired)
-        beside.give(self._scope, record)
+        note_returned(self._scope, [record])
         return record
 
     @overload
@@ -336,7 +337,7 @@ class UserData:
         found = reading.fetch_many(
             self._scope, distinct(wanted), consistent=consistent, include_expired=include_expired
         )
-        beside.give_all(self._scope, found.values())
+        note_returned(self._scope, found.values())
         return [found.get(key.record_key) for key in wanted]
 
     @overload
@@ -396,7 +397,7 @@ class UserData:
         _check_order(order_by)
         query = self._query(data_type, consistent)
         records = reading.records(self._scope, query, include_expired=include_expired)
-        beside.give_all(self._scope, records)
+        note_returned(self._scope, records)
         return _ordered(records, order_by)
 
     @overload
@@ -431,7 +432,7 @@ class UserData:
             for item in page.items:
                 record = reading.seen(self._scope, item, include_expired=include_expired)
                 if record is not None:
-                    beside.give(self._scope, record)
+                    note_returned(self._scope, [record])
                     yield record
 
     @overload
@@ -477,17 +478,12 @@ class UserData:
             reading.seen(self._scope, item, include_expired=include_expired) for item in page.items
         )
         records = [record for record in seen if record is not None]
-        beside.give_all(self._scope, records)
+        note_returned(self._scope, records)
         return Page(records, None if page.after is None else make_cursor(query, page.after))
 
     def _query(self, data_type: DataTypeLike | None, consistent: bool) -> Query:
         text = None if data_type is None else self._scope.data_type(data_type)
-        return Query(
-            user_id=self.user_id,
-            data_type=text,
-            by_index=text is not None and not consistent,
-            consistent=consistent,
-        )
+        return reading.query(self._scope, text, consistent=consistent)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -508,7 +504,7 @@ class UserData:
         work = self._unit()
         record = work.add(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
-        beside.give(self._scope, record)
+        note_returned(self._scope, [record])
         return record
 
     @makes_record
@@ -525,7 +521,7 @@ class UserData:
         work = self._unit()
         record = work.put(given, data, record_id=record_id, ttl=ttl)
         _commit_one(work, record)
-        beside.give(self._scope, record)
+        note_returned(self._scope, [record])
         return record
 
     def update(self, record: R) -> R:

@@ -26,6 +26,14 @@ def seen(scope: Scope, item: Item, *, include_expired: bool) -> UserRecord | Non
     return None if ttl is not None and ttl < scope.session.clock() else record
 
 
+def query(scope: Scope, data_type: str | None, *, consistent: bool) -> Query:
+    """The query of a user's records of one type, or of all; no index can be read consistently."""
+    by_index = data_type is not None and not consistent
+    return Query(
+        user_id=scope.user_id, data_type=data_type, by_index=by_index, consistent=consistent
+    )
+
+
 def fetch(scope: Scope, key: Key, *, consistent: bool) -> Item | None:
     """The item under a key, or None."""
     operation, session = GetItem(key=key, consistent=consistent), scope.session

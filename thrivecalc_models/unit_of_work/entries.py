@@ -1,19 +1,20 @@
-"""The entries of the identity map, and the pending write of each."""
+"""Entries of the identity map, and the conversion of each to its pending write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 import attrs
 
-from thrivecalc_models.errors import CorruptItemError, InvalidRecordError
+from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import ConditionCheck, DeleteItem, Key
 from thrivecalc_models.protocol import Intent, PendingWrite
 from thrivecalc_models.records import UserRecord, writing
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.records.state import state_of
-from thrivecalc_models.wire import WriteTime, describe, item_size
+from thrivecalc_models.wire import WriteTime, item_size
 
 MAX_TRANSACTION_WRITES = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -21,13 +22,15 @@ MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 
 Action = Literal["add", "put", "delete", "delete any", "check"]
 
+DELETIONS = (Intent.DELETE, Intent.DELETE_ANY)
+
 
 @attrs.define(eq=False, repr=False)
 class Entry:
-    """One key of the identity map, and what is to be done with it.
+    """One key of the identity map, with the record and the queued action, if any.
 
-    `action` is what was queued, None where only noticed changes count. `attempt` is a write whose
-    outcome is unknown; it goes before anything else.
+    With no action, the changes of the record are what is pending. `generated` says that the record
+    id was generated, `exist_ok` that a taken key is left as it is.
     """
 
     key: str
@@ -35,58 +38,51 @@ class Entry:
     action: Action | None = None
     generated: bool = False
     exist_ok: bool = False
-    attempt: PendingWrite | None = None
+    _attempt: PendingWrite | None = attrs.field(default=None, init=False)
+
+    @property
+    def attempt(self) -> PendingWrite | None:
+        """A write of unknown outcome, which goes before any other.
+
+        It is kept by the record, if there is one: another unit, or PynamoDB's `save`, may be the
+        one to repeat it.
+        """
+        return self._attempt if self.record is None else writing.attempt_of(self.record)
+
+    @attempt.setter
+    def attempt(self, attempt: PendingWrite | None) -> None:
+        if self.record is None:
+            self._attempt = attempt
+        else:
+            state_of(self.record).attempt = attempt
 
     @property
     def deleted(self) -> bool:
+        """Whether a deletion is queued, or was sent and its outcome is unknown."""
+        attempt = self.attempt
         return self.action in ("delete", "delete any") or (
-            self.attempt is not None and self.attempt.intent in (Intent.DELETE, Intent.DELETE_ANY)
+            attempt is not None and attempt.intent in DELETIONS
         )
 
-    def remember(self, attempt: PendingWrite | None) -> None:
-        """Keep an attempt, on the record too: another unit may be the one to repeat it."""
-        self.attempt = attempt
-        if self.record is not None:
-            state_of(self.record).attempt = attempt
+
+def action_of(intent: Intent) -> Action | None:
+    """Return the action that queues a write of this intent; None for an update."""
+    actions: dict[Intent, Action] = {
+        Intent.ADD: "add",
+        Intent.ADD_FRESH: "add",
+        Intent.PUT: "put",
+        Intent.DELETE: "delete",
+        Intent.DELETE_ANY: "delete any",
+        Intent.CHECK: "check",
+    }
+    return actions.get(intent)
 
 
-def pending_writes(
-    entries: Iterable[Entry], scope: Scope, *, lock: bool, in_doubt: set[str]
-) -> list[PendingWrite]:
-    """Every pending write, encoded and checked, but for what waits on an unknown attempt.
+def write_of(entry: Entry, scope: Scope, now: datetime, *, lock: bool) -> PendingWrite | None:
+    """Encode and check the pending write of an entry; None if nothing changed.
 
-    Raises InvalidRecordError with `.errors`, CorruptItemError where a malformed record was changed,
-    IsolationError for a key of another user.
+    Raises InvalidRecordError, and CorruptItemError if a malformed record was changed.
     """
-    session = scope.session
-    now = session.clock()
-    first = WriteTime(now, 1)  # of new records, which have no stamp to go past
-    writes: list[PendingWrite] = []
-    errors: dict[str, Exception] = {}
-    for entry in list(entries):
-        if entry.action is None and entry.record is not None and writing.is_unchanged(entry.record):
-            continue  # as most of what was only read
-        try:
-            stored = entry.record is not None and writing.is_stored(entry.record)
-            at = session.write_time(now) if stored else first
-            write = write_of(entry, scope, at, lock=lock)
-        except (InvalidRecordError, CorruptItemError) as error:
-            errors[entry.key] = error
-        else:
-            if write is None:
-                continue
-            scope.check_write(write.write, entry.key)
-            if entry.attempt is None and entry.key not in in_doubt:
-                writes.append(write)
-    if len(errors) == 1:
-        raise _alone(errors)
-    if errors:
-        raise _all_invalid(errors)
-    return writes
-
-
-def write_of(entry: Entry, scope: Scope, at: WriteTime, *, lock: bool) -> PendingWrite | None:
-    """The write that an entry is waiting for; None where nothing changed."""
     record = entry.record
     if entry.action == "delete any":
         delete = DeleteItem(key=Key(scope.user_id, entry.key))
@@ -97,17 +93,22 @@ def write_of(entry: Entry, scope: Scope, at: WriteTime, *, lock: bool) -> Pendin
         state_of(record).check_whole()
         delete = DeleteItem(key=writing.key_of(record), condition=writing.unchanged_or_gone(record))
         return PendingWrite(key=entry.key, intent=Intent.DELETE, write=delete)
-    js_safe = scope.session.js_safe_numbers
     if entry.action in ("add", "put") or not writing.is_stored(record):
-        return _whole(entry, record, at, js_safe=js_safe)
-    return _noticed(entry, record, at, js_safe=js_safe, lock=lock)
+        return _whole(entry, record, scope, now)
+    return _noticed(entry, record, scope, now, lock=lock)
 
 
-def _whole(entry: Entry, record: UserRecord, at: WriteTime, *, js_safe: bool) -> PendingWrite:
+def _whole(entry: Entry, record: UserRecord, scope: Scope, now: datetime) -> PendingWrite:
+    """Encode an add or a put."""
+    session = scope.session
+    # A new record has no stamp to go past, so all of a commit share one.
+    at = session.write_time(now) if writing.is_stored(record) else WriteTime(now, 1)
     if entry.action == "put":
-        put = writing.put_of(record, at=at, js_safe=js_safe)
+        put = writing.put_of(record, at=at, js_safe=session.js_safe_numbers)
         return PendingWrite(key=entry.key, intent=Intent.PUT, write=put, after=put.item)
-    put = writing.put_of(record, at=at, js_safe=js_safe, condition=writing.KEY_IS_FREE)
+    put = writing.put_of(
+        record, at=at, js_safe=session.js_safe_numbers, condition=writing.KEY_IS_FREE
+    )
     return PendingWrite(
         key=entry.key,
         intent=Intent.ADD_FRESH if entry.generated else Intent.ADD,
@@ -118,12 +119,14 @@ def _whole(entry: Entry, record: UserRecord, at: WriteTime, *, js_safe: bool) ->
 
 
 def _noticed(
-    entry: Entry, record: UserRecord, at: WriteTime, *, js_safe: bool, lock: bool
+    entry: Entry, record: UserRecord, scope: Scope, now: datetime, *, lock: bool
 ) -> PendingWrite | None:
-    checked = entry.action == "check"
+    """Encode the changes of a stored record, or its check if it has none."""
+    session, checked = scope.session, entry.action == "check"
     if not writing.is_unchanged(record):
-        changed = writing.changes(record, js_safe=js_safe)
+        changed = writing.changes(record, js_safe=session.js_safe_numbers)
         if changed:
+            at = session.write_time(now)
             update, after = writing.update_of(
                 record, changed, at=at, lock=lock or checked, whole=checked
             )
@@ -137,7 +140,7 @@ def _noticed(
 
 
 def check_transaction(writes: Sequence[PendingWrite]) -> None:
-    """Raises InvalidRecordError for more than one transaction holds."""
+    """Raise InvalidRecordError if the writes do not fit one transaction (100 items, 4 MB)."""
     if len(writes) > MAX_TRANSACTION_WRITES:
         raise InvalidRecordError(
             f"an atomic unit holds at most {MAX_TRANSACTION_WRITES} operations, this one has"
@@ -149,31 +152,3 @@ def check_transaction(writes: Sequence[PendingWrite]) -> None:
             f"an atomic unit holds at most 4 MB of items, this one has {size} bytes; commit in"
             " smaller units"
         )
-
-
-def action_of(intent: Intent) -> Action | None:
-    actions: dict[Intent, Action] = {
-        Intent.ADD: "add",
-        Intent.ADD_FRESH: "add",
-        Intent.PUT: "put",
-        Intent.DELETE: "delete",
-        Intent.DELETE_ANY: "delete any",
-        Intent.CHECK: "check",
-    }
-    return actions.get(intent)
-
-
-def _alone(errors: dict[str, Exception]) -> Exception:
-    """The one error of a unit, which knows the key that it is about."""
-    (error,) = errors.values()
-    if isinstance(error, InvalidRecordError):
-        several = dict(error.errors) if len(error.errors) > 1 else {}
-        error.errors = errors | several
-    return error.with_traceback(None)
-
-
-def _all_invalid(errors: dict[str, Exception]) -> InvalidRecordError:
-    lines = "; ".join(f"{describe(key)}: {error}" for key, error in errors.items())
-    return InvalidRecordError(
-        f"{len(errors)} records cannot be written, and nothing was sent: {lines}", errors=errors
-    )
