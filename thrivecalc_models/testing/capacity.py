@@ -47,6 +47,7 @@ def cost_of_write(old: Item | None, old_size: int, new: Item | None, new_size: i
 
 
 def wanted_capacity(request: dict[str, Any]) -> str:
+    """Which report a request asks for: NONE, TOTAL or INDEXES."""
     wanted = request.get("ReturnConsumedCapacity", "NONE")
     if wanted not in ("NONE", "TOTAL", "INDEXES"):
         raise Invalid("ReturnConsumedCapacity must be one of INDEXES, TOTAL, NONE")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
@@ -71,65 +71,65 @@ class SizeOperand:
 Operand = PathOperand | ValueOperand | SizeOperand
 
 
-class Condition(Protocol):
-    """A tree that holds for an item or does not."""
+@attrs.frozen
+class Condition:
+    """The base of trees that hold for an item or do not. Their fields are operands and trees."""
 
-    def holds(self, item: Item, placeholders: Placeholders) -> bool: ...
+    def holds(self, item: Item, placeholders: Placeholders) -> bool:
+        """Whether the condition is true of this item."""
+        raise NotImplementedError
 
     def check(self, placeholders: Placeholders) -> None:
-        """Raise Invalid for operands that can never be right, whatever the item."""
+        """Raise Invalid for operands that are wrong for every item."""
+        for part in self._parts():
+            if isinstance(part, Condition):
+                part.check(placeholders)
 
-    def operands(self) -> Iterator[Operand]: ...
+    def operands(self) -> Iterator[Operand]:
+        """All operands, in the order in which they are written."""
+        for part in self._parts():
+            if isinstance(part, Condition):
+                yield from part.operands()
+            elif isinstance(part, Operand):
+                yield part
+
+    def _parts(self) -> Iterator[object]:
+        for value in attrs.astuple(self, recurse=False):
+            yield from value if isinstance(value, tuple) else (value,)
 
 
 @attrs.frozen
-class Every:
+class Every(Condition):
+    """Conditions joined by `AND`."""
+
     conditions: tuple[Condition, ...]
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         return all(condition.holds(item, placeholders) for condition in self.conditions)
 
-    def check(self, placeholders: Placeholders) -> None:
-        for condition in self.conditions:
-            condition.check(placeholders)
-
-    def operands(self) -> Iterator[Operand]:
-        for condition in self.conditions:
-            yield from condition.operands()
-
 
 @attrs.frozen
-class Some:
+class Some(Condition):
+    """Conditions joined by `OR`."""
+
     conditions: tuple[Condition, ...]
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         return any(condition.holds(item, placeholders) for condition in self.conditions)
 
-    def check(self, placeholders: Placeholders) -> None:
-        for condition in self.conditions:
-            condition.check(placeholders)
-
-    def operands(self) -> Iterator[Operand]:
-        for condition in self.conditions:
-            yield from condition.operands()
-
 
 @attrs.frozen
-class Not:
+class Not(Condition):
+    """`NOT` and the condition behind it."""
+
     condition: Condition
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         return not self.condition.holds(item, placeholders)
 
-    def check(self, placeholders: Placeholders) -> None:
-        self.condition.check(placeholders)
-
-    def operands(self) -> Iterator[Operand]:
-        return self.condition.operands()
-
 
 @attrs.frozen
-class Compare:
+class Compare(Condition):
     """`=`, `<>`, `<`, `<=`, `>`, `>=`; what is missing differs from everything."""
 
     left: Operand
@@ -152,13 +152,11 @@ class Compare:
         if self.operator in ORDERINGS:
             check_types(self.operator, self.operands(), ORDERED_TYPES, placeholders)
 
-    def operands(self) -> Iterator[Operand]:
-        yield self.left
-        yield self.right
-
 
 @attrs.frozen
-class Between:
+class Between(Condition):
+    """`BETWEEN … AND …`; False unless all three are of one type that has an order."""
+
     operand: Operand
     low: Operand
     high: Operand
@@ -182,14 +180,11 @@ class Between:
             if not ORDERINGS["<="](low, high):
                 raise Invalid("The BETWEEN operator requires upper bound not below lower bound")
 
-    def operands(self) -> Iterator[Operand]:
-        yield self.operand
-        yield self.low
-        yield self.high
-
 
 @attrs.frozen
-class In:
+class In(Condition):
+    """`IN (…)`: equal to one of the choices."""
+
     operand: Operand
     choices: tuple[Operand, ...]
 
@@ -202,28 +197,22 @@ class In:
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("IN", self.operand, self.choices, placeholders)
 
-    def operands(self) -> Iterator[Operand]:
-        yield self.operand
-        yield from self.choices
-
 
 @attrs.frozen
-class Exists:
+class Exists(Condition):
+    """`attribute_exists(…)`, or `attribute_not_exists(…)` if it is not `wanted`."""
+
     path: PathOperand
     wanted: bool
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         return (self.path.read(item, placeholders) is not None) == self.wanted
 
-    def check(self, placeholders: Placeholders) -> None:
-        pass
-
-    def operands(self) -> Iterator[Operand]:
-        yield self.path
-
 
 @attrs.frozen
-class HasType:
+class HasType(Condition):
+    """`attribute_type(…)`: of the type whose name is a value of the request."""
+
     operand: Operand
     kind: ValueOperand
 
@@ -236,13 +225,11 @@ class HasType:
         if kind.get("S") not in TYPES:
             raise Invalid("Invalid attribute type name found")
 
-    def operands(self) -> Iterator[Operand]:
-        yield self.operand
-        yield self.kind
-
 
 @attrs.frozen
-class BeginsWith:
+class BeginsWith(Condition):
+    """`begins_with(…)`, for text and binary."""
+
     operand: Operand
     prefix: Operand
 
@@ -259,13 +246,11 @@ class BeginsWith:
         _check_distinct("begins_with", self.operand, (self.prefix,), placeholders)
         check_types("begins_with", self.operands(), frozenset({"S", "B"}), placeholders)
 
-    def operands(self) -> Iterator[Operand]:
-        yield self.operand
-        yield self.prefix
-
 
 @attrs.frozen
-class Contains:
+class Contains(Condition):
+    """`contains(…)`: an element of a list or set, or a part of text or binary."""
+
     operand: Operand
     part: Operand
 
@@ -285,10 +270,6 @@ class Contains:
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("contains", self.operand, (self.part,), placeholders)
-
-    def operands(self) -> Iterator[Operand]:
-        yield self.operand
-        yield self.part
 
 
 def top_names(condition: Condition, placeholders: Placeholders) -> set[str | int]:
@@ -346,6 +327,7 @@ def _check_distinct(
 def check_types(
     operator: str, operands: Iterable[Operand], allowed: frozenset[str], placeholders: Placeholders
 ) -> None:
+    """Raise Invalid for an operand that is known to be of a type that is not allowed."""
     for operand in operands:
         kind = operand.known_type(placeholders)
         if kind is not None and kind not in allowed:

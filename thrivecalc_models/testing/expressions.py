@@ -72,6 +72,7 @@ def parse_projection(text: str) -> Parsed:
 
 
 def checked_text(text: object, what: str) -> str:
+    """The text of an expression; raises Invalid for one that is empty or over 4 KB."""
     if not isinstance(text, str):
         raise Invalid(f"The {what} expression is no text", code="SerializationException")
     if not text.strip():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
 
 from thrivecalc_models.testing.refusals import Invalid
 from thrivecalc_models.testing.values import normalised
-from thrivecalc_models.wire import AttributeValue
+from thrivecalc_models.wire import AttributeValue, Json
+
+PLACEHOLDERS: Final = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 
 
 @attrs.frozen
@@ -30,6 +33,19 @@ class Placeholders:
         self._names = _checked_names(names)
         self._values = _checked_values(values)
         self._unused = {*self._names, *self._values}
+
+    @classmethod
+    def of(cls, request: Json, expressions: Iterable[str]) -> Placeholders:
+        """The placeholders of a request that can have these expressions.
+
+        Raises Invalid for placeholders without any expression.
+        """
+        given = {name: request.get(name) for name in PLACEHOLDERS}
+        if all(request.get(name) is None for name in expressions):
+            for name, value in given.items():
+                if value is not None:
+                    raise Invalid(f"{name} can only be specified when using expressions")
+        return cls(*given.values())
 
     def bind(self, parsed: Parsed) -> None:
         """Note the placeholders an expression uses; raises Invalid for one that is not given."""

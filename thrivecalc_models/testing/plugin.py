@@ -17,6 +17,7 @@ from thrivecalc_models.payloads import Amount, fields_of, when_defined
 
 
 def register() -> None:
+    """Register a strategy for amounts and for each payload class, when it is defined."""
     from hypothesis import strategies as st
 
     st.register_type_strategy(Amount, lambda _: _strategies().amounts())

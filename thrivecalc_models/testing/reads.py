@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import attrs
@@ -28,15 +28,20 @@ from thrivecalc_models.testing.placeholders import Placeholders
 from thrivecalc_models.testing.refusals import Invalid
 from thrivecalc_models.testing.requests import (
     KEY_NAMES,
+    REPEATED_IN_BATCH,
+    REPEATED_IN_TRANSACTION,
     check_distinct,
     check_key_attribute,
     check_parameters,
     check_table,
+    check_transaction_size,
     flag,
     key_of,
     list_of,
     one_of,
+    only_table,
     positive,
+    transaction_entries,
 )
 from thrivecalc_models.testing.state import (
     Entry,
@@ -51,8 +56,6 @@ from thrivecalc_models.wire import Item, Json, read_units
 
 MAX_BATCH_GET: Final = 100
 MAX_BATCH_GET_BYTES: Final = 16 * 1024 * 1024
-MAX_TRANSACTION: Final = 100
-MAX_TRANSACTION_BYTES: Final = 4 * 1024 * 1024
 MAX_SEGMENTS: Final = 1_000_000
 
 _PROJECTION: Final = ("ProjectionExpression", "ExpressionAttributeNames")
@@ -87,6 +90,7 @@ Seek = Callable[[Sequence[Entry]], tuple[int, int]]
 
 
 def get_item(storage: Storage, request: Json) -> Json:
+    """One item, or a reply without any."""
     check_parameters(request, _GET, required=("Key",))
     check_table(request.get("TableName"), storage.table_name)
     paths = _projection(request)
@@ -106,12 +110,12 @@ def batch_get_item(storage: Storage, request: Json, *, keep: int | None = None) 
     API Reference).
     """
     check_parameters(request, _BATCH_GET, required=("RequestItems",))
-    part = _only_table(request["RequestItems"], storage.table_name)
+    part = only_table(request["RequestItems"], storage.table_name)
     check_parameters(part, _BATCH_GET_TABLE, required=("Keys",))
     paths = _projection(part)
     raw_keys = list_of(part["Keys"], "Keys", at_most=MAX_BATCH_GET)
     keys = [key_of(key) for key in raw_keys]
-    check_distinct(keys, "Provided list of item keys contains duplicates")
+    check_distinct(keys, REPEATED_IN_BATCH)
     consistent = flag(part, "ConsistentRead")
     view = storage.view(consistent=consistent)
     served = _served(view, keys, storage.page_bytes, keep)
@@ -127,22 +131,13 @@ def batch_get_item(storage: Storage, request: Json, *, keep: int | None = None) 
 
 
 def transact_get_items(storage: Storage, request: Json) -> Json:
+    """Up to 100 items as they are at one moment, in the order asked for."""
     check_parameters(request, _TRANSACT_GET, required=("TransactItems",))
-    entries = list_of(request["TransactItems"], "TransactItems", at_most=MAX_TRANSACTION)
-    wanted: list[tuple[Key, tuple[Path, ...] | None]] = []
-    for entry in entries:
-        get = check_parameters(entry, ("Get",), required=("Get",))["Get"]
-        check_parameters(get, _TRANSACT_GET_ENTRY, required=("Key",))
-        check_table(get.get("TableName"), storage.table_name)
-        wanted.append((key_of(get["Key"]), _projection(get)))
-    check_distinct(
-        [key for key, _ in wanted],
-        "Transaction request cannot include multiple operations on one item",
-    )
+    wanted = [_transaction_get(storage, entry) for entry in transaction_entries(request)]
+    check_distinct([key for key, _ in wanted], REPEATED_IN_TRANSACTION)
     state = storage.state
     sizes = [state.sizes.get(key, 0) for key, _ in wanted]
-    if sum(sizes) > MAX_TRANSACTION_BYTES:
-        raise Invalid("the aggregate size of the items in the transaction exceeds the 4MB limit")
+    check_transaction_size(sum(sizes))
     units = 2 * sum(read_units(size, consistent=True) for size in sizes)
     body: Json = {
         "Responses": [
@@ -156,7 +151,15 @@ def transact_get_items(storage: Storage, request: Json) -> Json:
     return _with_list(body, capacity)
 
 
+def _transaction_get(storage: Storage, entry: Json) -> tuple[Key, tuple[Path, ...] | None]:
+    get = check_parameters(entry, ("Get",), required=("Get",))["Get"]
+    check_parameters(get, _TRANSACT_GET_ENTRY, required=("Key",))
+    check_table(get.get("TableName"), storage.table_name)
+    return key_of(get["Key"]), _projection(get)
+
+
 def query(storage: Storage, request: Json) -> Json:
+    """One page of a user's items, in the order of the table or of its index."""
     check_parameters(request, _QUERY)
     if request.get("KeyConditionExpression") is None:
         raise Invalid("Either the KeyConditions or KeyConditionExpression parameter is required")
@@ -266,7 +269,7 @@ def _page(storage: Storage, request: Json) -> _Page:
     consistent = flag(request, "ConsistentRead")
     if index and consistent:
         raise Invalid("Consistent reads are not supported on global secondary indexes")
-    placeholders = _placeholders(request, _PAGED_EXPRESSIONS)
+    placeholders = Placeholders.of(request, _PAGED_EXPRESSIONS)
     filter_text = request.get("FilterExpression")
     projection = request.get("ProjectionExpression")
     count_only = _selection(request, projection is not None) == "COUNT"
@@ -288,18 +291,8 @@ def _page(storage: Storage, request: Json) -> _Page:
 _PAGED_EXPRESSIONS: Final = ("KeyConditionExpression", "FilterExpression", "ProjectionExpression")
 
 
-def _placeholders(request: Json, expressions: tuple[str, ...]) -> Placeholders:
-    if all(request.get(name) is None for name in expressions):
-        for name in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
-            if request.get(name) is not None:
-                raise Invalid(f"{name} can only be specified when using expressions")
-    return Placeholders(
-        request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
-    )
-
-
 def _projection(request: Json) -> tuple[Path, ...] | None:
-    placeholders = _placeholders(request, ("ProjectionExpression",))
+    placeholders = Placeholders.of(request, ("ProjectionExpression",))
     text = request.get("ProjectionExpression")
     if text is None:
         return None
@@ -468,14 +461,6 @@ def _scanned(page: _Page, segment: int, segments: int) -> Iterator[tuple[str, En
 
 def _scan_order(user_id: str) -> tuple[int, str]:
     return crc32(user_id.encode()), user_id
-
-
-def _only_table(request_items: object, table_name: str) -> Any:
-    if not isinstance(request_items, dict) or not request_items:
-        raise Invalid("The RequestItems parameter is required")
-    for name in request_items:
-        check_table(name, table_name)
-    return request_items[table_name]
 
 
 def _served(view: TableState, keys: list[Key], page_bytes: int, keep: int | None) -> set[Key]:

@@ -68,11 +68,13 @@ NO_CONNECTION: Final = classify_exception(
 
 
 def denied(operation: str) -> Failure:
+    """The credentials are valid and may not do this."""
     message = f"User is not authorized to perform: dynamodb:{operation}"
     return classify_error("AccessDeniedException", 400, message)
 
 
 def server_error(status: int) -> Failure:
+    """HTTP 500 or 503: the request may have been applied."""
     code = "ServiceUnavailable" if status == 503 else "InternalServerError"
     return classify_error(code, status, "The server could not complete the request")
 

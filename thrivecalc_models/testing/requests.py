@@ -18,6 +18,13 @@ KEY_NAMES: Final = (table.USER_ID, table.RECORD_KEY)
 MAX_KEY_BYTES: Final = {table.USER_ID: 2048, table.RECORD_KEY: 1024, table.DATA_TYPE: 1024}
 MAX_NESTING: Final = 31
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
+MAX_TRANSACTION: Final = 100
+MAX_TRANSACTION_BYTES: Final = 4 * 1024 * 1024
+
+REPEATED_IN_BATCH: Final = "Provided list of item keys contains duplicates"
+REPEATED_IN_TRANSACTION: Final = (
+    "Transaction request cannot include multiple operations on one item"
+)
 
 
 def check_parameters(
@@ -39,6 +46,7 @@ def check_parameters(
 
 
 def check_table(name: object, table_name: str) -> None:
+    """Refuse any table but the one that is simulated."""
     if not isinstance(name, str) or not name:
         raise Invalid("TableName must be at least 1 character long")
     if name != table_name:
@@ -56,7 +64,28 @@ def list_of(value: object, what: str, *, at_most: int) -> list[Any]:
     return value
 
 
+def only_table(request_items: object, table_name: str) -> Any:
+    """What a batch asks of the simulated table, the only one that it may name."""
+    if not isinstance(request_items, dict) or not request_items:
+        raise Invalid("The RequestItems parameter is required")
+    for name in request_items:
+        check_table(name, table_name)
+    return request_items[table_name]
+
+
+def transaction_entries(request: Json) -> list[Any]:
+    """The entries of a transaction: 1 to 100."""
+    return list_of(request["TransactItems"], "TransactItems", at_most=MAX_TRANSACTION)
+
+
+def check_transaction_size(size: int) -> None:
+    """Raise Invalid for items of more than 4 MB in all."""
+    if size > MAX_TRANSACTION_BYTES:
+        raise Invalid("the aggregate size of the items in the transaction exceeds the 4MB limit")
+
+
 def flag(request: Json, name: str) -> bool:
+    """A parameter that is true or false; false by default."""
     value = request.get(name, False)
     if not isinstance(value, bool):
         raise Invalid(f"{name} is no boolean", code="SerializationException")
@@ -72,6 +101,7 @@ def one_of(request: Json, name: str, choices: tuple[str, ...]) -> str:
 
 
 def positive(request: Json, name: str) -> int | None:
+    """A parameter that is a whole number from 1 on; None by default."""
     value = request.get(name)
     if value is None:
         return None
@@ -115,6 +145,7 @@ def check_index_key(item: Item) -> None:
 
 
 def check_key_attribute(item: Item, name: str) -> None:
+    """Raise Invalid unless the attribute is text of a length that a key can have."""
     text = item[name].get("S")
     if text is None:
         raise Invalid(f"One or more parameter values were invalid: Type mismatch for key {name}")
@@ -142,6 +173,7 @@ def check_updated(item: Item, touched: Iterable[str]) -> int:
 
 
 def check_distinct(keys: list[Key], message: str) -> None:
+    """Raise Invalid with this message if a request names one key twice."""
     if len(set(keys)) != len(keys):
         raise Invalid(message)
 

@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     """A place in the order of one user's items: text is ordered by UTF-8 bytes, as code points are.
 
     `tie` orders index entries of one data type: the service promises no order among them, so they
-    come in one that nobody would expect.
+    come in an order that no caller would rely on.
     """
 
     sort: str
@@ -29,10 +29,12 @@ class Entry(NamedTuple):
 
 
 def table_entry(record_key: str) -> Entry:
+    """The place of an item in the table, by its record key."""
     return Entry(record_key, 0, record_key)
 
 
 def index_entry(data_type: str, record_key: str) -> Entry:
+    """The place of an item in the index, by its data type."""
     return Entry(data_type, crc32(record_key.encode()), record_key)
 
 

@@ -30,6 +30,8 @@ _ADDABLE: Final = frozenset({"N", *SETS})
 
 @attrs.frozen
 class Plain:
+    """What an operand is, which must be in the item."""
+
     operand: Operand
 
     def value(self, item: Item, placeholders: Placeholders) -> AttributeValue:
@@ -41,6 +43,8 @@ class Plain:
 
 @attrs.frozen
 class IfNotExists:
+    """`if_not_exists(…)`: what is at a path, or else another value."""
+
     path: PathOperand
     otherwise: SetValue
 
@@ -51,6 +55,8 @@ class IfNotExists:
 
 @attrs.frozen
 class ListAppend:
+    """`list_append(…)`: two lists, one after the other."""
+
     first: SetValue
     second: SetValue
 
@@ -63,6 +69,8 @@ class ListAppend:
 
 @attrs.frozen
 class Sum:
+    """Two numbers added, or subtracted with a sign of -1."""
+
     left: SetValue
     sign: int
     right: SetValue

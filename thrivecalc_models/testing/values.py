@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -49,33 +50,15 @@ def normalised(value: object, containers: int = 0) -> AttributeValue:
     if len(value) != 1:
         raise Invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
     [(kind, content)] = value.items()
-    if kind == "S":
-        return {"S": _text(content)}
-    if kind == "N":
-        return {"N": _number(content)}
     if kind in ("M", "L"):
-        if containers >= MAX_CONTAINERS:
-            raise Invalid("Nesting Levels have exceeded supported limits")
-        if kind == "M" and isinstance(content, dict):
-            return {
-                "M": {_name(name): normalised(v, containers + 1) for name, v in content.items()}
-            }
-        if kind == "L" and isinstance(content, list):
-            return {"L": [normalised(v, containers + 1) for v in content]}
-        raise _serialization(f"the content of {kind} is of another JSON type")
-    if kind == "BOOL" and isinstance(content, bool):
-        return {"BOOL": content}
-    if kind == "NULL":
-        if content is not True:
-            raise Invalid("Null attribute value types must have the value of true")
-        return {"NULL": True}
-    if kind == "B":
-        return {"B": _binary(content)}
+        return {kind: _members(kind, content, containers)}
     if kind in SETS:
         return {kind: _set(kind, content)}
-    if kind in TYPES:
-        raise _serialization(f"the content of {kind} is of another JSON type")
-    raise Invalid("Supplied AttributeValue is empty, must contain exactly one supported datatype")
+    if kind not in _SCALARS:
+        raise Invalid(
+            "Supplied AttributeValue is empty, must contain exactly one supported datatype"
+        )
+    return {kind: _SCALARS[kind](content)}
 
 
 def order(value: AttributeValue) -> Any:
@@ -87,11 +70,13 @@ def order(value: AttributeValue) -> Any:
 
 
 def member_order(kind: str, member: str) -> Any:
+    """What the members of a set are sorted by."""
     return order({SETS[kind]: member})
 
 
 @lru_cache(maxsize=65_536)
 def decimal(text: str) -> Decimal:
+    """The value of a number that `normalised` has checked."""
     return parse_number(text)
 
 
@@ -134,11 +119,41 @@ def _binary(content: object) -> str:
     return base64.b64encode(raw).decode()
 
 
+def _bool(content: object) -> bool:
+    if not isinstance(content, bool):
+        raise _serialization("a bool is expected")
+    return content
+
+
+def _null(content: object) -> bool:
+    if content is not True:
+        raise Invalid("Null attribute value types must have the value of true")
+    return True
+
+
+_SCALARS: Final[dict[str, Callable[[object], Any]]] = {
+    "S": _text,
+    "N": _number,
+    "B": _binary,
+    "BOOL": _bool,
+    "NULL": _null,
+}
+
+
+def _members(kind: str, content: object, containers: int) -> Any:
+    if containers >= MAX_CONTAINERS:
+        raise Invalid("Nesting Levels have exceeded supported limits")
+    if kind == "M" and isinstance(content, dict):
+        return {_name(name): normalised(value, containers + 1) for name, value in content.items()}
+    if kind == "L" and isinstance(content, list):
+        return [normalised(value, containers + 1) for value in content]
+    raise _serialization(f"the content of {kind} is of another JSON type")
+
+
 def _set(kind: str, content: object) -> list[str]:
     if not isinstance(content, list):
         raise _serialization(f"the content of {kind} is a list")
-    spelling = {"SS": _text, "NS": _number, "BS": _binary}[kind]
-    members = [spelling(member) for member in content]
+    members = [_SCALARS[SETS[kind]](member) for member in content]
     if not members:
         raise Invalid("One or more parameter values were invalid: a set may not be empty")
     if len(set(members)) != len(members):

@@ -27,23 +27,26 @@ from thrivecalc_models.testing.refusals import (
 from thrivecalc_models.testing.requests import (
     KEY_NAMES,
     MAX_REQUEST_BYTES,
+    REPEATED_IN_BATCH,
+    REPEATED_IN_TRANSACTION,
     check_distinct,
     check_index_key,
     check_parameters,
     check_table,
+    check_transaction_size,
     check_updated,
     key_of,
     list_of,
     one_of,
+    only_table,
     stored_item,
+    transaction_entries,
 )
 from thrivecalc_models.testing.state import Key, Storage, TableState
 from thrivecalc_models.testing.updates import Plain, Update, bound_update
 from thrivecalc_models.wire import Item, Json, read_units
 
 MAX_BATCH_WRITE: Final = 25
-MAX_TRANSACTION: Final = 100
-MAX_TRANSACTION_BYTES: Final = 4 * 1024 * 1024
 MAX_TOKEN_LENGTH: Final = 36
 TOKEN_SECONDS: Final = 600.0
 
@@ -101,14 +104,17 @@ class Change:
 
 
 def put_item(storage: Storage, request: Json) -> Json:
+    """Store an item under its condition, whether there was one before or not."""
     return _single(storage, request, "Put", ("NONE", "ALL_OLD"))
 
 
 def delete_item(storage: Storage, request: Json) -> Json:
+    """Delete an item under its condition; there may be none."""
     return _single(storage, request, "Delete", ("NONE", "ALL_OLD"))
 
 
 def update_item(storage: Storage, request: Json) -> Json:
+    """Update an item under its condition, or create it."""
     returns = ("NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
     return _single(storage, request, "Update", returns)
 
@@ -116,16 +122,10 @@ def update_item(storage: Storage, request: Json) -> Json:
 def batch_write_item(storage: Storage, request: Json, *, keep: int | None = None) -> Json:
     """Puts and deletes, each on its own; those past `keep` come back as not processed."""
     check_parameters(request, ("RequestItems", *_SEVERAL), required=("RequestItems",))
-    tables = request["RequestItems"]
-    if not isinstance(tables, dict) or not tables:
-        raise Invalid("The RequestItems parameter is required for BatchWriteItem")
-    for name in tables:
-        check_table(name, storage.table_name)
-    entries = list_of(tables[storage.table_name], "RequestItems", at_most=MAX_BATCH_WRITE)
+    of_table = only_table(request["RequestItems"], storage.table_name)
+    entries = list_of(of_table, "RequestItems", at_most=MAX_BATCH_WRITE)
     writes = [_batch_entry(entry) for entry in entries]
-    check_distinct(
-        [write.key for write in writes], "Provided list of item keys contains duplicates"
-    )
+    check_distinct([write.key for write in writes], REPEATED_IN_BATCH)
     _check_request_size(request, sum(write.payload for write in writes))
     consumed = Consumed()
     for write in writes[:keep]:
@@ -164,20 +164,16 @@ def transact_write_items(storage: Storage, request: Json, tokens: Tokens, now: f
     """All writes or none; a token seen again with the same payload changes nothing."""
     known = ("TransactItems", "ClientRequestToken", *_SEVERAL)
     check_parameters(request, known, required=("TransactItems",))
-    entries = list_of(request["TransactItems"], "TransactItems", at_most=MAX_TRANSACTION)
+    entries = transaction_entries(request)
     writes = [_transaction_entry(storage, entry) for entry in entries]
-    check_distinct(
-        [write.key for write in writes],
-        "Transaction request cannot include multiple operations on one item",
-    )
+    check_distinct([write.key for write in writes], REPEATED_IN_TRANSACTION)
     token = _token(request)
     payload = json.dumps(entries, sort_keys=True)
     if token is not None and tokens.is_repeated(token, payload, now):
         return _repeated(storage, request, writes)
     changes = _all_decided(storage.state, writes)
-    sizes = (change.new_size or change.write.payload for change in changes if change.write.changes)
-    if sum(sizes) > MAX_TRANSACTION_BYTES:
-        raise Invalid("the aggregate size of the items in the transaction exceeds the 4MB limit")
+    written = (change for change in changes if change.write.changes)
+    check_transaction_size(sum(change.new_size or change.write.payload for change in written))
     consumed = Consumed()
     for change in changes:
         change.apply(storage.state)
@@ -213,7 +209,7 @@ def _returned(change: Change, wanted: str) -> Item | None:
 
 def _write(member: str, entry: Json) -> WriteRequest:
     """Read one write; raises Invalid for what is wrong with it, whatever is stored."""
-    placeholders = _placeholders(entry)
+    placeholders = Placeholders.of(entry, ("ConditionExpression", "UpdateExpression"))
     condition_text = entry.get("ConditionExpression")
     condition = None if condition_text is None else bound_condition(condition_text, placeholders)
     touched: frozenset[str] = frozenset()
@@ -313,17 +309,6 @@ def _all_decided(state: TableState, writes: list[WriteRequest]) -> list[Change]:
     if len(changes) != len(writes):
         raise Refusal(cancelled(tuple(reasons)))
     return changes
-
-
-def _placeholders(entry: Json) -> Placeholders:
-    expressions = ("ConditionExpression", "UpdateExpression")
-    if all(entry.get(name) is None for name in expressions):
-        for name in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
-            if entry.get(name) is not None:
-                raise Invalid(f"{name} can only be specified when using expressions")
-    return Placeholders(
-        entry.get("ExpressionAttributeNames"), entry.get("ExpressionAttributeValues")
-    )
 
 
 def _batch_entry(entry: Any) -> WriteRequest:
