@@ -68,13 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
         runpy.run_path(str(ON_BOTOCORE / "sitecustomize.py"))
         return
     watch = config.stash[WATCH] = Watch()
-    choose = AutoTransport.way
+    choose = AutoTransport.chosen
 
-    def way(self: AutoTransport) -> Any:
+    def chosen(self: AutoTransport) -> Any:
         watch.note()
         return choose(self)
 
-    AutoTransport.way = way  # type: ignore[method-assign]
+    AutoTransport.chosen = chosen  # type: ignore[method-assign]
     sys.addaudithook(watch.audit)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import threading
 
@@ -21,6 +23,7 @@ from thrivecalc_models import (
 from thrivecalc_models.errors import ServiceError
 from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.transport import (
+    AsyncTransport,
     Failure,
     FailureKind,
     Transport,
@@ -280,3 +283,37 @@ def test_several_requests_go_one_after_the_other_unless_a_transport_says_how():
             result.add(GOAL)
         assert result.commit().requests == 3
     assert most == 1
+
+
+class AnswersAsync(AsyncTransport):
+    """Gives every request its own body as the answer, later."""
+
+    async def send(self, operation, body):
+        await asyncio.sleep(0)
+        return body
+
+
+def test_an_asynchronous_transport_is_a_transport_awaited():
+    """AsyncTransport asks for `send` and `close`, awaited, with Transport's arguments and name."""
+    transport = AnswersAsync()
+
+    async def use():
+        sent = await transport.send("GetItem", b"{}")
+        await transport.close()
+        return sent
+
+    assert asyncio.run(use()) == b"{}"
+    assert transport.name == Transport.name
+    for method in ("send", "close"):
+        awaited, plain = getattr(AsyncTransport, method), getattr(Transport, method)
+        assert inspect.iscoroutinefunction(awaited)
+        assert inspect.signature(awaited) == inspect.signature(plain)
+
+
+@pytest.mark.parametrize("lacking", [{"send"}, {"close"}, {"name"}])
+def test_what_lacks_a_part_is_no_asynchronous_transport(lacking):
+    """An object without `name`, `send` or `close` is no AsyncTransport."""
+    parts = {"name": "mine", "send": AnswersAsync.send, "close": AnswersAsync.close}
+    assert isinstance(type("Whole", (), parts)(), AsyncTransport)
+    some = {name: part for name, part in parts.items() if name not in lacking}
+    assert not isinstance(type("Part", (), some)(), AsyncTransport)

@@ -1,4 +1,4 @@
-"""How a request travels: transports behind one seam, and the driver that uses them.
+"""Send requests: transports behind one interface, and the driver that uses them.
 
 Derive from `Transport` to write your own, or wrap one that `make_transport` makes, and use it with
 `DataStore(transport=...)`. `classify` reads an error reply of the service.
@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from thrivecalc_models.operations.replies import Failure, FailureKind, Reason
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport.base import ReplyBody, Request, Transport, as_transport
+from thrivecalc_models.transport.base import (
+    AsyncTransport,
+    ReplyBody,
+    Request,
+    Transport,
+    as_transport,
+)
 from thrivecalc_models.transport.driver import Driver
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.transport.shield import Shield
 
 __all__ = [
+    "AsyncTransport",
     "Driver",
     "Failure",
     "FailureKind",
@@ -37,7 +44,7 @@ def make_transport(
     settings that botocore refuses.
     """
     with forks_wait:
-        from thrivecalc_models.transport import auto  # botocore's client is not needed before
+        from thrivecalc_models.transport import auto  # imports botocore, which is slow
 
     return auto.make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency)
 
@@ -45,6 +52,6 @@ def make_transport(
 def classify(status: int, body: bytes) -> Failure:
     """Classify an error reply of the service: an HTTP status of 300 or more, and its body."""
     with forks_wait:
-        from thrivecalc_models.transport import failures  # nor this
+        from thrivecalc_models.transport import failures  # imports botocore, too
 
     return failures.classify(status, body)

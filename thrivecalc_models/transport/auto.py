@@ -1,4 +1,4 @@
-"""Which transport a store uses, and why."""
+"""Choose the transport of a store, and say why."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-model
 
 
 def make_transport(name: str, settings: Settings, **options: Any) -> Transport:
-    """The transport of "auto", "botocore" or "direct"; options as of BotocoreTransport.
+    """Make the transport of "auto", "botocore" or "direct"; options as of BotocoreTransport.
 
-    Raises ConfigurationError for any other, for "direct" without the extra `fast`, and for settings
-    that botocore refuses.
+    Raises ConfigurationError for any other name, for "direct" without the extra `fast`, and for
+    settings that botocore refuses.
     """
     if not settings.endpoint_source:
         settings = configured(settings)
@@ -46,10 +46,10 @@ def explain(transport: Transport) -> str:
 
 
 class AutoTransport(Transport):
-    """The direct transport where the extra is there and nothing hooks botocore, else botocore's.
+    """The direct transport if the extra is installed and nothing hooks botocore, else botocore's.
 
-    It decides at the first request, and again when botocore is hooked, or no longer, afterwards: a
-    test that begins moto's `mock_aws` late must not reach the real service.
+    It chooses at the first request, and again when a hook is added or removed: a test that begins
+    moto's `mock_aws` late must not reach the real service.
     """
 
     name = "auto"
@@ -60,43 +60,45 @@ class AutoTransport(Transport):
         self._lock = PerProcess(threading.Lock)
         self._made: dict[str, Transport] = {}
         self._watch = Watch()
-        self._way: Transport
+        self._chosen: Transport
         self._why: str
 
     def send(self, operation: str, body: bytes) -> bytes | Failure:
-        return self.way().send(operation, body)
+        return self.chosen().send(operation, body)
 
     def send_many(
         self, requests: Iterable[Request], limit: Callable[[], int]
     ) -> Iterator[tuple[int, bytes | Failure]]:
-        return self.way().send_many(requests, limit)
+        return self.chosen().send_many(requests, limit)
 
     def close(self) -> None:
         for transport in list(self._made.values()):
             transport.close()
 
-    def way(self) -> Transport:
+    def chosen(self) -> Transport:
         """The transport in use."""
         if self._watch.changed():
             with self._lock.get():
                 watch = Watch()
-                watch.look()  # before the decision: what comes meanwhile is noticed next time
-                self._way, self._why = self._decide()
+                watch.look()  # before the choice: a hook that comes meanwhile is noticed next time
+                self._chosen, self._why = self._choose()
                 self._watch = watch
-        return self._way
+        return self._chosen
 
     def explanation(self) -> str:
-        return f"{self.way().name}: {self._why}"
+        return f"{self.chosen().name}: {self._why}"
 
-    def _decide(self) -> tuple[Transport, str]:
+    def _choose(self) -> tuple[Transport, str]:
         hook = find_hook()
         if hook is not None:
-            return self._make("botocore", BotocoreTransport), f"{hook}, which the other way misses"
+            return self._make(
+                "botocore", BotocoreTransport
+            ), f"{hook}, which the direct transport bypasses"
         try:
             made = self._make("direct", _direct)
         except ImportError:
             return self._make("botocore", BotocoreTransport), _MISSING
-        return made, "pycurl and orjson are there, and nothing hooks botocore"
+        return made, "pycurl and orjson are installed, and nothing hooks botocore"
 
     def _make(self, name: str, make: Any) -> Transport:
         if name not in self._made:

@@ -1,4 +1,4 @@
-"""What every transport is: requests go out through it, and replies come back."""
+"""The interface to the network: requests go out through a transport, and replies come back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Request = tuple[int, str, bytes]
 """The number of the request, DynamoDB's name for the operation, and DynamoDB's JSON."""
 
 
-def _keep() -> None:
-    """A reply that came over no connection has none to give up."""
+def _nothing() -> None:
+    """Do nothing: a reply that came over no connection has none to close."""
 
 
 class ReplyBody(bytes):
-    """A reply's body with what its transport knows besides; plain bytes do where that is nothing.
+    """A reply's body with what its transport knows besides; plain bytes are enough without that.
 
-    `request_id` is the service's id of the reply. `believed` says that somebody answered in place
-    of the network, whose reply needs no proof. `distrust` is called when the body is no answer to
-    its request, so that the connection that brought it is not used again.
+    `request_id` is the service's id of the reply. `believed` says that a mock answered in place of
+    the network: its reply needs no proof. `distrust` is called if the body is no answer to its
+    request, so that the connection that brought it is not used again.
     """
 
     request_id: str | None
@@ -34,7 +34,7 @@ class ReplyBody(bytes):
         *,
         request_id: str | None = None,
         believed: bool = False,
-        distrust: Callable[[], object] = _keep,
+        distrust: Callable[[], object] = _nothing,
     ) -> ReplyBody:
         made = super().__new__(cls, body)
         made.request_id, made.believed, made.distrust = request_id, believed, distrust
@@ -46,12 +46,12 @@ class ReplyBody(bytes):
 
 @runtime_checkable
 class Transport(Protocol):
-    """Something that takes one request to DynamoDB and brings back the reply, or a `Failure`.
+    """Sends requests to DynamoDB. Derive from it to write a transport of your own.
 
-    Derive from it to write one of your own. `operation` is DynamoDB's name ("GetItem"); bodies are
-    DynamoDB's JSON. `send` may be called from several threads. It never raises for what the service
-    or the network does: that is a `Failure`; what it raises all the same leaves its write unknown.
-    It never tries twice what may have been applied.
+    `operation` is DynamoDB's name ("GetItem"); bodies are DynamoDB's JSON. `send` may be called
+    from several threads. It returns a `Failure` for what goes wrong with the service or the
+    network; if it raises, the outcome of its write is unknown. It never sends again what may have
+    been applied.
     """
 
     name: str = "custom"
@@ -63,21 +63,41 @@ class Transport(Protocol):
     def send_many(
         self, requests: Iterable[Request], limit: Callable[[], int]
     ) -> Iterator[tuple[int, bytes | Failure]]:
-        """Send requests and yield each result with its request's number, as requests end.
+        """Send requests, and yield the number of each with its result as soon as it has ended.
 
-        A transport of yours may keep up to `limit()` of them in flight, and ask for the next one
-        whenever there are fewer; this one sends one after the other.
+        A transport of yours may keep up to `limit()` requests in flight, and take the next one
+        whenever there are fewer. By default they are sent one after the other.
         """
         for number, operation, body in requests:
             yield number, self.send(operation, body)
 
     def close(self) -> None:
-        """Close what is held open; by default nothing is."""
+        """Close what is open; by default nothing is."""
+        return None
+
+
+@runtime_checkable
+class AsyncTransport(Protocol):
+    """Sends requests to DynamoDB from an event loop. Derive from it to write one of your own.
+
+    It is `Transport` with `send` and `close` awaited, and the same rules hold: `send` returns a
+    `Failure` instead of raising, and never sends again what may have been applied. Several tasks
+    of one loop may await it at a time. If a task is cancelled, its write is unknown.
+    """
+
+    name: str = "custom"
+
+    async def send(self, operation: str, body: bytes) -> bytes | Failure:
+        """Send one request; return the body of its reply, or what may have happened."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open; by default nothing is."""
         return None
 
 
 class _Adapted(Transport):
-    """An object that has `send`, but not all of a Transport."""
+    """A transport that calls an object which has `send`, but not all of a Transport."""
 
     def __init__(self, given: Any) -> None:
         self.name = getattr(given, "name", type(given).__name__)
@@ -93,7 +113,7 @@ class _Adapted(Transport):
 
 
 def as_transport(given: object) -> Transport:
-    """The object itself if it has all of a Transport, else one that calls its `send`.
+    """The object itself if it has all of a Transport, else a transport that calls its `send`.
 
     Raises ConfigurationError for an object without `send`.
     """
