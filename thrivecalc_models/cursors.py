@@ -1,4 +1,4 @@
-"""Cursors: the end of a page as opaque text, bound to one user and one query."""
+"""Cursors: the end of a page as opaque text, for one user and one query."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from thrivecalc_models.wire.keys import MAX_SORT_KEY
 
 
 def make_cursor(query: Query, after: str) -> str:
-    """The cursor behind `after` in this query: URL-safe text without the user id."""
+    """Return the cursor after a record key of this query: URL-safe text without the user id."""
     content = _user_mark(query) + _query_mark(query) + after.encode()
     return urlsafe_b64encode(_check(content) + content).decode().rstrip("=")
 
 
 def read_cursor(query: Query, cursor: object) -> str:
-    """The record key that a cursor stands behind.
+    """Return the record key after which the page of a cursor begins.
 
-    Raises IsolationError for another user's cursor, InvalidKeyError for another query's or rubbish.
+    Raises IsolationError for another user's cursor, and InvalidKeyError for one of another query
+    and for what is no cursor.
     """
     user, mark, after = _parts(plain_value(cursor))
     if user != _user_mark(query):
@@ -41,7 +42,7 @@ _LONGEST = 4 * -(-(_KEY_BEGINS + MAX_SORT_KEY) // 3)  # characters in base64
 
 
 def _parts(cursor: Any) -> tuple[bytes, bytes, str]:
-    """The marks and the record key in a cursor: lengths and checksum first, then what they hold."""
+    """Return the two marks and the record key in a cursor, once length and checksum are right."""
     try:
         if type(cursor) is not str or len(cursor) > _LONGEST:
             raise ValueError
@@ -59,11 +60,12 @@ def _parts(cursor: Any) -> tuple[bytes, bytes, str]:
 
 
 def _check(content: bytes) -> bytes:
-    """A checksum of this layout of cursors: one of another layout is no cursor."""
+    """Return the checksum of this layout, "cursor 2": a cursor of another layout fails it."""
     return hashlib.sha256(b"cursor 2 " + content).digest()[:_CHECK_BYTES]
 
 
 def _user_mark(query: Query) -> bytes:
+    """Return a hash of the user id, which a cursor in a URL must not show."""
     return hashlib.sha256(b"cursor of " + query.user_id.encode()).digest()[:_MARK_BYTES]
 
 

@@ -28,7 +28,7 @@ DECLARED: Final = frozenset(
     {USER_ID, RECORD_KEY, DATA_TYPE, RECORD_ID, DATA, CREATED_AT, UPDATED_AT, TTL}
 )
 IDENTITY: Final = DECLARED - {DATA, TTL}
-"""Keys, type and stamps: fixed once a store has a record, and set by the library alone."""
+"""Keys, type and timestamps: set by the library alone, and fixed once a store has a record."""
 
 DEFAULT_TABLE_NAME: Final = "thrivecalc-user-data"
 DEFAULT_REGION: Final = "us-east-1"
@@ -36,10 +36,7 @@ REAL_SERVICE: Final = "the real service"
 
 
 def schema() -> dict[str, Any]:
-    """What the table is made with, and checked against: keys, index and billing.
-
-    As CreateTable and CloudFormation spell it; a fresh value each time.
-    """
+    """Return the keys, the index and the billing of the table, as CreateTable spells them."""
     return {
         "AttributeDefinitions": [
             {"AttributeName": name, "AttributeType": "S"}
@@ -66,10 +63,10 @@ def _keys(partition: str, sort: str) -> list[dict[str, str]]:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Settings(Value):
-    """Where the table is and how it may be reached. Endpoint None is the real service.
+    """Where the table is. Endpoint None is the real service.
 
-    `endpoint_source` is what named the endpoint: "endpoint", "AWS_ENDPOINT" or a setting of
-    botocore's; empty where that was not looked for yet. `other_region` is a sentence about a
+    `endpoint_source` names the origin of the endpoint: "endpoint", "AWS_ENDPOINT" or a setting of
+    botocore; empty before botocore's settings are read. `other_region` is a sentence about a
     configured region that is not used.
     """
 
@@ -82,12 +79,12 @@ class Settings(Value):
 
     @property
     def stand_in_credentials(self) -> bool:
-        """Whether credentials are not checked: on this machine, or on a host name without a dot."""
+        """Whether any credentials will do: on this machine, or on a host name without a dot."""
         return self.endpoint is not None and _is_near(urlsplit(self.endpoint).hostname or "")
 
     @property
     def place(self) -> str:
-        """The endpoint for messages, and what named it where no argument did."""
+        """The endpoint for messages, with its origin unless that was an argument."""
         if self.endpoint is None:
             return REAL_SERVICE
         if self.endpoint_source in ("", "endpoint"):
@@ -102,12 +99,12 @@ def resolve_settings(
     endpoint: str | None = None,
     allow_http: bool = False,
 ) -> Settings:
-    """Settings from the arguments, else the environment, else the defaults.
+    """Return the settings from the arguments, else the environment, else the defaults.
 
-    `DYNAMODB_TABLE_NAME`, `AWS_REGION` and `AWS_ENDPOINT` are read, as the web application does.
-    Raises ConfigurationError for blanks and control characters, for an endpoint that is no URL, and
-    for plain `http://` to anything but this machine or a host name without a dot, unless
-    `allow_http` or `THRIVECALC_ALLOW_HTTP=1`.
+    The environment is that of the web application: `DYNAMODB_TABLE_NAME`, `AWS_REGION` and
+    `AWS_ENDPOINT`. Raises ConfigurationError for blanks and control characters, for an endpoint
+    that is no URL, and for plain `http://` to another host than this machine or a name without a
+    dot, unless `allow_http` or `THRIVECALC_ALLOW_HTTP=1` is set.
     """
     found, _ = _found("table_name", table_name, "DYNAMODB_TABLE_NAME")
     region, _ = _found("region", region, "AWS_REGION")
@@ -124,7 +121,7 @@ def resolve_settings(
 
 
 def _found(argument: str, given: str | None, variable: str) -> tuple[str | None, str]:
-    """The value of a setting and the name of what gave it; None and "" where nothing did."""
+    """Return the value of a setting and its source; None and "" if it is not set."""
     source, value = (argument, given) if given else (variable, os.environ.get(variable))
     if not value:
         return None, ""
@@ -136,7 +133,7 @@ def _found(argument: str, given: str | None, variable: str) -> tuple[str | None,
 
 
 def check_text(source: str, value: str) -> None:
-    """Refuse a setting in which there is a blank or a control character, without showing it."""
+    """Raise ConfigurationError for a blank or a control character, without showing the value."""
     if not value.isprintable() or any(character.isspace() for character in value):
         raise ConfigurationError(
             f"{source} has a blank, a line break or another control character in it, perhaps at its"
@@ -156,6 +153,24 @@ def check_endpoint(settings: Settings) -> None:
     if endpoint is None:
         return
     check_text(source, endpoint)
+    scheme, host = _scheme_and_host(endpoint, source)
+    try:
+        address = _resolved(host)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{source} names a host that cannot exist ({error}): {endpoint!r}; give a plain host"
+            " name"
+        ) from None
+    if scheme == "http" and not settings.allow_http and not _is_near(host):
+        shown = host if str(address) == host else f"{host}, which is {address},"
+        by = "" if source == "endpoint" else f" (from {source})"
+        raise ConfigurationError(
+            f"plain http to {shown}{by} would show records to the network; use https, or pass"
+            " allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
+        )
+
+
+def _scheme_and_host(endpoint: str, source: str) -> tuple[str, str]:
     if "@" in endpoint:
         raise ConfigurationError(
             f"{source} has a user name or a password in it; take them out, since credentials come"
@@ -173,23 +188,11 @@ def check_endpoint(settings: Settings) -> None:
             f"the endpoint {endpoint!r} ({source}) is no http or https URL; give one such as"
             " http://localhost:8000, or none for the real service"
         )
-    try:
-        address = _resolved(host)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{source} names a host that cannot be ({error}): {endpoint!r}; give a plain host name"
-        ) from None
-    if parts.scheme == "http" and not settings.allow_http and not _is_near(host):
-        shown = host if str(address) == host else f"{host}, which is {address},"
-        by = "" if source == "endpoint" else f" (from {source})"
-        raise ConfigurationError(
-            f"plain http to {shown}{by} would show records to the network; use https, or pass"
-            " allow_http=True (or set THRIVECALC_ALLOW_HTTP=1) if that is meant"
-        )
+    return parts.scheme, host
 
 
 def _is_near(host: str) -> bool:
-    """Whether a host is this machine, or a name without a dot: a container's neighbour."""
+    """Whether a host is this machine, or a name without a dot, as of another container."""
     found = _resolved(host)
     if isinstance(found, str):
         return found == "localhost." or found.endswith(".localhost") or "." not in found
@@ -197,9 +200,10 @@ def _is_near(host: str) -> bool:
 
 
 def _resolved(host: str) -> str | IPv4Address | IPv6Address:
-    """The address that the resolver makes of a host by itself, else the name in ASCII.
+    """Return the address that a resolver reads in a host without DNS, else the name in ASCII.
 
-    134744072, 0x8.8.8.8 and full-width digits are addresses, too. Raises ValueError.
+    134744072, 0x8.8.8.8 and full-width digits are addresses too, so that a public host cannot
+    pass for a near one. Raises ValueError.
     """
     if ":" in host:
         address = IPv6Address(host)
@@ -214,7 +218,7 @@ def _resolved(host: str) -> str | IPv4Address | IPv6Address:
 
 
 def _ipv4(labels: list[str]) -> IPv4Address:
-    """The address that C's inet_aton makes of numbers: the last one fills what is left."""
+    """Return the address that C's inet_aton reads: the last number fills the bytes left."""
     if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
         raise ValueError("it ends in a number, and is no address")
     try:
@@ -227,7 +231,7 @@ def _ipv4(labels: list[str]) -> IPv4Address:
 
 
 def _number(label: str) -> int:
-    """A number as C writes it: 0x is hexadecimal, a leading 0 octal."""
+    """Read a number as C writes it: 0x is hexadecimal, a leading 0 octal."""
     if label[:2] in ("0x", "0X"):
         return int(label[2:], 16)
     return int(label, 8 if label[0] == "0" else 10)
