@@ -23,7 +23,7 @@ from thrivecalc_models.signals import RequestEvent
 sys.path.append(str(TESTS / "unit"))
 from test_records_origins import OriginsMachine
 
-EXAMPLES = 50
+EXAMPLES = 20
 """Of each seed."""
 TABLE = "fuzzed"
 

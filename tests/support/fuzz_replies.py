@@ -194,7 +194,7 @@ class Spoiler:
 
 
 NOT_ON: dict[str, dict[str, str]] = {
-    "moto": {"TransactWriteItems": "it applies a transaction again that is sent again"}
+    "moto": {"TransactWriteItems": "applies a transaction twice whose reply was lost"}
 }
 """Where an engine does not keep what AWS promises: replies that are left alone there, and why."""
 
@@ -777,7 +777,7 @@ def worlds(
     else:
         upstream, spared = engine.endpoint, NOT_ON.get(engine.name, {})
         for operation, reason in spared.items():
-            print(f"{engine.name}: replies to {operation} are left alone, for {reason}")
+            print(f"{engine.name}: replies to {operation} are left alone, since it {reason}")
     for transport in fuzzing.TRANSPORTS:
         yield transport, served(upstream, rng, transport, spared)
 
