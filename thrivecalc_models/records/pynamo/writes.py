@@ -61,8 +61,9 @@ class PynamoWrites(PynamoDicts):
     ) -> Json:
         """Store the whole item; of a loaded record only over the item that was read.
 
-        The record is its own snapshot afterwards. A new record, or one deleted by `delete()`,
-        replaces any stored item. Raises InvalidRecordError before anything is sent, and PutError.
+        The record is its own snapshot afterwards. A new record, or one that was deleted through
+        itself (`delete()`, a batch, a transaction, its user), replaces any stored item. Raises
+        InvalidRecordError before anything is sent, and PutError.
         """
         record, lock = record_of(self), add_version_condition
         return perform(record, lambda at: _put(record, condition, lock, at), lock=lock)
