@@ -114,12 +114,15 @@ def undeclared(form: Forms) -> Forms:
 
 
 def places(data: Any) -> list[tuple[Any, Any]]:
-    """Every place of a tree that holds a twig: the list, dict or payload, and where in it."""
+    """Every place of a tree that holds a twig: the list, dict or payload, and where in it.
+
+    Always in the same order: that of the members of a map is the engine's own.
+    """
     found: list[tuple[Any, Any]] = []
     for row in getattr(data, "rows", []):
         found += [(row, index) for index in range(len(row))]
     found += [(data.twigs, index) for index in range(len(data.twigs))]
-    found += [(data.named, name) for name in data.named]
+    found += [(data.named, name) for name in sorted(data.named)]
     found += [(data, "twin")] if data.twin is not None else []
     return found + [below for place in found for below in places(at(place))]
 
