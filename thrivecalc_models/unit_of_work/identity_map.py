@@ -276,6 +276,8 @@ class IdentityMap:
         if outcome.state is WriteStatus.NOT_APPLIED:
             entry.action = action_of(write.intent) if was_attempt else entry.action
         elif outcome.state is WriteStatus.EXISTING or write.intent in DELETIONS:
+            if write.intent in DELETIONS and entry.record is not None:
+                writing.deleted(entry.record)
             if not was_attempt or entry.action is None:
                 del self.entries[write.key]
         else:

@@ -267,7 +267,7 @@ class UnitOfWork:
                 " leave it out, or use a unit that is not atomic"
             )
         record = creation.make(self._scope, given, data, record_id=record_id, ttl=ttl)
-        if writing.is_stored(record):
+        if writing.has_snapshot(record):
             raise RecordExistsError(
                 f"{describe(record.record_key)} is stored already; edit it, or use put",
                 record_key=record.record_key,
