@@ -241,8 +241,8 @@ class MissingFieldError(InvalidRecordError, AttributeError):
     """A field has no value: the payload is of a pickle, or of an `__init__`, that gave it none."""
 
 
-class RecordExistsError(ThriveCalcError):
-    """The key of a new record is taken: `record_key` is that key, `stored` the stored record."""
+class _OfOneKey(ThriveCalcError):
+    """What the errors of a write of one key have in common."""
 
     def __init__(
         self,
@@ -257,6 +257,10 @@ class RecordExistsError(ThriveCalcError):
         self.record_key = record_key
         self.stored = stored
         self._take(facts)
+
+
+class RecordExistsError(_OfOneKey):
+    """The key of a new record is taken: `record_key` is that key, `stored` the stored record."""
 
 
 class RecordNotFoundError(ThriveCalcError, LookupError):
@@ -268,46 +272,18 @@ class RecordNotFoundError(ThriveCalcError, LookupError):
         self._take(facts)
 
 
-class ConflictError(ThriveCalcError):
+class ConflictError(_OfOneKey):
     """The record was changed since it was read.
 
     `stored` is the record as it is stored now, or None if it is gone.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        facts: object = None,
-        /,
-        *,
-        record_key: str = "",
-        stored: StoredRecord | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.record_key = record_key
-        self.stored = stored
-        self._take(facts)
 
-
-class OutcomeUnknownError(ThriveCalcError):
+class OutcomeUnknownError(_OfOneKey):
     """A reply was lost, so it is unknown whether the write was applied.
 
     `stored` is the record as it was read afterwards, if it was.
     """
-
-    def __init__(
-        self,
-        message: str = "",
-        facts: object = None,
-        /,
-        *,
-        record_key: str = "",
-        stored: StoredRecord | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.record_key = record_key
-        self.stored = stored
-        self._take(facts)
 
 
 class CorruptItemError(ThriveCalcError):
