@@ -1,4 +1,4 @@
-"""The driver: performs what protocols ask for, in this thread and a few helpers."""
+"""The driver: sends and waits as protocols ask, in the calling thread and a few helpers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -27,7 +27,6 @@ from thrivecalc_models.operations.replies import (
     consumed_units,
     is_answer,
 )
-from thrivecalc_models.operations.requests import Operation
 from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, notify
 from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.bodies import read_reply, write_request
@@ -39,11 +38,14 @@ from thrivecalc_models.value import Value
 
 R = TypeVar("R")
 
+Sent = tuple[int, bytes | Failure]
+SendMany = Callable[[Iterable[Request]], Iterator[Sent]]
+
 _NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
 _CLOSED = Failure(kind=FailureKind.CLOSED, code="StoreClosed")
 IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
 
-_SLICE = 0.05  # seconds until a wait notices that it is not wanted any more
+_SLICE = 0.05  # seconds until a wait notices an interrupt or the closing of the store
 
 
 def _doubt(error: BaseException) -> Failure:
@@ -78,16 +80,16 @@ class Driver:
         self._flights: PerProcess[WeakSet[_Flight]] = PerProcess(WeakSet)
 
     def run(self, protocol: Flow[R], *, shield: Shield | None = None) -> R:
-        """What the protocol returns.
+        """Run a protocol and return its result.
 
         Without a shield an exception of the transport passes through, once nothing is in flight.
-        With one it becomes a failure of the kind INTERRUPTED, nothing more is started, and the
-        protocol is told, so that it can end with its account. So it does on a store that is closed
-        meanwhile, where requests end as failures of the kind CLOSED.
+        With one the request ends as a failure of the kind INTERRUPTED, nothing more is started, and
+        the protocol receives the interrupt, so that it can return its report. If the store is
+        closed meanwhile, requests that were not started end as failures of the kind CLOSED.
         """
         if shield is None:
             self._check_open()
-        received: Any = None  # which begins it
+        received: Any = None  # begins the protocol
         try:
             while True:
                 try:
@@ -96,15 +98,15 @@ class Driver:
                     returned: R = end.value
                     return returned
                 if isinstance(effect, Emit):
-                    raise TypeError("this protocol emits results on its way: use stream()")
+                    raise TypeError("this protocol emits results: use stream()")
                 received = self._perform(effect, shield)
         finally:
             protocol.close()
 
     def stream(self, protocol: Flow[Any]) -> Iterator[Any]:
-        """The values that the protocol emits, each as soon as it is there and wanted.
+        """Yield the values that a protocol emits.
 
-        Where the protocol lets it, a helper gets the next one while the caller works on this one.
+        If the protocol allows it, a helper gets the next value while the caller works on this one.
         """
         self._check_open()
         ahead: _Ahead | None = None
@@ -126,7 +128,7 @@ class Driver:
     def _advance(
         self, protocol: Flow[Any], wanted: Callable[[], bool] = lambda: True
     ) -> Emit[Any] | None:
-        """What the protocol emits next; None at its end, or once nobody wants it any more."""
+        """What the protocol emits next; None at its end, or once it is not wanted any more."""
         received: Received | None = None
         while wanted():
             try:
@@ -147,9 +149,10 @@ class Driver:
         return self._exchange.monotonic()
 
     def shield(self) -> Shield:
-        """A context for what must end with its account, whatever interrupts it.
+        """A context for work that must end with its report even if it is interrupted.
 
-        Raises ConfigurationError if the store is closed; what has begun is not asked again.
+        Raises ConfigurationError if the store is closed. If it is closed later, the work ends with
+        its report.
         """
         self._check_open()
         return Shield()
@@ -157,12 +160,12 @@ class Driver:
     def close(self) -> None:
         """Start nothing more, wait for what is in flight, and close threads and connections.
 
-        Called from within a request, as by an observer or a signal handler, it cannot wait for
-        that; then all of it ends as soon as what is in flight has.
+        A call from within a request, by an observer or a signal handler, cannot wait; the
+        transport is then closed by the request that ends last.
         """
         wait = not (self._gate.is_inside() or is_helper())
         self._gate.close(wait=wait)
-        self._helpers.get().shutdown(wait=wait)  # kept, so that no other one is made
+        self._helpers.get().shutdown(wait=wait)  # not taken away: a new pool would be made
         self._must_end = True
         self._end_if_idle()
 
@@ -194,7 +197,7 @@ class Driver:
         return Received(tuple(results), self.monotonic(), interrupt, since)
 
     def _send(self, send: Send, results: list[Result], shield: Shield | None) -> None:
-        """Fill in the results. Raises what interrupted it, once nothing is in flight."""
+        """Fill in the results. Raises an interrupt only after nothing is in flight."""
         own = self._gate.new_pass()
         try:
             self._gate.enter(own)
@@ -209,33 +212,41 @@ class Driver:
             self._end_if_idle()
 
     def _send_one(self, send: Send, results: list[Result], shield: Shield | None) -> None:
-        """As most requests are sent, by the caller: there is nobody to share the work with."""
+        """Send in the calling thread, as most requests are: a helper would only cost time."""
         if self._gate.closed or (shield is not None and shield.interrupt is not None):
             return
-        raised: list[BaseException] = []
-        results[0] = IN_DOUBT  # until we know better
-        results[0] = self._exchange.send(send.operations[0], send.attempt, raised.append)
-        if raised:
-            raise raised[0]
+        exchange, operation = self._exchange, send.operations[0]
+        body = write_request(operation.request(exchange.table_name))
+        started = exchange.started()
+        if isinstance(body, Failure):
+            results[0] = body
+        else:
+            try:
+                results[0] = IN_DOUBT  # until we know better
+                results[0] = read_reply(operation, exchange.transport.send(operation.name, body))
+            except BaseException as error:
+                results[0] = _doubt(error)
+                raise
+        exchange.report(operation.name, results[0], started, send.attempt)
 
     def _send_many(self, send: Send, results: list[Result], shield: Shield | None) -> None:
         flight = _Flight(self._exchange, send, results, shield, self._gate)
         try:
             if self._max_concurrency > 1:
-                self._share_out(flight)
+                self._hand_over(flight)
             else:
-                flight.work()
+                flight.send_all(self._one_by_one)
         except BaseException as error:  # noqa: BLE001 - raised below
             flight.stop(error)
         flight.wait()
         if flight.error is not None:
             raise flight.error
 
-    def _share_out(self, flight: _Flight) -> None:
-        """By a helper, which signals do not interrupt.
+    def _hand_over(self, flight: _Flight) -> None:
+        """Let a helper send, since signals do not interrupt it.
 
-        Where none can be started, as at the end of the process or at a limit of it, this thread
-        sends in its place.
+        If no helper can be started, at the end of the process or at a limit of the system, this
+        thread sends.
         """
         flights = self._flights.get()
         flights.add(flight)
@@ -244,14 +255,17 @@ class Driver:
             return max(1, self._max_concurrency // len(flights))
 
         try:
-            self._helpers.get().submit(
-                flight.help, partial(flight.work_through, self.transport, limit)
-            )
+            send_many = partial(self.transport.send_many, limit=limit)
+            self._helpers.get().submit(flight.help, send_many)
         except RuntimeError:
-            flight.work()
+            flight.send_all(self._one_by_one)
         finally:
             flight.wait()
             flights.discard(flight)
+
+    def _one_by_one(self, requests: Iterable[Request]) -> Iterator[Sent]:
+        """Send as a transport does by default: in this thread, one after the other."""
+        return Transport.send_many(self.transport, requests, lambda: 1)
 
     def _pause(self, wait: Wait, shield: Shield | None) -> None:
         if wait.operation:
@@ -285,42 +299,21 @@ class Driver:
         notify(self._observer, event)
 
 
-def _is_fatal(result: Result) -> bool:
-    """Whether nothing more should be started after this result."""
-    return isinstance(result, Failure) and result.kind in FATAL
-
-
 @attrs.frozen(eq=False, repr=False)
 class _Exchange(Value):
-    """One operation to the transport and back."""
+    """What a request needs besides its operation: the transport, the table, clock and observer."""
 
     transport: Transport
     table_name: str
     monotonic: Callable[[], float]
     observer: Observer | None
 
-    def send(
-        self, operation: Operation, attempt: int, keep: Callable[[BaseException], object]
-    ) -> Result:
-        """Send an operation: what came of it, or that nobody knows; `keep` gets what was raised."""
-        result: Result = _NOT_STARTED
-        try:
-            body = write_request(operation.request(self.table_name))
-            started = self.monotonic() if self.observer is not None else 0.0
-            if isinstance(body, Failure):
-                result = body
-            else:
-                result = IN_DOUBT  # until we know better
-                sent = self.transport.send(operation.name, body)
-                result = read_reply(operation, sent)
-            self.report(operation.name, result, started, attempt)
-        except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
-            if result is IN_DOUBT:
-                result = _doubt(error)
-            keep(error)
-        return result
+    def started(self) -> float:
+        """The clock before a request, if an observer wants to know how long it takes."""
+        return 0.0 if self.observer is None else self.monotonic()
 
     def report(self, name: str, result: Result, started: float, attempt: int) -> None:
+        """Report a request that has ended to the observer."""
         if self.observer is None:
             return
         units = consumed_units(result.body) if isinstance(result, Reply) else 0.0
@@ -338,7 +331,7 @@ class _Exchange(Value):
 
 
 class _Ahead:
-    """What a protocol emits next, got by a helper, or by the caller where none has begun."""
+    """What a protocol emits next: a helper gets it, or the caller if no helper has begun."""
 
     def __init__(
         self,
@@ -349,7 +342,7 @@ class _Ahead:
         self._pid = os.getpid()
         self._advance = advance
         self._future: Future[Emit[Any] | None] = Future()
-        with contextlib.suppress(RuntimeError):  # no thread can be started, or not any more
+        with contextlib.suppress(RuntimeError):  # no thread can be started
             helpers.submit(self._run)
 
     def result(self) -> Emit[Any] | None:
@@ -363,7 +356,7 @@ class _Ahead:
         return self._future.result()
 
     def abandon(self, protocol: Flow[Any]) -> None:
-        """Start nothing more; the protocol is closed as soon as nothing of it is in flight."""
+        """Start nothing more, and close the protocol once nothing of it is in flight."""
         self._wanted = False
         if os.getpid() == self._pid:
             self._future.cancel()
@@ -379,7 +372,7 @@ class _Ahead:
 
 
 class _Flight:
-    """The operations of one `Send` on their way, taken by workers one after the other."""
+    """The operations of one `Send`, sent by a helper or by the calling thread."""
 
     def __init__(
         self,
@@ -402,32 +395,24 @@ class _Flight:
         self._quiet_since = exchange.monotonic() if send.quiet_since is None else send.quiet_since
         self._changed = threading.Condition()
 
-    def help(self, work: Callable[[], None]) -> None:
-        """What a helper calls: `wait` waits for it from its first step to its last."""
+    def help(self, send_many: SendMany) -> None:
+        """Send all in a helper, for which `wait` waits from its first step to its last."""
         with self._changed:
             if self._is_over():
-                return
+                return  # the caller has sent them itself
             self._helping += 1
         try:
-            work()
+            self.send_all(send_many)
         finally:
             with self._changed:
                 self._helping -= 1
                 self._changed.notify_all()
 
-    def work(self) -> None:
-        """Take and send operations until none is left or nothing more may be started."""
-        while (index := self._take()) is not None:
-            operation = self._send.operations[index]
-            self._results[index] = IN_DOUBT  # until we know better
-            result = self._exchange.send(operation, self._send.attempt, self.stop)
-            self._note(index, result)
-
-    def work_through(self, transport: Transport, limit: Callable[[], int]) -> None:
-        """Send them all by the transport's `send_many`."""
+    def send_all(self, send_many: SendMany) -> None:
+        """Send the operations until none is left or nothing more may be started."""
         started = [0.0] * self.size
         try:
-            for index, sent in transport.send_many(self._requests(started), limit):
+            for index, sent in send_many(self._requests(started)):
                 result = read_reply(self._send.operations[index], sent)
                 self._end(index, result, started[index])
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
@@ -437,7 +422,7 @@ class _Flight:
             self.stop(error)
 
     def _requests(self, started: list[float]) -> Iterator[Request]:
-        """The requests to send, one after the other; when each was started is noted."""
+        """Take the requests to send, one after the other, and note when each was started."""
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
             try:
@@ -445,7 +430,7 @@ class _Flight:
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return
-            started[index] = self._exchange.monotonic() if self._exchange.observer else 0.0
+            started[index] = self._exchange.started()
             if isinstance(body, Failure):
                 self._end(index, body, started[index])
                 continue
@@ -453,7 +438,12 @@ class _Flight:
             yield index, operation.name, body
 
     def _end(self, index: int, result: Result, started: float) -> None:
-        self._note(index, result)
+        """Note the result of one operation, and report it."""
+        self._results[index] = result
+        if is_answer(result):
+            self._quiet_since = self._exchange.monotonic()
+        if isinstance(result, Failure) and result.kind in FATAL:
+            self._stopped = True
         name = self._send.operations[index].name
         try:
             self._exchange.report(name, result, started, self._send.attempt)
@@ -469,7 +459,7 @@ class _Flight:
             self._changed.notify_all()
 
     def wait(self) -> None:
-        """Until nothing is in flight, and nothing will be; interrupts do not cut it short."""
+        """Wait until nothing is in flight and nothing will be; interrupts do not end the wait."""
         while True:
             try:
                 with self._changed:
@@ -499,10 +489,3 @@ class _Flight:
         if self._gate.closed or (self._shield is not None and self._shield.interrupt is not None):
             return True
         return self._exchange.monotonic() - self._quiet_since > self._send.deadline
-
-    def _note(self, index: int, result: Result) -> None:
-        self._results[index] = result
-        if is_answer(result):
-            self._quiet_since = self._exchange.monotonic()
-        if _is_fatal(result):
-            self._stopped = True
