@@ -1,4 +1,4 @@
-"""PynamoDB attributes of the table; they read from the item that a record keeps."""
+"""PynamoDB attributes of the table, which read from the state of a record."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DerivedKeyAttribute(UnicodeAttribute):
 
 
 class DataTypeAttribute(DiscriminatorAttribute):
-    """The discriminator: text on records; in conditions a record class will do too."""
+    """The discriminator: text on records, text or a record class in conditions."""
 
     def __init__(self, attr_name: str | None = None) -> None:
         super().__init__(attr_name=attr_name)
@@ -101,13 +101,13 @@ class DataTypeAttribute(DiscriminatorAttribute):
         self._classes_known = 0
 
     def __reduce__(self) -> Any:
-        """There is one in a process: a class that travels to another one is registered there."""
+        """Unpickle as the one of that process, in which the class is then registered."""
         return _registry, ()
 
     def classes_of_payload(self, payload_class: type) -> list[type[UserRecord]]:
-        """The record classes whose `data` is of a payload class.
+        """Return the record classes whose `data` is of a payload class.
 
-        Those that declare it themselves; those that inherit it only where none of them is left.
+        Those that declare `data` themselves come alone; if there are none, those that inherit it.
         """
         if self._classes_known != len(self._class_map):
             found = defaultdict(list)
@@ -121,15 +121,15 @@ class DataTypeAttribute(DiscriminatorAttribute):
         return self._by_payload_class.get(payload_class, [])
 
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
-        """The record class of a data type, or None for an unregistered one."""
+        """Return the record class of a data type, None for an unregistered one."""
         return self._discriminator_map.get(data_type)
 
     def knows(self, cls: type) -> bool:
-        """Whether a class is registered, and was not replaced since."""
+        """Whether a class is registered and was not replaced since."""
         return cls in self._class_map
 
     def warn_if_unknown(self, data_type: str) -> None:
-        """Warn of an unregistered type that is close to a registered one."""
+        """Warn of an unregistered type that is close to a registered one, by UnknownTypeWarning."""
         if data_type in self._discriminator_map:
             return
         meant = close_type(data_type, tuple(self._discriminator_map))
@@ -154,7 +154,7 @@ class DataTypeAttribute(DiscriminatorAttribute):
         )
 
     def serialize(self, value: Any) -> str:
-        """The text of a record class, or of a text itself."""
+        """Return the text of a type given as text or as a record class."""
         if isinstance(value, str):
             self.warn_if_unknown(text := plain_text(value))
             return text
@@ -177,14 +177,14 @@ def _registry() -> DataTypeAttribute:
 
 
 def _is_defined_again(one: type, other: type) -> bool:
-    """Whether two classes are one to a reader: a cell was run again, or a module reloaded."""
+    """Whether one class is a new definition of the other: a cell or a module was run again."""
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
 def _is_replaced(known: type, cls: type, taken: type | None) -> bool:
-    """Whether a new class takes the place of a known one.
+    """Whether a new class replaces a known one.
 
-    A function may make several classes of one name; those replace each other by their type only.
+    A function may define several classes of one name; they replace each other by their type only.
     """
     if known is cls:
         return False
@@ -193,7 +193,7 @@ def _is_replaced(known: type, cls: type, taken: type | None) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def close_type(data_type: str, known: tuple[str, ...]) -> str | None:
-    """The known type that one is close to, whatever its case and whatever parts its words."""
+    """Return the known type that is close to one, without regard to case and separators."""
     plain = {_letters(each): each for each in known}
     nearest = difflib.get_close_matches(_letters(data_type), plain, n=1, cutoff=0.8)
     return plain[nearest[0]] if nearest else None
@@ -204,12 +204,12 @@ def _letters(data_type: str) -> str:
 
 
 class _ReadWhenTouched(Generic[T]):
-    """A value that is read from the stored form when it is first touched."""
+    """A value that is read from the stored form at its first use."""
 
     attr_name: str
 
     def read(self, form: AttributeValue | None) -> T | None:
-        """The value of a stored form; None of one that cannot be read."""
+        """Return the value of a stored form, None if it cannot be read."""
         raise NotImplementedError
 
     def _check(self, value: Any) -> T | None:
@@ -224,7 +224,7 @@ class _ReadWhenTouched(Generic[T]):
 
 
 class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
-    """`createdAt` and `updatedAt`: text as JavaScript's toISOString() prints it."""
+    """`createdAt` and `updatedAt`: aware datetimes, stored as JavaScript's toISOString() prints."""
 
     attr_type = STRING
     null = True
@@ -262,7 +262,7 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
 
 
 class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
-    """`ttl`: Unix seconds, an aware datetime here; fractions are rounded up."""
+    """`ttl`: an aware datetime, stored in Unix seconds, rounded up."""
 
     null = True
 
@@ -304,9 +304,9 @@ class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
 
 
 class StoredPath(Path):
-    """A path into stored attributes, whose values are encoded as this table has them.
+    """A path into stored attributes, whose values are encoded as in this table.
 
-    `kind` is what a payload class declares there, if one does; names in it are the table's.
+    `kind` is the kind that a payload class declares there, if any. Names are the table's.
     """
 
     def __init__(self, path: Any, kind: FieldKind | None = None) -> None:
@@ -327,7 +327,7 @@ class StoredPath(Path):
 
 
 class MapAttribute(Attribute[T]):
-    """`data`, as a map of whatever there is."""
+    """`data` as a dict, of a type without a payload class."""
 
     attr_type = MAP
 
@@ -354,7 +354,7 @@ class MapAttribute(Attribute[T]):
         state_of(instance).set_payload(value)
 
     def check(self, value: Any) -> Any:
-        """The value, converted, if it can be this attribute's."""
+        """Return the value, converted. Raises InvalidRecordError if it cannot be `data`."""
         if not isinstance(value, dict):
             raise InvalidRecordError(f"{DATA} takes a dict, not {type(value).__name__}", path=DATA)
         return Anything().convert(value, DATA)
@@ -386,9 +386,10 @@ class PayloadAttribute(MapAttribute[T]):
 
 
 def encode_value(value: Any, path: str) -> AttributeValue:
-    """A Python value of a condition or an update action, in botocore's form: binary as bytes.
+    """Encode a value of a condition or an update action in botocore's form, with binary as bytes.
 
-    Any number that DynamoDB holds will do in a condition; updates check theirs when they are sent.
+    A condition takes any number of DynamoDB's; the numbers of an update are checked when it is
+    sent.
     """
     value = plain_value(value)
     if isinstance(value, datetime):
@@ -418,7 +419,7 @@ _CONTENTS: dict[str, tuple[type, ...]] = {
 
 
 def _is_form(value: Any) -> bool:
-    """Whether a value is already in DynamoDB's JSON, as PynamoDB lets callers write it."""
+    """Whether a value is in DynamoDB's JSON already, which PynamoDB lets callers write."""
     if not isinstance(value, dict) or len(value) != 1:
         return False
     ((tag, content),) = value.items()

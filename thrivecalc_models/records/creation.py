@@ -22,7 +22,7 @@ def make(
     record_id: RecordId | None = None,
     ttl: datetime | timedelta | None = None,
 ) -> UserRecord:
-    """The record of a payload, of a record, or of a type with a camelCase mapping.
+    """Make the record of a payload or of a type with a camelCase mapping; take over a record.
 
     Raises InvalidRecordError, InvalidKeyError, and IsolationError for another user's record.
     """
@@ -58,7 +58,10 @@ def _new(scope: Scope, given: Any, data: Any, record_id: Any) -> UserRecord:
             f" {type(given).__name__}",
             path=table.DATA,
         )
-    data_type = type_text(given)
+    return _of_type(scope, type_text(given), data, record_id)
+
+
+def _of_type(scope: Scope, data_type: str, data: Any, record_id: Any) -> UserRecord:
     record_class = UserRecord.data_type.class_of(data_type)
     if record_class is None:
         record: UserRecord = UnknownRecord(scope.user_id, data_type=data_type, record_id=record_id)
@@ -77,7 +80,7 @@ def _new(scope: Scope, given: Any, data: Any, record_id: Any) -> UserRecord:
 def _of_payload(
     record_class: type[UserRecord], user_id: str, record_id: str, payload: Any
 ) -> UserRecord:
-    """A new record of a valid user id and of a payload of this very class."""
+    """Make a record of a checked user id and of a payload of exactly this class."""
     if record_class.__init__ is not UserRecord.__init__:
         return record_class(user_id, record_id=record_id, data=payload)
     data_type = record_class.own_data_type() or ""

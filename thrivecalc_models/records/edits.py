@@ -1,4 +1,4 @@
-"""Write to a stored record without reading it: all of its data, or its declared fields."""
+"""Updates of a stored record without reading it: all of its data, or its declared fields."""
 
 from __future__ import annotations
 
@@ -13,52 +13,44 @@ from thrivecalc_models.payloads import fields_of, is_payload
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.value import Value
-from thrivecalc_models.wire import check_item, describe, floor_ms, format_timestamp, split_key
+from thrivecalc_models.wire import Item, check_item, describe, floor_ms, format_timestamp, split_key
 
 _IS_THERE: Condition = Exists((table.RECORD_KEY,))
 
 
 @attrs.frozen(eq=False, repr=False)
 class Edit(Value):
-    """One update of a key, if there is a record under it."""
+    """One update of a key, under the condition that a record is stored."""
 
     key: Key
     update: UpdateItem
 
 
 def replacement(scope: Scope, key: Key, data: Any) -> Edit:
-    """All of `data` from a camelCase mapping, once it fits the type's payload class."""
+    """Return the update that replaces `data` by a camelCase mapping.
+
+    Raises InvalidRecordError for a mapping that does not fit the type's payload class.
+    """
     content = codec.check_mapping(_payload_class(key), data, js_safe=scope.session.js_safe_numbers)
-    check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
-    stamp = _stamp(scope)
-    sets = (((table.DATA,), {"M": content}), stamp)
+    _check_size(key, content)
+    sets = (((table.DATA,), {"M": content}), _stamp(scope))
     return Edit(key, UpdateItem(key=key, sets=sets, condition=_IS_THERE))
 
 
 def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
-    """The declared fields of a payload; None removes one."""
-    expected = _payload_class(key)
-    if not is_payload(payload, table.DATA) or type(payload) is not expected:
-        wanted = expected.__name__ if expected else "a mapping"
-        raise InvalidRecordError(
-            f"{describe(key.record_key)} takes {wanted}, not {type(payload).__name__}",
-            path=table.DATA,
-        )
-    content = codec.encode_data(
-        payload,
-        {},
-        None,
-        codec.Origins(scope.user_id),
-        codec.encoding_of(scope.session.js_safe_numbers),
-    )
-    check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
+    """Return the update that sets the declared fields of a payload and removes those of None.
+
+    Raises InvalidRecordError for another payload class, and for too many fields for one update.
+    """
+    _check_class(key, payload)
+    encoding = codec.encoding_of(scope.session.js_safe_numbers)
+    content = codec.encode_data(payload, {}, None, codec.Origins(scope.user_id), encoding)
+    _check_size(key, content)
     names = [field.wire_name for field in fields_of(type(payload))]
+    sets = [((table.DATA, name), content[name]) for name in names if name in content]
     update = UpdateItem(
         key=key,
-        sets=(
-            *(((table.DATA, name), content[name]) for name in names if name in content),
-            _stamp(scope),
-        ),
+        sets=(*sets, _stamp(scope)),
         removes=tuple((table.DATA, name) for name in names if name not in content),
         condition=AllOf((_IS_THERE, IsMap((table.DATA,)))),
     )
@@ -69,6 +61,21 @@ def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
             path=table.DATA,
         )
     return Edit(key, update)
+
+
+def _check_class(key: Key, payload: Any) -> None:
+    expected = _payload_class(key)
+    if not is_payload(payload, table.DATA) or type(payload) is not expected:
+        wanted = expected.__name__ if expected else "a mapping"
+        raise InvalidRecordError(
+            f"{describe(key.record_key)} takes {wanted}, not {type(payload).__name__}",
+            path=table.DATA,
+        )
+
+
+def _check_size(key: Key, content: Item) -> None:
+    """Raise ItemTooLargeError if key and `data` exceed 400 KB; the service checks the rest."""
+    check_item(key.item() | {table.DATA: {"M": content}}, describe=describe(key.record_key))
 
 
 def _stamp(scope: Scope) -> tuple[tuple[str], dict[str, str]]:

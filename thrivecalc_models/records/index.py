@@ -1,4 +1,4 @@
-"""The global secondary index, which lists a user's records of one type."""
+"""The global secondary index, which lists a user's records by type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thrivecalc_models.plain import plain_text
 
 
 class _TypeKey(UnicodeAttribute):
-    """`dataType` as a key: text, or the record class that stands for it."""
+    """`dataType` as a key, given as text or as a record class."""
 
     def serialize(self, value: Any) -> str:
         return plain_text(value) if isinstance(value, str) else str(value.own_data_type())

@@ -1,4 +1,4 @@
-"""The names that a record has, and the nearest one to a wrong name."""
+"""The names of a record's attributes, and the nearest one to a wrong name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def declares(cls: type[UserRecord], name: str) -> bool:
-    """Whether records of the class can have an attribute set: one that a class of theirs declares.
+    """Whether an attribute of records of the class can be set: a class of theirs declares it.
 
-    Annotations, properties and slots of a service's own count. A method does not where the payload
-    has a field of its name: that is what was meant.
+    Annotations, properties and slots of a subclass count. A method does not if the payload has a
+    field of its name: the field was meant.
     """
     if (cls, name) not in _DECLARED and _is_declared(cls, name):
         _DECLARED.add((cls, name))
@@ -37,7 +37,7 @@ def _is_declared(cls: type[UserRecord], name: str) -> bool:
 
 
 def no_attribute(cls: type[UserRecord], name: str) -> str:
-    """What to say of a name that records of the class do not have."""
+    """Return the message for a name that records of the class do not have."""
     return f"{cls.__name__} has no attribute {name!r}{_meant(cls, name)}"
 
 
@@ -55,13 +55,13 @@ def _meant(cls: type[UserRecord], name: str) -> str:
 
 
 def _close(name: str, known: dict[str, str]) -> str | None:
-    """The value under the name that is nearest to one that is not known."""
+    """Return the value under the known name that is nearest to an unknown one."""
     nearest = get_close_matches(name, known, n=1, cutoff=0.8)
     return known[nearest[0]] if nearest else None
 
 
 def _fields(cls: type[UserRecord]) -> dict[str, str]:
-    """The names of the payload's fields, by themselves and by what they are called in the table."""
+    """Return the Python names of the payload's fields, by Python name and by wire name."""
     payload_class = cls.payload_class()
     fields = () if payload_class is None else fields_of(payload_class)
     return {spelling: each.name for each in fields for spelling in (each.wire_name, each.name)}
@@ -74,6 +74,6 @@ def _cannot_be_set(attribute: Any) -> bool:
 
 
 def _as_variable(cls: type[UserRecord]) -> str:
-    """What one would call a record of the class: `goal` for SavingsGoal."""
+    """Return a variable name for a record of the class: `goal` for SavingsGoal."""
     words: list[str] = re.findall(r"[A-Z]?[a-z]+|[A-Z]", cls.__name__)
     return words[-1].lower() if words else "record"

@@ -1,8 +1,8 @@
-"""Read for one user: run the reading protocols, and make records of the items."""
+"""Reads of one user: run the reading protocols, and make records of the items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from thrivecalc_models import table
 from thrivecalc_models.operations import GetItem, Key, Query
@@ -13,12 +13,15 @@ from thrivecalc_models.wire import Item
 
 
 def record(scope: Scope, item: Item) -> UserRecord:
-    """The record of an item."""
+    """Make the record of an item."""
     return UserRecord.from_item(item, session=scope.session)
 
 
 def seen(scope: Scope, item: Item, *, include_expired: bool) -> UserRecord | None:
-    """The record of an item, unless its ttl has passed: DynamoDB sweeps it later."""
+    """Make the record of an item, or return None if its ttl has passed.
+
+    DynamoDB deletes expired items some days later.
+    """
     record = UserRecord.from_item(item, session=scope.session)
     if table.TTL not in item or include_expired:
         return record
@@ -35,7 +38,7 @@ def query(scope: Scope, data_type: str | None, *, consistent: bool) -> Query:
 
 
 def fetch(scope: Scope, key: Key, *, consistent: bool) -> Item | None:
-    """The item under a key, or None."""
+    """Read the item under a key, None if it is absent."""
     operation, session = GetItem(key=key, consistent=consistent), scope.session
     return session.execute(get_item(operation, session.retry, session.rng), user_id=scope.user_id)
 
@@ -43,37 +46,32 @@ def fetch(scope: Scope, key: Key, *, consistent: bool) -> Item | None:
 def fetch_many(
     scope: Scope, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
 ) -> dict[str, UserRecord]:
-    """The records that are there of some keys, both by record key."""
+    """Read the records of some keys; keys and result are by record key, without absent ones."""
     session, wanted = scope.session, keys.values()
     reading = get_many(wanted, consistent=consistent, policy=session.retry, rng=session.rng)
     items = session.execute(reading, user_id=scope.user_id)
-    found = {}
-    for item in items:
-        name = item[table.RECORD_KEY]["S"]
-        record = seen(scope, item, include_expired=include_expired)
-        if record is not None:
-            found[name] = record
-    return found
+    found = _all_seen(scope, items, include_expired)
+    return {record.record_key: record for record in found}
 
 
 def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
-    """The records of all pages, but those whose ttl has passed."""
-    records = []
-    for page in pages(scope, query):
-        for item in page.items:
-            record = seen(scope, item, include_expired=include_expired)
-            if record is not None:
-                records.append(record)
-    return records
+    """Read all pages of a query, and return the records whose ttl has not passed."""
+    items = (item for page in pages(scope, query) for item in page.items)
+    return _all_seen(scope, items, include_expired)
+
+
+def _all_seen(scope: Scope, items: Iterable[Item], include_expired: bool) -> list[UserRecord]:
+    found = (seen(scope, item, include_expired=include_expired) for item in items)
+    return [record for record in found if record is not None]
 
 
 def pages(scope: Scope, query: Query) -> Iterator[ItemPage]:
-    """Page after page, as the service orders them."""
+    """Read the pages of a query, one after the other."""
     session = scope.session
     return session.stream(read_pages(query, session.retry, session.rng), user_id=scope.user_id)
 
 
 def page(scope: Scope, query: Query) -> ItemPage:
-    """One page."""
+    """Read one page of a query."""
     session = scope.session
     return session.execute(read_page(query, session.retry, session.rng), user_id=scope.user_id)

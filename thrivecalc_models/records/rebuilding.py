@@ -1,4 +1,4 @@
-"""Pickle records for another process: they travel as their items, and arrive unbound."""
+"""Records in another process: they are pickled as items, and arrive without a store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ Parts = tuple[Item | None, Item | None, bool]
 
 
 def parts(record: UserRecord) -> Parts:
-    """The stored item, None if there is none, the item that the record says now, and whether it
-    was read in part.
+    """Return the stored item, the item with the edits, and whether it was read in part.
 
-    The second is None where that is the stored one, or cannot be stored.
+    The first is None for a record never stored, the second without edits or with unfit ones.
     """
     if record.item is None:
         return None, _edited(record) or _bare(record), False
@@ -27,7 +26,7 @@ def parts(record: UserRecord) -> Parts:
 
 
 def rebuild(stored: Item | None, now: Item | None, projected: bool) -> UserRecord:
-    """The record of these parts."""
+    """Make the record of these parts."""
     if stored is None:
         record = UserRecord.from_item(now or {})
         state = state_of(record)
@@ -54,7 +53,7 @@ def _edited(record: UserRecord) -> Item | None:
 
 
 def _bare(record: UserRecord) -> Item:
-    """The key of a record whose content cannot be stored."""
+    """Return the identity of a record whose content cannot be stored."""
     return {
         table.USER_ID: {"S": record.user_id},
         table.RECORD_KEY: {"S": record.record_key},

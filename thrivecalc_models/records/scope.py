@@ -1,4 +1,4 @@
-"""The scope of one user: its keys, and the checks that refuse everything else."""
+"""The scope of one user: its keys, and checks that refuse records and keys of others."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Scope:
     user_id: str = attrs.field(converter=check_user_id)
 
     def data_type(self, data_type: DataTypeLike) -> str:
-        """The text of a type given as text or as a record class. Raises InvalidKeyError.
+        """Return the text of a type given as text or as a record class. Raises InvalidKeyError.
 
-        Warns of one that nobody registered but that is close to one that is.
+        Warns of an unregistered type that is close to a registered one.
         """
         text = type_text(data_type)
         DATA_TYPES.warn_if_unknown(text)
         return text
 
     def key(self, data_type: DataTypeLike, record_id: RecordId) -> Key:
-        """The key of a record of this user. Raises InvalidKeyError."""
+        """Return the key of a record of this user. Raises InvalidKeyError."""
         text = self.data_type(data_type)
         return Key(self.user_id, record_key(text, check_record_id(record_id, text)))
 
     def check_write(self, write: WriteOperation, record_key: str) -> None:
-        """Raises IsolationError for a write of another key: whatever made it, it is not sent."""
+        """Raise IsolationError for a write of another key: a last check before it is sent."""
         key = write.key
         if key.user_id != self.user_id or key.record_key != record_key:
             raise IsolationError(
@@ -59,10 +59,7 @@ class Scope:
             )
 
     def key_of(self, given: KeyLike) -> Key:
-        """The key that a pair of type and record id, or the text of a record key, stands for.
-
-        Raises InvalidKeyError.
-        """
+        """Return the key of a (type, record id) pair or of a record key. Raises InvalidKeyError."""
         pair: Any = given if isinstance(given, tuple | list) else None
         text = plain_value(given)
         if type(text) is str:
@@ -76,7 +73,7 @@ class Scope:
         return self.key(*pair)
 
     def check_owner(self, record: UserRecord) -> None:
-        """Raises IsolationError for a record of another user."""
+        """Raise IsolationError for a record of another user, InvalidRecordError for one of none."""
         if not isinstance(record, UserRecord):
             raise TypeError(f"a record is needed here, not {type(record).__name__}")
         if not record.user_id:
@@ -92,7 +89,7 @@ class Scope:
 
 
 def type_text(data_type: DataTypeLike) -> str:
-    """The text of a type given as text or as a record class. Raises InvalidKeyError."""
+    """Return the text of a type given as text or as a record class. Raises InvalidKeyError."""
     if isinstance(data_type, RecordMeta):
         own = data_type.own_data_type()
         if own is None:
@@ -112,5 +109,5 @@ def type_text(data_type: DataTypeLike) -> str:
 
 
 def distinct(keys: Iterable[Key]) -> dict[str, Key]:
-    """The keys of one user, each once, by record key."""
+    """Return the keys of one user by record key, each once."""
     return {key.record_key: key for key in keys}

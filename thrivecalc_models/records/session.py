@@ -60,8 +60,7 @@ class Session:
     def execute(self, protocol: Flow[T], *, user_id: str | None = None) -> T:
         """Run a protocol and return its result.
 
-        Raises the public error of the request that failed, without a context. With the user that it
-        was for, that is logged.
+        Raises the public error of the request that failed; the log names the user, if one is given.
         """
         try:
             return self.driver.run(protocol)
@@ -70,7 +69,7 @@ class Session:
         raise error
 
     def stream(self, protocol: Flow[None], *, user_id: str | None = None) -> Iterator[Any]:
-        """Give what a protocol emits, as it comes; errors as of `execute`."""
+        """Give the values that a protocol emits, each as it comes; errors as of `execute`."""
         try:
             yield from self.driver.stream(protocol)
         except ServiceFailure as failure:
@@ -100,7 +99,7 @@ class Session:
 
 
 class _Default:
-    """The session of class methods: made from the environment when first needed, or given."""
+    """The session of class methods: given, or made from the environment when first needed."""
 
     session: Session | None = None
     of_environment = False
@@ -110,10 +109,10 @@ _LOCAL: WeakSet[Session] = WeakSet()
 
 
 def default_session() -> Session:
-    """The session of everything that belongs to no store yet.
+    """Return the session of class methods and of new records.
 
-    Raises ConfigurationError where that would be the real service's, made from an environment that
-    names no endpoint, while a store on an embedded engine is open.
+    Raises ConfigurationError if it would be the real service by the environment's settings while a
+    store on an embedded engine is open: a test is not to write to the real table.
     """
     if _Default.session is None:
         set_default_session(connect(resolve_settings()), of_environment=True)
@@ -129,22 +128,22 @@ def default_session() -> Session:
 
 
 def set_default_session(session: Session | None, *, of_environment: bool = False) -> None:
-    """Use this one from now on; None goes back to the environment."""
+    """Set the session of class methods; None goes back to the environment."""
     _Default.session, _Default.of_environment = session, of_environment
 
 
 def local_opened(session: Session) -> None:
-    """Note that a store on an embedded engine is open, until `local_closed` or its end."""
+    """Note that a store on an embedded engine is open, until `local_closed` or its deletion."""
     _LOCAL.add(session)
 
 
 def local_closed(session: Session) -> None:
-    """Note that it is closed."""
+    """Note that a store on an embedded engine is closed."""
     _LOCAL.discard(session)
 
 
 def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Session:
-    """Make the session of some settings, by the transport that suits this process."""
+    """Make the session of some settings, with the transport that suits this process."""
     with forks_wait:  # not needed to define models
         from thrivecalc_models.transport.auto import make_transport
         from thrivecalc_models.transport.configuration import configured
