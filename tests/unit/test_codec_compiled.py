@@ -14,21 +14,19 @@ from own_types import Branch, EverythingData, HouseholdData, Person
 
 from thrivecalc_models import (
     Amount,
-    BudgetData,
     ProfileData,
     RetirementPlanData,
     SavingsGoalData,
     TransactionData,
     payload,
 )
-from thrivecalc_models.codec import Origins, Unfit, decode_data, encode_data, size_at_most
+from thrivecalc_models.codec import Origins, Unfit, decode_data, encode_data
 from thrivecalc_models.codec.data import decode_plainly, encode_fields, has_values
 from thrivecalc_models.codec.numbers import EXACT, SAFE
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.define import camel_case
 from thrivecalc_models.table import DATA
 from thrivecalc_models.testing import strategies as own
-from thrivecalc_models.wire import value_size
 
 
 @payload
@@ -149,29 +147,6 @@ def test_both_ways_refuse_the_same_numbers(number):
     assert refused(lambda: encode_data(goal, {}, None, Origins())) == refused(
         lambda: encode_fields(goal, None, Origins(), SAFE, DATA, 1)
     )
-
-
-@given(any_payload())
-def test_a_size_is_never_guessed_too_small(drawn):
-    """What a map surely does not exceed is no less than what DynamoDB counts."""
-    bound = size_at_most(drawn)
-    if bound is not None:
-        assert bound >= value_size({"M": encode_data(drawn, {}, None, Origins())})
-
-
-def test_text_of_four_bytes_is_not_guessed_too_small():
-    """Each character may take four bytes."""
-    goal = SavingsGoalData(name="🚕" * 100_000, target_amount=1)
-    assert size_at_most(goal) >= value_size({"M": encode_data(goal, {}, None, Origins())}) > 400_000
-
-
-def test_what_holds_more_than_text_is_counted():
-    """There is no quick bound where a list or dict is set, and one where it is not."""
-    spent = TransactionData(date=date(2025, 1, 7), amount=-5)
-    assert size_at_most(spent) is not None
-    spent.tags = []
-    assert size_at_most(spent) is None
-    assert size_at_most(BudgetData(name="", period="", limits={})) is None
 
 
 @given(any_payload(), st.data())

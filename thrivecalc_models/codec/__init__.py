@@ -12,7 +12,6 @@ from thrivecalc_models.codec.data import (
     has_origins,
     has_values,
     kept_as_read,
-    size_at_most,
     undeclared,
     undeclared_names,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "kind_name",
     "misspelt",
     "scalar_of",
-    "size_at_most",
     "undeclared",
     "undeclared_names",
 ]

@@ -52,8 +52,7 @@ class ClassPlan:
     `read(content, nested, path)` gives a payload and its values, or None for values that can change
     in place; it raises KeyError or ValueError for what it leaves to the plain way.
     `same(payload, values)` says whether the fields have these values, the very objects.
-    `write(payload, nested, encoding)` gives the map of a new payload. `bound(payload)` is a number
-    of bytes that this map surely does not exceed, None where none is quickly found.
+    `write(payload, nested, encoding)` gives the map of a new payload.
     """
 
     steps: tuple[FieldPlan, ...]
@@ -64,7 +63,6 @@ class ClassPlan:
     read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
     same: Callable[[Any, Values], bool]
     write: Callable[[Any, NestedCodec, Encoding], Item]
-    bound: Callable[[Any], int | None]
 
 
 def plan_of(cls: type) -> ClassPlan:
@@ -83,7 +81,7 @@ def _plan(cls: type) -> ClassPlan:
     converts = frozenset(converts_on_setting(cls) if plain_init else ())
     steps = tuple(field_plan(cls, field, converted=field.name in converts) for field in fields)
     reading = _reading(steps) if plain_init else _NO_READING
-    source = "\n".join([*reading, *_comparing(steps), *_writing(steps), *_bounding(steps)])
+    source = "\n".join([*reading, *_comparing(steps), *_writing(steps)])
     names: dict[str, Any] = {
         "Decimal": Decimal,
         "cls": cls,
@@ -113,7 +111,6 @@ def _plan(cls: type) -> ClassPlan:
         read=names["read"],
         same=names["same"],
         write=names["write"],
-        bound=names["bound"],
     )
 
 
@@ -179,20 +176,3 @@ def _writing(steps: Sequence[FieldPlan]) -> list[str]:
             f" if value is not None: content[{step.wire_name!r}] = {form}",
         ]
     return [*lines, " return content"]
-
-
-_WIDEST_CHARACTER = 4  # bytes in UTF-8
-_WIDEST_VALUE = 64  # bytes of a number, a date or a bool, and what a map counts for a member
-
-
-def _bounding(steps: Sequence[FieldPlan]) -> list[str]:
-    texts = ["0"]
-    lines = ["def bound(payload):"]
-    for step in steps:
-        field = f"payload.{step.field.name}"
-        if step.scalar is None:
-            lines.append(f" if {field} is not None: return None")
-        elif step.scalar.is_text:
-            texts.append(f"len({field} or '')")
-    names = sum(_WIDEST_CHARACTER * len(step.wire_name) + _WIDEST_VALUE for step in steps)
-    return [*lines, f" return {_WIDEST_CHARACTER} * ({' + '.join(texts)}) + {names}"]

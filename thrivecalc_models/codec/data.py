@@ -268,11 +268,6 @@ def kept_as_read(payload: Any, content: Item, nested: NestedCodec) -> frozenset[
     )
 
 
-def size_at_most(payload: Any) -> int | None:
-    """Bytes that the map of a new payload does not exceed, where they are quickly found."""
-    return plan_of(type(payload)).bound(payload)
-
-
 def undeclared_names(cls: type, content: Item) -> list[str]:
     declared = plan_of(cls).wire_names
     if declared.issuperset(content):  # as most maps are

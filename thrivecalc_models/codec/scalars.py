@@ -54,10 +54,6 @@ class Scalar:
     def form(self, value: Any, path: str, encoding: Encoding) -> AttributeValue:
         return {self.tag: self.content(value, path, encoding)}
 
-    @property
-    def is_text(self) -> bool:
-        return self.tag == "S" and self.compiled is not None and self.compiled.always_fits
-
 
 def scalar_of(kind: kinds.FieldKind) -> Scalar | None:
     """The row of a simple kind, None for every other."""

@@ -24,13 +24,12 @@ from thrivecalc_models.operations import (
     PutItem,
     UpdateItem,
 )
-from thrivecalc_models.payloads import fields_of, is_payload_class
+from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records.state import UNREAD, RecordState, state_of
 from thrivecalc_models.value import Value
 from thrivecalc_models.wire import (
-    MAX_ITEM_SIZE,
     AttributeValue,
     Item,
     WriteTime,
@@ -218,22 +217,8 @@ def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
     keep_for = record.keep_for
     if keep_for is not None and state.stored is None and table.TTL not in item:
         item[table.TTL] = {"N": format_ttl(later(at.now, keep_for, path=table.TTL))}
-    if not _surely_fits(state):
-        check_size(item, describe=lambda: describe(record.record_key))
+    check_size(item, describe=lambda: describe(record.record_key))
     return item
-
-
-_SURELY_FITS = MAX_ITEM_SIZE - 16 * 1024  # keys and stamps have at most half of what is left
-
-
-def _surely_fits(state: RecordState) -> bool:
-    """Whether a new item is far below the limit, as most are; does not count bytes."""
-    if state.base is not None or state.extra_data or state.extra_attributes:
-        return False
-    if not is_payload_class(type(state.payload)):
-        return False
-    size = codec.size_at_most(state.payload)
-    return size is not None and size <= _SURELY_FITS
 
 
 def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
