@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from thrivecalc_models.errors import (
     CommitError,
     ConflictError,
@@ -9,9 +11,14 @@ from thrivecalc_models.errors import (
     ThriveCalcError,
 )
 from thrivecalc_models.operations import DeleteItem, Key, Query
-from thrivecalc_models.protocol import CommitReport, Intent, PendingWrite, WriteStatus
-from thrivecalc_models.records import UserRecord, reading
-from thrivecalc_models.records.edits import Edit
+from thrivecalc_models.protocol import (
+    CommitReport,
+    Intent,
+    PendingWrite,
+    WriteOutcome,
+    WriteStatus,
+)
+from thrivecalc_models.records import UserRecord, edits, reading
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.transport import Shield
 from thrivecalc_models.unit_of_work.outcomes import (
@@ -21,15 +28,32 @@ from thrivecalc_models.unit_of_work.outcomes import (
     result,
     write_error,
 )
+from thrivecalc_models.unit_of_work.single import write_one
 from thrivecalc_models.wire import Item, describe
 from thrivecalc_models.words import plural
 
 
-def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
-    """Send one update of a record that was not read; returns the record as it is afterwards.
+def replace_data(scope: Scope, key: Key, data: Any) -> UserRecord:
+    """Replace all of `data` of a stored record by a camelCase mapping; return the record.
 
-    Raises RecordNotFoundError if there is none, ConflictError where its data is no map.
+    Raises InvalidRecordError, RecordNotFoundError, and what a write raises.
     """
+    return _edit(scope, edits.replacement(scope, key, data))
+
+
+def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
+    """Write the declared fields of a payload over a stored record; return the record.
+
+    Raises as `replace_data`, and ConflictError if the stored `data` is no map.
+    """
+    return _edit(scope, edits.field_update(scope, key, payload))
+
+
+def _edit(scope: Scope, edit: edits.Edit) -> UserRecord:
+    return write_one(lambda: _send_edit(scope, edit))
+
+
+def _send_edit(scope: Scope, edit: edits.Edit) -> UserRecord:
     key = edit.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
     scope.check_write(write.write, key)
@@ -39,63 +63,63 @@ def perform_edit(scope: Scope, edit: Edit) -> UserRecord:
         report = session.commit([write], shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
     outcome = report.outcomes[key]
+    cause = _edit_error(scope, key, outcome)
+    shield.conclude(commit_error(report, {} if cause is None else {key: cause}))
+    assert outcome.item is not None  # an update has the whole item returned
+    return reading.record(scope, outcome.item)
+
+
+def _edit_error(scope: Scope, key: str, outcome: WriteOutcome) -> ThriveCalcError | None:
     error = write_error(scope, key, outcome)
     if isinstance(error, ConflictError) and error.stored is None:
         error = RecordNotFoundError(
             f"there is no {describe(key)} to be updated; add it instead", record_key=key
         )
         error.outcome = "not applied"
-    failed = commit_error(report, {key: error} if error is not None else {})
-    if failed is not None and error is not None:
-        failed.outcome = error.outcome
-    interrupt = shield.interrupt
-    if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
-        raise interrupt from failed
-    if error is not None:
-        raise error from interrupt
-    assert outcome.item is not None
-    return reading.record(scope, outcome.item)
+    return error
 
 
 def delete_everything(scope: Scope) -> CommitResult:
-    """Delete all items of the user until a whole reading finds none."""
+    """Delete all items of the user until a whole reading finds none.
+
+    Raises ServiceError if nothing was deleted, else CommitError with what was.
+    """
     report = CommitReport()
     session = scope.session
     began = session.driver.monotonic()
-    problem: ThriveCalcError | None = None
     with session.driver.shield() as shield:
         shield.guard(shield.hold_signals)
-        try:
-            while _delete_pass(scope, report, shield):
-                pass
-        except ThriveCalcError as error:
-            problem = error.with_traceback(None)
-        except BaseException as error:  # noqa: BLE001 - raised below, with the report
-            shield.keep(error)
+        problem = _delete_passes(scope, report, shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
-    causes = {
-        key: cause
-        for key, outcome in report.outcomes.items()
-        if (cause := write_error(scope, key, outcome)) is not None
-    }
-    failed = commit_error(report, causes)
-    if failed is None and (problem is not None or shield.interrupt is not None):
+    if problem is not None:
+        if not report.outcomes and shield.interrupt is None:
+            raise problem
+        shield.keep(problem)
+    failed = commit_error(report, _causes(scope, report))
+    if failed is None and shield.interrupt is not None:
+        why = "" if problem is None else f": {problem}"
         failed = CommitError(
-            f"{plural(len(report.outcomes), 'record')} deleted, then it ended before nothing"
-            " was left" + (f": {problem}" if problem is not None else ""),
+            f"{plural(len(report.outcomes), 'record')} deleted, but not all{why}; call it again",
             applied=report.keys(WriteStatus.APPLIED),
         )
-    if problem is not None and not report.outcomes and shield.interrupt is None:
-        raise problem  # it did not even begin
-    if problem is not None:
-        shield.keep(problem)
     shield.conclude(failed)
     return result(report)
 
 
+def _delete_passes(scope: Scope, report: CommitReport, shield: Shield) -> ThriveCalcError | None:
+    """Delete pass after pass; return the error of a reading that failed."""
+    try:
+        while _delete_pass(scope, report, shield):
+            pass
+    except ThriveCalcError as error:
+        return error.with_traceback(None)
+    except BaseException as error:  # noqa: BLE001 - raised by the shield, with the report
+        shield.keep(error)
+    return None
+
+
 def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
-    """Read all keys and delete them; whether another pass is needed."""
-    session = scope.session
+    """Read all keys and delete them; return whether another pass is needed."""
     found = False
     for page in reading.pages(scope, Query(user_id=scope.user_id, consistent=True, keys_only=True)):
         if shield.interrupt is not None:
@@ -103,16 +127,11 @@ def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
         report.requests += 1
         report.read_units += page.units
         writes = [_deletion(scope, item) for item in page.items]
-        if not writes:
-            continue
-        found = True
-        report.merge(session.commit(writes, shield))
-        if (
-            report.halted
-            or report.keys(WriteStatus.NOT_APPLIED)
-            or report.keys(WriteStatus.UNKNOWN)
-        ):
-            return False
+        if writes:
+            found = True
+            report.merge(scope.session.commit(writes, shield))
+            if report.halted or not report.complete:
+                return False
     return found
 
 
@@ -121,3 +140,8 @@ def _deletion(scope: Scope, item: Item) -> PendingWrite:
     write = DeleteItem(key=key)
     scope.check_write(write, key.record_key)
     return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=write)
+
+
+def _causes(scope: Scope, report: CommitReport) -> dict[str, ThriveCalcError]:
+    found = ((key, write_error(scope, key, each)) for key, each in report.outcomes.items())
+    return {key: cause for key, cause in found if cause is not None}

@@ -1,0 +1,77 @@
+"""Run a function in a unit of work, again after conflicts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+from thrivecalc_models.errors import (
+    CommitError,
+    ConflictError,
+    InvalidRecordError,
+    RecordExistsError,
+)
+from thrivecalc_models.protocol import full_jitter, pause
+from thrivecalc_models.records.scope import Scope
+from thrivecalc_models.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
+
+
+def run(scope: Scope, function: Callable[[UnitOfWork], T], *, attempts: int, atomic: bool) -> T:
+    """Call a function in a fresh unit of work for each attempt; return what it returned last."""
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+        raise InvalidRecordError("attempts takes a whole number, at least 1")
+    _check_plain(function)
+    session = scope.session
+    for tried in range(1, attempts + 1):
+        work = UnitOfWork(scope, atomic=atomic)
+        try:
+            with work:
+                result = function(work)
+                _check_done(result)
+        except CommitError as error:
+            if work.has_applied or not _only_conflicts(error):
+                raise
+            if tried == attempts:
+                if len(error.causes) == 1:
+                    error.args = tuple(map(str, error.causes.values()))
+                raise
+        else:
+            return result
+        seconds = full_jitter(session.retry, session.retry.base, tried - 1, session.rng)
+        session.driver.run(pause(seconds))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _check_plain(function: Callable[..., object]) -> None:
+    """Raise TypeError for a function whose call only makes a coroutine or a generator."""
+    for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - it may be async
+        if (
+            inspect.iscoroutinefunction(each)
+            or inspect.isgeneratorfunction(each)
+            or inspect.isasyncgenfunction(each)
+        ):
+            raise TypeError(
+                "run() calls a plain function; an async function or a generator would not have run"
+                " when its unit is committed"
+            )
+
+
+def _check_done(result: object) -> None:
+    """Raise TypeError for a result that shows that the function has not done its work yet."""
+    if inspect.isawaitable(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()  # otherwise Python warns that it was never awaited
+        raise TypeError(
+            "the function of run() returned something to be awaited, so its work is not done, and"
+            " nothing was sent; give a plain function"
+        )
+
+
+def _only_conflicts(error: CommitError) -> bool:
+    """Whether nothing was applied or is unknown, and every cause is a conflict or a taken key."""
+    return not (error.applied or error.existing or error.unknown) and all(
+        isinstance(cause, ConflictError | RecordExistsError) for cause in error.causes.values()
+    )
