@@ -1,6 +1,6 @@
 """The six functions of the web application's data-store guide, in Python.
 
-For those who know the TypeScript API: the names differ only in spelling, and `data` is a camelCase
+If you know the TypeScript API: only the spelling of the names differs, and `data` is a camelCase
 mapping, as it is stored. The functions also accept a typed payload.
 
     python examples/guide_walkthrough.py
@@ -23,7 +23,7 @@ USER_ID = "google-oauth2|123456789"
 
 def main() -> None:
     with DataStore.local() as store:
-        # A service leaves this out: the functions then use a store made from the environment.
+        # A service leaves this out; the functions then make a store from the environment.
         data_store.configure(store)
         try:
             walk()
@@ -38,7 +38,7 @@ def walk() -> None:
         "targetAmount": 20000,
         "currentAmount": 15000,
         "targetDate": "2025-12-31",
-        "color": "teal",  # not declared in Python, but stored
+        "color": "teal",  # not declared in Python, but stored as well
     }
     goal_id = save_user_data(USER_ID, "savings-goal", goal)
     holding_id = save_user_data(USER_ID, "portfolio-holding", {"symbol": "VTI", "shares": 100})

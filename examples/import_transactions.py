@@ -1,8 +1,8 @@
 """Import a bank statement: 2,000 lines of CSV, of which a few are bad.
 
-Bad lines are found before anything is sent, and reported by line and field. The good ones are
-stored, a few hundred in each unit of work. The import can run again: the record id is the bank's
-reference, and a stored record is left as it is.
+Each bad line is reported by its number and field before anything of it is sent. The good ones are
+stored, a few hundred in each unit of work. The import can run again: the bank's reference is the
+record id, and a stored record stays as it is.
 
     python examples/import_transactions.py
 """
@@ -32,7 +32,7 @@ UNIT = 250
 
 @attrs.frozen
 class Booking:
-    """A good line of the statement: the record id it gets, and its payload."""
+    """A good line of the statement: its record id, and its payload."""
 
     record_id: str
     data: TransactionData
@@ -55,16 +55,16 @@ def main() -> None:
 
 
 def import_statement(user: UserData, statement: str) -> list[str]:
-    """Store the good lines, print the number of requests, and return reports of the bad ones."""
+    """Store the good lines, print the number of requests, and return a report of each bad line."""
     bad: list[str] = []
     added = present = requests = 0
     for unit in in_units_of(UNIT, good_lines(user, statement, bad)):
         with user.unit_of_work() as work:
             keys = [(Transaction, booking.record_id) for booking in unit]
-            found = work.get_many(keys)  # saves a request for each stored record
+            found = work.get_many(keys)  # saves a write request for each stored record
             for booking, record in zip(unit, found, strict=True):
                 if record is None:
-                    # exist_ok: another import may store it between our read and our write
+                    # exist_ok: another import may store it between this read and the write
                     work.add(booking.data, record_id=booking.record_id, exist_ok=True)
             result = work.commit()
         added += len(result.applied)
@@ -93,17 +93,17 @@ def good_lines(user: UserData, statement: str, bad: list[str]) -> Iterator[Booki
 
 
 def read_line(user: UserData, row: dict[str, str]) -> Booking:
-    """Read one line, checked as completely as by a commit. Raises InvalidRecordError."""
+    """Read one line, and check all that a commit checks. Raises InvalidRecordError."""
     data = TransactionData(
         date=row["date"],
         amount=row["amount"],
         description=row["description"],
         account_id="checking",
     )
-    alone = user.unit_of_work()
-    alone.add(data, record_id=row["reference"])
-    alone.plan()  # checks what only a write checks, such as JavaScript's numbers
-    alone.close()
+    trial = user.unit_of_work()
+    trial.add(data, record_id=row["reference"])
+    trial.plan()  # some checks are made only for a write, such as numbers that JavaScript can hold
+    trial.rollback()
     return Booking(row["reference"], data)
 
 
@@ -123,7 +123,7 @@ BAD = {
     1200: {"reference": ""},
     1500: {"reference": "CHK-01499"},
 }
-"""The errors of the statement by line of the file; line 1 has the column names."""
+"""The errors in the statement, by line number; line 1 has the column names."""
 
 
 def make_statement() -> str:

@@ -1,7 +1,6 @@
-"""A data type of your own: two statements, and every feature works on it.
+"""A data type of your own: two classes, and every feature of the library works for it.
 
-The payload has a nested payload, a dict and a list. Every new record gets a time to live. A record
-of this type works like any other.
+The payload has a nested payload, a dict and a list. Every new record gets a time to live.
 
     python examples/own_data_type.py
 """
@@ -22,7 +21,7 @@ from thrivecalc_models import (
 
 @payload
 class Account:
-    """A nested payload: one entry of a snapshot, stored as a map in camelCase."""
+    """A nested payload, which is stored as a map in camelCase."""
 
     bank_name: str
     balance: Amount
@@ -81,7 +80,7 @@ def main() -> None:
 
 
 def list_in_pages(store: DataStore) -> tuple[int, int]:
-    """Three records of this type, read two at a time."""
+    """Add three records of this type, and read them in pages of two."""
     user = store.user("google-oauth2|987654321")
     with user.unit_of_work() as work:
         for month in (1, 2, 3):

@@ -1,8 +1,8 @@
 """The record classes used directly, as the PynamoDB models they are.
 
-For services that use PynamoDB: get, save, update, query, conditions, batches and transactions keep
-its signatures, and are correct for this table. Unlike in a unit of work, each call sends its own
-request.
+For services that use PynamoDB: get, save, update, query, conditions, batches and transactions have
+PynamoDB's signatures, and keep the rules of this table. Unlike a unit of work, each call sends its
+own request.
 
     python examples/pynamodb_style.py
 """
@@ -30,7 +30,7 @@ USER_ID = "google-oauth2|123456789"
 
 def main() -> None:
     with DataStore.local() as store:
-        # A service leaves this out: class methods then use the environment's settings.
+        # A service leaves this out; class methods then use the settings of the environment.
         data_store.configure(store)
         try:
             goal = save_and_read()
@@ -98,7 +98,7 @@ def transaction(goal: SavingsGoal, connection: Connection) -> None:
     with TransactWrite(connection=connection) as write:
         write.save(paid, condition=Transaction.record_key.does_not_exist())
         write.update(goal, actions=[SavingsGoal.data["currentAmount"].add(200)])
-    goal.refresh()  # a transaction does not return the updated record
+    goal.refresh()  # DynamoDB does not return the item that a transaction updated
     stored = Transaction.count(USER_ID)
     print(f"TransactWrite: the goal has {goal.data.current_amount}, {stored} transactions")
 

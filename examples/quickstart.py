@@ -1,7 +1,7 @@
 """A first look: read what the web application wrote, change it, and meet a conflict.
 
-You need no account and no network: the table is in an engine inside this process and is gone at the
-end. The part of the web application uses a plain AWS client, without the library.
+You need no account and no network: an engine inside this process has the table, and both are gone
+at the end. The web application's part uses a plain AWS client, without the library.
 
     make demo
 """
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def show_records(user: UserData) -> None:
-    """List every type together; a type without a class is listed like the others."""
+    """List the records of all types; a type without a class is listed like the others."""
     console = Console()
     table = Table(box=box.ASCII2 if console.options.ascii_only else box.SIMPLE, show_edge=False)
     table.add_column("type", no_wrap=True, min_width=18)
@@ -83,7 +83,7 @@ def show_records(user: UserData) -> None:
 
 
 def summary(record: UserRecord) -> tuple[str, Decimal | None]:
-    """Describe a record in one line, with its amount. The user's own screen may show both."""
+    """Describe a record in one line, and return its amount. The user's own screen may show both."""
     data = record.data
     match record.data_type:
         case "savings-goal":
@@ -106,7 +106,7 @@ def summary(record: UserRecord) -> tuple[str, Decimal | None]:
 
 
 def move_money(user: UserData) -> None:
-    """The unit notices edits and sends everything together, in the fewest requests."""
+    """Edit two goals and add two transactions; the unit sends all of it in the fewest requests."""
     with user.unit_of_work() as work:
         car = work.get(SavingsGoal, NEW_CAR)
         fund = work.get(SavingsGoal, EMERGENCY_FUND)
@@ -129,7 +129,7 @@ def move_money(user: UserData) -> None:
 
 
 def meet_a_conflict(user: UserData, web: WebApplication) -> None:
-    """The commit overwrites no change of others; it reports the conflict, and the unit goes on."""
+    """Commit after another program wrote: the unit reports the conflict, and can be used again."""
     work = user.unit_of_work()
     car = work.get(SavingsGoal, NEW_CAR)
     web.deposit(car.record_key, 250)
@@ -151,7 +151,7 @@ def meet_a_conflict(user: UserData, web: WebApplication) -> None:
 
 
 def run_again(user: UserData, web: WebApplication) -> None:
-    """`run` calls a function with a fresh unit of work, and again after a conflict."""
+    """Let `run` call a function with a new unit of work, and again after a conflict."""
     calls = 0
 
     def add_100(work: UnitOfWork) -> SavingsGoal:
