@@ -4,40 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from thrivecalc_models import codec, table
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.operations import AllOf, Condition, Exists, IsMap, Key, UpdateItem
 from thrivecalc_models.payloads import fields_of, is_payload
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.scope import Scope
-from thrivecalc_models.value import Value
 from thrivecalc_models.wire import Item, check_item, describe, floor_ms, format_timestamp, split_key
 
-_IS_THERE: Condition = Exists((table.RECORD_KEY,))
+_IS_STORED: Condition = Exists((table.RECORD_KEY,))
 
 
-@attrs.frozen(eq=False, repr=False)
-class Edit(Value):
-    """One update of a key, under the condition that a record is stored."""
-
-    key: Key
-    update: UpdateItem
-
-
-def replacement(scope: Scope, key: Key, data: Any) -> Edit:
-    """Return the update that replaces `data` by a camelCase mapping.
+def replacement(scope: Scope, key: Key, data: Any) -> UpdateItem:
+    """Return the update of a stored record that replaces `data` by a camelCase mapping.
 
     Raises InvalidRecordError for a mapping that does not fit the type's payload class.
     """
     content = codec.check_mapping(_payload_class(key), data, js_safe=scope.session.js_safe_numbers)
     _check_size(key, content)
     sets = (((table.DATA,), {"M": content}), _stamp(scope))
-    return Edit(key, UpdateItem(key=key, sets=sets, condition=_IS_THERE))
+    return UpdateItem(key=key, sets=sets, condition=_IS_STORED)
 
 
-def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
+def field_update(scope: Scope, key: Key, payload: Any) -> UpdateItem:
     """Return the update that sets the declared fields of a payload and removes those of None.
 
     Raises InvalidRecordError for another payload class, and for too many fields for one update.
@@ -52,7 +41,7 @@ def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
         key=key,
         sets=(*sets, _stamp(scope)),
         removes=tuple((table.DATA, name) for name in names if name not in content),
-        condition=AllOf((_IS_THERE, IsMap((table.DATA,)))),
+        condition=AllOf((_IS_STORED, IsMap((table.DATA,)))),
     )
     if not update.fits():
         raise InvalidRecordError(
@@ -60,7 +49,7 @@ def field_update(scope: Scope, key: Key, payload: Any) -> Edit:
             " expression); give a mapping, which replaces all of data",
             path=table.DATA,
         )
-    return Edit(key, update)
+    return update
 
 
 def _check_class(key: Key, payload: Any) -> None:

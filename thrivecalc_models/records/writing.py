@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(eq=False, repr=False)
 class Changes(Value):
-    """The attributes that differ from the snapshot: their paths, and their new forms."""
+    """The attributes that differ from the snapshot: new forms by path, and removed paths."""
 
     sets: tuple[tuple[Path, AttributeValue], ...] = attrs.field(repr=False)
     removes: tuple[Path, ...]
@@ -63,10 +63,10 @@ class Changes(Value):
 
 
 def key_of(record: UserRecord) -> Key:
-    """The key that a write of the record has.
+    """Return the key of a write of the record. Raises InvalidKeyError without a user id.
 
-    Raises IsolationError for another one than the record's scope and the stored item have: with
-    the record's attributes fixed that cannot be, but this does not rely on it.
+    Raises IsolationError for another key than that of the record's scope and of the stored item.
+    The attributes are fixed, so this does not happen; isolation does not rely on that alone.
     """
     state, user_id = state_of(record), record.user_id
     stored, key = state.stored, state.key
@@ -88,16 +88,17 @@ def key_of(record: UserRecord) -> Key:
 
 
 def is_stored(record: UserRecord) -> bool:
-    """Whether the record was seen in the table, so that it has a snapshot."""
+    """Whether the record was read from the table or written to it."""
     return state_of(record).stored is not None
 
 
 def has_snapshot(record: UserRecord) -> bool:
-    """Whether there is a snapshot to lock: not of a new record, nor once it was deleted here."""
+    """Whether a lock can be made: the record is stored, and was not deleted through itself."""
     return is_stored(record) and state_of(record).stored is not state_of(record).deleted
 
 
 def snapshot_of(record: UserRecord) -> Item:
+    """Return the stored item. Raises InvalidRecordError for a record never stored."""
     stored = state_of(record).stored
     if stored is None:
         raise InvalidRecordError(
@@ -107,7 +108,10 @@ def snapshot_of(record: UserRecord) -> Item:
 
 
 def stamp_for(record: UserRecord, at: WriteTime) -> str:
-    """The `updatedAt` of a write: never before, nor equal to, the one that was read."""
+    """Return the `updatedAt` of a write: always later than the one that was read.
+
+    A write is recognised by its stamp, so it must differ even if the clock stands or goes back.
+    """
     if is_stored(record):
         return format_timestamp(next_stamp(at, record.updated_at))
     return _first_stamp(at.now)
@@ -115,12 +119,12 @@ def stamp_for(record: UserRecord, at: WriteTime) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _first_stamp(now: datetime) -> str:
-    """The stamp of new records: one text for all of a commit."""
+    """Return the stamp of new records, formatted once for all writes of a commit."""
     return format_timestamp(now)
 
 
 def is_unchanged(record: UserRecord) -> bool:
-    """Whether a record is stored as it is; compares only simple values."""
+    """Whether a stored record was surely not edited; only simple values are compared."""
     state = state_of(record)
     if state.stored is None or state.touched or state.extra_attributes is not None:
         return False
@@ -128,7 +132,7 @@ def is_unchanged(record: UserRecord) -> bool:
 
 
 def is_edited(record: UserRecord, *, js_safe: bool) -> bool:
-    """Whether a stored record differs from its snapshot; what cannot be written does, too."""
+    """Whether a stored record differs from its snapshot; a value that cannot be written does."""
     if not is_stored(record) or is_unchanged(record):
         return False
     try:
@@ -138,13 +142,14 @@ def is_edited(record: UserRecord, *, js_safe: bool) -> bool:
 
 
 def changes(record: UserRecord, *, js_safe: bool) -> Changes:
-    """What would be written of a loaded record. Raises InvalidRecordError for bad values."""
+    """Return what differs from the snapshot. Raises InvalidRecordError for bad values."""
     stored = snapshot_of(record)
     sets: list[tuple[Path, AttributeValue]] = []
     removes: list[Path] = []
 
     def compare(prefix: Path, old: Item, new: Item) -> None:
         for name, form in new.items():
+            # Not equal may still be the same to DynamoDB, as sets in another order are.
             if old.get(name) != form and not same_value(old.get(name), form):
                 sets.append(((*prefix, name), form))
         removes.extend((*prefix, name) for name in old if name not in new)
@@ -156,7 +161,10 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
 
 
 def data_map(record: UserRecord, *, js_safe: bool) -> Item:
-    """The map under `data` as it would be written, unchanged fields in their stored form."""
+    """Return the map under `data` to be written, with unchanged fields in their stored form.
+
+    Raises InvalidRecordError for bad values, and for a record without data.
+    """
     state = state_of(record)
     base = state.data_map()
     if base is not None and not state.touched:
@@ -173,19 +181,22 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     extras = state.extra_data
     encoding = _encoding(state, js_safe)
     content = codec.encode_data(payload, extras or {}, base, state.origins, encoding)
-    if extras is None and base is not None:  # nobody has seen the extras
+    if extras is None and base is not None:  # never read, so they are as stored
         content |= _undeclared_forms(payload_class, base)
     return content
 
 
 def _encoding(state: RecordState, js_safe: bool) -> codec.Encoding:
-    """How a record is encoded: the numbers that it was read with are written back as they were."""
+    """Return how a record is encoded: the numbers of its base stay, even unsafe ones."""
     encoding = codec.encoding_of(js_safe)
     return encoding if state.base is None else encoding.also(state.base)
 
 
 def item_now(record: UserRecord, *, js_safe: bool) -> Item:
-    """The item as the record says it, without the stamp of a write. Raises InvalidRecordError."""
+    """Return the item with the record's edits, without the stamp of a write.
+
+    Raises InvalidRecordError.
+    """
     state = state_of(record)
     values = state.attribute_values
     key, data_type = key_of(record), state.data_type
@@ -207,7 +218,7 @@ def item_now(record: UserRecord, *, js_safe: bool) -> Item:
 
 
 def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
-    """The item as a put would store it, checked and stamped. Raises InvalidRecordError."""
+    """Return the item that a put stores, checked and stamped. Raises InvalidRecordError."""
     state, stamp = state_of(record), stamp_for(record, at)
     state.check_changeable()
     item = item_now(record, js_safe=js_safe)
@@ -222,7 +233,7 @@ def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
 
 
 def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
-    """The snapshot with the changes made, checked. Raises InvalidRecordError."""
+    """Return the snapshot with the changes and the stamp. Raises ItemTooLargeError."""
     stored = snapshot_of(record)
     item = dict(stored)
     if any(path[0] == table.DATA for path in changed.paths):
@@ -244,9 +255,10 @@ def _parent(item: Item, path: Path) -> Item:
 def update_of(
     record: UserRecord, changed: Changes, *, at: WriteTime, lock: bool, whole: bool = False
 ) -> tuple[UpdateItem, Item]:
-    """The UpdateItem of the changed fields, or of all `data`, and the item after it.
+    """Return the UpdateItem of the changed fields, and the item after it.
 
-    With `whole` the lock is on all of `data`, not only on the changed fields.
+    With `whole` the lock is on all of `data`, not only on the changed fields. Without the lock the
+    item must exist. If the fields do not fit one expression, `data` is set at once.
     Raises InvalidRecordError, and CorruptItemError for a malformed record.
     """
     state_of(record).check_changeable()
@@ -266,7 +278,10 @@ def update_of(
 def _whole_data_update(
     record: UserRecord, changed: Changes, after: Item, *, lock: bool
 ) -> UpdateItem:
-    """As much as one expression holds: `data` at once, if it still is what was read."""
+    """Return the update that sets `data` at once: DynamoDB takes 4 KB of expression.
+
+    Even without the lock `data` must be as it was read, since all of it is written.
+    """
     outer = [path for path in changed.paths if path[0] != table.DATA]
     names = [(table.DATA,), *outer]
     guard = lock_condition(record, names) if lock else AllOf((_exists(()), *_still(record, names)))
@@ -291,34 +306,38 @@ def _whole_data_update(
 def put_of(
     record: UserRecord, *, at: WriteTime, js_safe: bool, condition: Condition | None = None
 ) -> PutItem:
-    return PutItem(
-        item=whole_item(record, at=at, js_safe=js_safe),
-        condition=condition,
-    )
+    """Return the PutItem of the whole record. Raises InvalidRecordError."""
+    return PutItem(item=whole_item(record, at=at, js_safe=js_safe), condition=condition)
 
 
 KEY_IS_FREE: Condition = Absent((table.RECORD_KEY,))
 
 
 def lock_condition(record: UserRecord, paths: tuple[Path, ...] | list[Path] = ()) -> AllOf:
-    """The item exists, with the stamp that was read, and so are the fields being changed.
+    """Return the condition that stamp and fields are as they were read.
 
-    The fields are compared too, since two hosts whose clocks disagree can write the same stamp.
+    The fields are compared too: two hosts whose clocks disagree can write the same stamp.
     """
     parts = [_exists(paths), *_still(record, [(table.UPDATED_AT,), *paths])]
     return AllOf(tuple(parts))
 
 
 def unchanged_condition(record: UserRecord) -> AllOf:
-    """The item is what was read: its stamp and the whole of its data."""
+    """Return the condition that stamp and `data` are as they were read."""
     return lock_condition(record, [(table.DATA,)])
 
 
 def unchanged_or_gone(record: UserRecord) -> AnyOf:
+    """Return the condition of a delete: absent is what it wants, also after a lost reply."""
     return AnyOf((KEY_IS_FREE, unchanged_condition(record)))
 
 
 def _exists(paths: tuple[Path, ...] | list[Path]) -> Condition:
+    """Return the condition that the item exists, with a map for the paths below `data`.
+
+    Without it an UpdateItem would create the item; and one that sets a path in something else than
+    a map is refused as invalid, not as a failed condition.
+    """
     exists = Exists((table.RECORD_KEY,))
     if any(len(path) > 1 for path in paths):
         return AllOf((exists, IsMap((table.DATA,))))
@@ -326,7 +345,7 @@ def _exists(paths: tuple[Path, ...] | list[Path]) -> Condition:
 
 
 def _still(record: UserRecord, paths: list[Path]) -> list[Condition]:
-    """That each path still has the form that was read."""
+    """Return the conditions that the paths have the forms that were read."""
     conditions: list[Condition] = []
     for path in paths:
         form = value_at(snapshot_of(record), path)
@@ -341,7 +360,7 @@ _OURS = table.DECLARED - {table.TTL}
 
 
 def _outer(item: Item) -> Item:
-    """The attributes that callers may change: `ttl` and the undeclared ones."""
+    """Return the top-level attributes that callers may change: `ttl` and the undeclared ones."""
     return {name: form for name, form in item.items() if name not in _OURS}
 
 
@@ -387,7 +406,7 @@ def _ttl_form(record: UserRecord, stored: AttributeValue | None) -> AttributeVal
 
 
 def _ttl_differs(record: UserRecord) -> bool:
-    """Whether `ttl` was given another value than the one that its stored form reads as."""
+    """Whether `ttl` was set to another value than its stored form reads as."""
     state = state_of(record)
     values = state.values
     if values is None or table.TTL not in values:
@@ -402,26 +421,27 @@ def _ttl_differs(record: UserRecord) -> bool:
 
 
 def attempt_of(record: UserRecord) -> PendingWrite | None:
-    """The write of the record whose outcome is unknown, if any; none if its key is another now."""
+    """Return the write of the record whose outcome is unknown, None if its key has changed."""
     attempt: PendingWrite | None = state_of(record).attempt
     return attempt if attempt is not None and attempt.write.key == key_of(record) else None
 
 
 def applied(record: UserRecord, write: PendingWrite, item: Item | None) -> None:
-    """Make a record its own snapshot after a put or an update of it; `item` is stored, if seen."""
+    """Make a record its own snapshot after a put or an update; `item` is stored, if seen."""
     state_of(record).attempt = None
     if write.call is None or isinstance(write.write, PutItem):
         if write.after is not None:
             absorb(record, write.after if item is None else item, write.after)
     elif item is not None and is_stored(record):
-        # Only the actions changed what is stored, and they changed nothing of what the record says.
+        # PynamoDB's actions changed the stored item, not the record: its edits since the snapshot
+        # are still to be written.
         absorb(record, item, snapshot_of(record))
     elif item is not None:
         restore(record, item)
 
 
 def deleted(record: UserRecord) -> None:
-    """Note that a record was deleted through itself; what it says stays, and can be put anew."""
+    """Note that a record was deleted through itself; its values stay, and can be put anew."""
     state = state_of(record)
     state.deleted = state.stored
     state.attempt = None
@@ -430,48 +450,28 @@ def deleted(record: UserRecord) -> None:
 
 
 def absorb(record: UserRecord, item: Item, written: Item) -> None:
-    """Make `item` the snapshot; what was edited since `written` was encoded stays edited.
+    """Make `item` the snapshot after a write; what was edited since stays edited.
 
-    `written` is the item as the write meant it to be. Fields that still say what it says take on
-    what is stored; the others keep their value, as a further change.
+    `written` is the item as it was encoded for the write. Between that and the reply the caller may
+    edit the record, as a hook or another thread does: a field that differs from `written` keeps its
+    value, as a further change. Every other field takes the stored value, which differs from
+    `written` if an update left attributes of another writer in place.
     """
     state = state_of(record)
-    if item is written:
+    if item is written:  # the record has these very values, but for later edits
         state.keep_as_stored(item)
         return
-    edited = _edits_since(state, written)
-    before = state.start_over(item)
-    if before.payload is not UNREAD and not record.malformed:
-        _refresh_payload(state, before, edited.data)
-    if before.extra_data is not None and not record.malformed:
-        _merge(before.extra_data, state.read_extra_data(), edited.extra_data)
-        state.extra_data = before.extra_data
-    if before.extra_attributes is not None:
-        _merge(before.extra_attributes, state.read_extra_attributes(), edited.extra_attributes)
-        state.extra_attributes = before.extra_attributes
-    if edited.ttl:
-        state.attribute_values[table.TTL] = edited.ttl[0]
+    _start_over(record, item, _edits_since(state, written))
 
 
 def restore(record: UserRecord, item: Item) -> None:
-    """Make `item` the snapshot and every value what it says, in place."""
-    state = state_of(record)
-    before = state.start_over(item)
-    if record.malformed:
-        return
-    if before.payload is not UNREAD:
-        _refresh_payload(state, before, frozenset())
-    if before.extra_data is not None:
-        _merge(before.extra_data, state.read_extra_data(), frozenset())
-        state.extra_data = before.extra_data
-    if before.extra_attributes is not None:
-        _merge(before.extra_attributes, state.read_extra_attributes(), frozenset())
-        state.extra_attributes = before.extra_attributes
+    """Make `item` the snapshot, and give every value what is stored; edits are dropped."""
+    _start_over(record, item, _Edits())
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Edits(Value):
-    """Names of what differs from what was written: fields by wire name, extras, and the ttl."""
+    """What differs from the written item: fields by wire name, names of extras, a new ttl."""
 
     data: frozenset[str] = frozenset()
     extra_data: frozenset[str] = frozenset()
@@ -480,7 +480,7 @@ class _Edits(Value):
 
 
 def _edits_since(state: RecordState, written: Item) -> _Edits:
-    """What the caller edited after `written` was encoded."""
+    """Return what the caller edited after `written` was encoded."""
     content = written[table.DATA]["M"]
     outer = _outer(written)
     ttl_then = state.record_class.ttl.read(outer.pop(table.TTL, None))
@@ -509,10 +509,32 @@ def _undeclared_forms(payload_class: type | None, content: Item) -> Item:
     return {name: content[name] for name in codec.undeclared_names(payload_class, content)}
 
 
-def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[str]) -> None:
-    """Give the caller's payload, of the state before, the fresh values, but for edited fields.
+def _start_over(record: UserRecord, item: Item, edited: _Edits) -> None:
+    """Make `item` the snapshot, and keep the edits and the caller's own objects.
 
-    What reading made of a field stays while the same is stored.
+    The payload and the dicts of extras are updated in place: callers hold references to them.
+    """
+    state = state_of(record)
+    before = state.start_over(item)
+    if edited.ttl:
+        state.attribute_values[table.TTL] = edited.ttl[0]
+    if record.malformed:  # it can be deleted only, so that edits have no use
+        return
+    if before.payload is not UNREAD:
+        _refresh_payload(state, before, edited.data)
+    if before.extra_data is not None:
+        _merge(before.extra_data, state.read_extra_data(), edited.extra_data)
+        state.extra_data = before.extra_data
+    if before.extra_attributes is not None:
+        _merge(before.extra_attributes, state.read_extra_attributes(), edited.extra_attributes)
+        state.extra_attributes = before.extra_attributes
+
+
+def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[str]) -> None:
+    """Give the caller's payload, of the state before, the stored values, except edited fields.
+
+    A converter or a default of the class's author may give another value at each reading: then
+    the value that was read stays while its stored form is the same.
     """
     fresh, payload, content = state.get_payload(), before.payload, state.data_map() or {}
     state.payload = payload
@@ -529,7 +551,7 @@ def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[
 
 
 def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) -> None:
-    """Make a caller's dict say what is stored, in place, but for the edited names."""
+    """Update a caller's dict to what is stored, in place, except the edited names."""
     for name in [name for name in kept if name not in fresh and name not in edited]:
         del kept[name]
     for name, value in fresh.items():
@@ -538,7 +560,7 @@ def _merge(kept: dict[str, Any], fresh: dict[str, Any], edited: frozenset[str]) 
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two values are equal and stored alike: True is 1 to Python, but not to the table."""
+    """Whether two values are equal and stored alike: True equals 1 in Python, not in the table."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

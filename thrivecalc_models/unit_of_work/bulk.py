@@ -10,7 +10,7 @@ from thrivecalc_models.errors import (
     RecordNotFoundError,
     ThriveCalcError,
 )
-from thrivecalc_models.operations import DeleteItem, Key, Query
+from thrivecalc_models.operations import DeleteItem, Key, Query, UpdateItem
 from thrivecalc_models.protocol import (
     CommitReport,
     Intent,
@@ -49,14 +49,14 @@ def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
     return _edit(scope, edits.field_update(scope, key, payload))
 
 
-def _edit(scope: Scope, edit: edits.Edit) -> UserRecord:
-    return write_one(lambda: _send_edit(scope, edit))
+def _edit(scope: Scope, update: UpdateItem) -> UserRecord:
+    return write_one(lambda: _send_edit(scope, update))
 
 
-def _send_edit(scope: Scope, edit: edits.Edit) -> UserRecord:
-    key = edit.key.record_key
-    write = PendingWrite(key=key, intent=Intent.UPDATE, write=edit.update)
-    scope.check_write(write.write, key)
+def _send_edit(scope: Scope, update: UpdateItem) -> UserRecord:
+    key = update.key.record_key
+    write = PendingWrite(key=key, intent=Intent.UPDATE, write=update)
+    scope.check_write(update, key)
     session = scope.session
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
