@@ -118,13 +118,19 @@ def places(data: Any) -> list[tuple[Any, Any]]:
 
     Always in the same order: that of the members of a map is the engine's own.
     """
+    own = own_places(data)
+    return own + [below for place in own for below in places(at(place))]
+
+
+def own_places(data: Any) -> list[tuple[Any, Any]]:
+    """The places of a tree or a twig itself."""
     found: list[tuple[Any, Any]] = []
     for row in getattr(data, "rows", []):
         found += [(row, index) for index in range(len(row))]
     found += [(data.twigs, index) for index in range(len(data.twigs))]
     found += [(data.named, name) for name in sorted(data.named)]
     found += [(data, "twin")] if data.twin is not None else []
-    return found + [below for place in found for below in places(at(place))]
+    return found
 
 
 def at(place: tuple[Any, Any]) -> Any:
@@ -327,7 +333,7 @@ class OriginsMachine(RuleBasedStateMachine):
     def move(self, data, how):
         source, target = self.pick(data), self.pick(data)
         place = self.pick_place(data, source)
-        if place is None:
+        if place is None or levels(at(place)) + levels(target.data) > MOST_LEVELS:
             return
         twig = take_from(place) if how == "move" else self.copy_of(at(place), how)
         holder = data.draw(st.sampled_from(holders(target.data)), label="to")
@@ -343,6 +349,8 @@ class OriginsMachine(RuleBasedStateMachine):
         record = self.pick(data)
         one, other = self.pick_place(data, record), self.pick_place(data, record)
         if one is None or not apart(at(one), at(other)):
+            return
+        if levels(record.data) + max(levels(at(one)), levels(at(other))) > MOST_LEVELS:
             return
         first, second = at(one), at(other)
         put_at(one, second)
@@ -452,6 +460,15 @@ class OriginsMachine(RuleBasedStateMachine):
 def inside(twig, holder):
     """Whether a list or dict is somewhere within a twig."""
     return any(each is holder for each in holders(twig))
+
+
+def levels(data):
+    """How many twigs are within one another, this one among them."""
+    return 1 + max((levels(at(place)) for place in own_places(data)), default=0)
+
+
+MOST_LEVELS = 12
+"""Each twig is a list and a map of the 32 levels that DynamoDB stores."""
 
 
 def apart(one, other):
