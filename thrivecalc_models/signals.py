@@ -12,16 +12,14 @@ import warnings
 from collections.abc import Callable
 from typing import Final
 
-import attrs
-
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 LOGGER: Final = logging.getLogger("thrivecalc_models")
 LOGGER.addHandler(logging.NullHandler())
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class RequestEvent(Value):
+@frozen(kw_only=True)
+class RequestEvent:
     """One request has ended.
 
     `operation` is DynamoDB's name, `duration` in seconds, `attempt` counts from 1, units are those
@@ -39,8 +37,8 @@ class RequestEvent(Value):
     request_id: str | None = None
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class RetryEvent(Value):
+@frozen(kw_only=True)
+class RetryEvent:
     """A request is going to be sent again after `wait` seconds; `code` is why."""
 
     operation: str
@@ -49,8 +47,8 @@ class RetryEvent(Value):
     code: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class CommitEvent(Value):
+@frozen(kw_only=True)
+class CommitEvent:
     """A commit has ended: how many writes became what, what it took, and how long (seconds).
 
     `user` is a short hash of the user id.

@@ -8,11 +8,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import attrs
-
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.plain import plain_value
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 USER_ID: Final = "userId"
 RECORD_KEY: Final = "recordKey"
@@ -61,8 +59,8 @@ def _keys(partition: str, sort: str) -> list[dict[str, str]]:
     ]
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Settings(Value):
+@frozen(kw_only=True)
+class Settings:
     """Where the table is. Endpoint None is the real service.
 
     `endpoint_source` names the origin of the endpoint: "endpoint", "AWS_ENDPOINT" or a setting of

@@ -1,23 +1,14 @@
-"""The base of frozen values: equality, hash and repr, by their fields."""
+"""Frozen attrs classes that can be printed at any time."""
 
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-# Thousands are made of some values: those are frozen to type checkers only, since a class that is
-# frozen at run time, too, takes more than twice as long to make. What callers can get hold of is
-# frozen there as well, by `attrs.frozen`.
-if TYPE_CHECKING:
-    from attrs import frozen as value
-else:
-    value = functools.partial(attrs.define, eq=False, repr=False)
-
-__all__ = ["Value", "even_half_made", "value"]
+__all__ = ["even_half_made", "frozen"]
 
 
 def even_half_made(describe: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -36,45 +27,14 @@ def even_half_made(describe: Callable[[Any], str]) -> Callable[[Any], str]:
     return __repr__
 
 
-class Value:
-    """The base of frozen attrs classes that leave equality and repr to it (`eq=False, repr=False`).
+if TYPE_CHECKING:
+    from attrs import frozen  # the name by which type checkers know attrs' classes
+else:
 
-    It compares, hashes and prints as attrs does, and heeds `eq` and `repr` of a field. But attrs
-    writes and compiles code for each class whenever it is imported, which took most of the time.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        compared = _compared(self.__class__)
-        return bool(compared(self) == compared(other))
-
-    def __hash__(self) -> int:
-        return hash((self.__class__, _compared(self.__class__)(self)))
-
-    @even_half_made
-    def __repr__(self) -> str:
-        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in _fields(self) if each.repr]
-        return f"{type(self).__qualname__}({', '.join(shown)})"
-
-
-def _compared(cls: type) -> Callable[[Any], Any]:
-    """What gets the fields of an instance that count."""
-    known = _COMPARED.get(cls)
-    if known is None:
-        names = [each.name for each in _fields(cls) if each.eq]
-        known = _COMPARED[cls] = operator.attrgetter(*names) if names else _nothing
-    return known
-
-
-_COMPARED: dict[type, Callable[[Any], Any]] = {}
-
-
-def _nothing(value: Value) -> tuple[()]:
-    return ()
-
-
-def _fields(value: object) -> tuple[attrs.Attribute[Any], ...]:
-    return getattr(value, "__attrs_attrs__", ())  # a value without fields need not be attrs' class
+    def frozen(cls=None, **options):
+        """`attrs.frozen`, with a repr that never raises. See `even_half_made`."""
+        if cls is None:
+            return functools.partial(frozen, **options)
+        made = attrs.frozen(cls, **options)
+        made.__repr__ = even_half_made(made.__repr__)
+        return made

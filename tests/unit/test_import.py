@@ -29,19 +29,6 @@ OURS = (
     "upkeep",
     "whole_table",
 )
-COMPILED = """
-from thrivecalc_models.payloads import is_payload_class
-shown = sorted({
-    each.__name__
-    for name, module in list(sys.modules.items()) if name.startswith("thrivecalc_models")
-    for each in vars(module).values()
-    if isinstance(each, type) and "__attrs_attrs__" in vars(each) and not is_payload_class(each)
-    and any(
-        vars(each)[name].__code__.co_filename.startswith("<attrs generated")
-        for name in {"__eq__", "__repr__"} & set(vars(each))
-    )
-})
-"""
 
 
 def after_import(code: str) -> Any:
@@ -56,8 +43,3 @@ def test_what_few_programs_use_is_not_loaded():
     loaded = set(after_import("shown = sorted(sys.modules)"))
     assert "pynamodb.models" in loaded
     assert not loaded & {*OTHERS, *(f"thrivecalc_models.{name}" for name in OURS)}
-
-
-def test_equality_and_repr_are_not_compiled_for_each_class():
-    """Frozen values have them of Value; but keys, which are looked up in sets, have their own."""
-    assert after_import(COMPILED) == ["Key"]

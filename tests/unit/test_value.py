@@ -1,43 +1,49 @@
-"""Frozen values compare, hash and print by their fields."""
+"""Frozen values compare, hash and print by their fields, and cannot be changed."""
 
 from __future__ import annotations
 
 import attrs
+import pytest
 
-from thrivecalc_models.value import Value
+from thrivecalc_models.operations import Key
+from thrivecalc_models.value import frozen
 
 
-@attrs.frozen(eq=False, repr=False)
-class Point(Value):
+@frozen
+class Point:
     x: int
     y: int = attrs.field(default=0, repr=False)
     seen: float = attrs.field(default=0.0, eq=False)
 
 
-@attrs.frozen(eq=False, repr=False)
-class Other(Value):
-    x: int
-    y: int = 0
+@frozen(kw_only=True)
+class Named:
+    name: str
 
-
-class Nothing(Value):
-    __slots__ = ()
+    def __repr__(self):
+        return f"<{self.name}>"
 
 
 def test_a_value_is_what_its_fields_say():
     """Values of one class are equal, and hash alike, where the fields that count are."""
     assert Point(1, 2, 3.0) == Point(1, 2, 4.0) != Point(1, 3, 3.0)
     assert len({Point(1, 2, 3.0), Point(1, 2, 4.0), Point(1, 3)}) == 2
-    assert Nothing() == Nothing()
 
 
-def test_values_of_two_classes_differ():
-    """Two classes have no value in common, whatever their fields."""
-    assert Point(1) != Other(1)
-    assert Point(1) != (1, 0)
+@pytest.mark.parametrize("value", [Point(1), Named(name="a"), Key("u", "savings-goal#fund")])
+def test_a_value_cannot_be_changed(value):
+    """No field of a value can be set, and none can be added."""
+    for name in (*attrs.asdict(value), "other"):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(value, name, 2)
 
 
 def test_a_repr_leaves_out_what_is_not_to_be_shown():
     """A field with `repr=False` is not printed."""
     assert repr(Point(1, 2)) == "Point(x=1, seen=0.0)"
-    assert repr(Nothing()) == "Nothing()"
+
+
+@pytest.mark.parametrize("cls", [Point, Named])
+def test_a_half_made_value_has_a_repr(cls):
+    """A value whose fields are not set yet is printed as half made, by a repr of its own, too."""
+    assert repr(cls.__new__(cls)) == f"<{cls.__name__}, half made>"

@@ -7,10 +7,8 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-import attrs
-
 from thrivecalc_models.errors import UnsafeNumberError
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import AttributeValue, Item, number_text, parse_number, to_decimal
 
 
@@ -66,8 +64,8 @@ def number_form(number: Any, path: str, encoding: Encoding) -> str:
     return text
 
 
-@attrs.frozen(eq=False, repr=False)
-class Encoding(Value):
+@frozen
+class Encoding:
     """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
 
     A number that JavaScript cannot hold passes where it is one of `known`: it was read, and stands

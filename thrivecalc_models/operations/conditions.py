@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import attrs
 
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import AttributeValue
 
 Path = tuple[str, ...]
 """Attribute names from the top of the item down: `("data", "targetAmount")`."""
 
 
-@attrs.frozen(eq=False, repr=False)
-class Exists(Value):
+@frozen
+class Exists:
     path: Path
 
 
-@attrs.frozen(eq=False, repr=False)
-class Absent(Value):
+@frozen
+class Absent:
     path: Path
 
 
-@attrs.frozen(eq=False, repr=False)
-class IsMap(Value):
+@frozen
+class IsMap:
     path: Path
 
 
-@attrs.frozen(eq=False, repr=False)
-class Equal(Value):
+@frozen
+class Equal:
     path: Path
     value: AttributeValue = attrs.field(repr=False)
 
 
-@attrs.frozen(eq=False, repr=False)
-class AllOf(Value):
+@frozen
+class AllOf:
     parts: tuple[Condition, ...]
 
 
-@attrs.frozen(eq=False, repr=False)
-class AnyOf(Value):
+@frozen
+class AnyOf:
     parts: tuple[Condition, ...]
 
 

@@ -15,14 +15,14 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@value
-class Send(Value):
+@frozen
+class Send:
     """Send these at the same time; resumed with `Received` once all have ended.
 
     After a failure of a kind in `FATAL`, an interrupt, or `deadline` seconds in which nothing
@@ -36,8 +36,8 @@ class Send(Value):
     quiet_since: float | None = None
 
 
-@value
-class Wait(Value):
+@frozen
+class Wait:
     """Do nothing for so many seconds; resumed with `Received` without results.
 
     Before a retry, `operation`, `attempt` (which failed, from 1) and `code` say what and why.
@@ -49,8 +49,8 @@ class Wait(Value):
     code: str = ""
 
 
-@value
-class Emit(Value, Generic[T]):
+@frozen
+class Emit(Generic[T]):
     """A result on the way; resumed with None when the next one is wanted.
 
     With `ahead` it may be resumed before that, to have the next one ready.
@@ -60,8 +60,8 @@ class Emit(Value, Generic[T]):
     ahead: bool = False
 
 
-@value
-class Received(Value):
+@frozen
+class Received:
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 
     `since` is the clock before them. `interrupt` is the exception (KeyboardInterrupt, SystemExit,

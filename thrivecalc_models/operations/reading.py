@@ -30,7 +30,7 @@ from thrivecalc_models.operations.requests import (
     UpdateItem,
 )
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, Json, same_value, value_at
 from thrivecalc_models.words import plural
 
@@ -281,7 +281,8 @@ def _unprocessed_keys(body: Json) -> Iterable[Any]:
 
 
 def _check_batch_write(batch: BatchWrite, body: Json) -> None:
-    asked = {(write.key.user_id, write.key.record_key) for write in batch.writes}
+    keys = [write.key for write in batch.writes]  # made by each put when it is asked
+    asked = {(key.user_id, key.record_key) for key in keys}
     for entries in _of_tables(body, "UnprocessedItems"):
         for entry in entries:
             _asked(_written(entry), asked)
@@ -437,8 +438,8 @@ _CHECKS: Final[dict[type, Callable[[Any, Json], None]]] = {
 _WITH_ITEMS: Final = frozenset({FailureKind.CONDITION_FAILED, FailureKind.TRANSACTION_CANCELLED})
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Entry(Value):
+@frozen
+class _Entry:
     """One write of a request, as far as a refusal can be about it."""
 
     key: Key

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item
 
 
@@ -38,8 +38,8 @@ FATAL = frozenset(
 """After one of these nothing more is started: every further request would meet the same."""
 
 
-@value(kw_only=True)
-class Reply(Value):
+@frozen(kw_only=True)
+class Reply:
     """A successful answer: DynamoDB's JSON, with binary values as base64 text.
 
     `proven` says that the transport found the capacity in it that was asked for, or that somebody
@@ -51,16 +51,16 @@ class Reply(Value):
     proven: bool = attrs.field(default=False, eq=False)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Reason(Value):
+@frozen(kw_only=True)
+class Reason:
     """Why one entry of a transaction was cancelled; code "None" for the innocent ones."""
 
     code: str
     item: Item | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Failure(Value):
+@frozen(kw_only=True)
+class Failure:
     """A request that did not succeed.
 
     `applied_maybe` is False where nothing of this try can have been applied. `again` says whether

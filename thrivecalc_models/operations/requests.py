@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
-from thrivecalc_models.value import Value, even_half_made, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import AttributeValue, Item, Json, describe, masked_user
 
 MAX_EXPRESSION_BYTES = 4096
@@ -27,7 +27,7 @@ class Operation(Protocol):
     def request(self, table_name: str) -> Json: ...
 
 
-@value(eq=True, unsafe_hash=True)
+@frozen
 class Key:
     """The primary key of an item."""
 
@@ -39,7 +39,6 @@ class Key:
         """The key of an item, or of what a reply shows of one."""
         return cls(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])
 
-    @even_half_made
     def __repr__(self) -> str:
         return f"Key({masked_user(self.user_id)}, {describe(self.record_key)})"
 
@@ -47,8 +46,8 @@ class Key:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
-@value(kw_only=True)
-class GetItem(Value):
+@frozen(kw_only=True)
+class GetItem:
     name: ClassVar[str] = "GetItem"
     key: Key
     consistent: bool = False
@@ -62,8 +61,8 @@ class GetItem(Value):
         }
 
 
-@value(kw_only=True)
-class BatchGet(Value):
+@frozen(kw_only=True)
+class BatchGet:
     """Up to 100 distinct keys of one table."""
 
     name: ClassVar[str] = "BatchGetItem"
@@ -82,8 +81,8 @@ class BatchGet(Value):
         }
 
 
-@value(kw_only=True)
-class Query(Value):
+@frozen(kw_only=True)
+class Query:
     """One page of a user's items: all of them, or of one type, from the table or the index.
 
     `after` is the record key that the page starts behind, `keys_only` leaves out all but the keys.
@@ -139,8 +138,8 @@ class Query(Value):
         return key
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Scan(Value):
+@frozen(kw_only=True)
+class Scan:
     """One page of one segment of the table, every user's items: segment numbers begin at 0.
 
     `after` is the key that the page starts behind, as the page before named it.
@@ -168,8 +167,8 @@ class Scan(Value):
         return request
 
 
-@value(kw_only=True)
-class PutItem(Value):
+@frozen(kw_only=True)
+class PutItem:
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     item: Item = attrs.field(repr=False)
@@ -191,8 +190,8 @@ class PutItem(Value):
         return {"PutRequest": {"Item": self.item}}
 
 
-@value(kw_only=True)
-class UpdateItem(Value):
+@frozen(kw_only=True)
+class UpdateItem:
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
     name: ClassVar[str] = "UpdateItem"
@@ -226,8 +225,8 @@ class UpdateItem(Value):
         )
 
 
-@value(kw_only=True)
-class DeleteItem(Value):
+@frozen(kw_only=True)
+class DeleteItem:
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
     key: Key
@@ -243,8 +242,8 @@ class DeleteItem(Value):
         return {"DeleteRequest": {"Key": self.key.item()}}
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class ConditionCheck(Value):
+@frozen(kw_only=True)
+class ConditionCheck:
     """An entry of a transaction that changes nothing but must hold."""
 
     name: ClassVar[str] = "ConditionCheck"
@@ -259,8 +258,8 @@ class ConditionCheck(Value):
 WriteOperation = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
-@value(kw_only=True)
-class BatchWrite(Value):
+@frozen(kw_only=True)
+class BatchWrite:
     """Up to 25 unconditional puts and deletes of distinct keys."""
 
     name: ClassVar[str] = "BatchWriteItem"
@@ -283,8 +282,8 @@ def unprocessed_writes(body: Json) -> set[Key]:
     }
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class TransactWrite(Value):
+@frozen(kw_only=True)
+class TransactWrite:
     """All or nothing of up to 100 writes; applied once per token within ten minutes."""
 
     name: ClassVar[str] = "TransactWriteItems"
@@ -310,8 +309,8 @@ class TransactWrite(Value):
         }
 
 
-@attrs.frozen(eq=False, repr=False)
-class Call(Value):
+@frozen
+class Call:
     """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
 
     name: str

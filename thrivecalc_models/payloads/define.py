@@ -26,14 +26,14 @@ from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
 from thrivecalc_models.payloads.kinds import Anything, FieldKind, Optional
 from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.payloads.origins import HIDDEN, declare_hidden, hide, inherit_origin
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import name_fault, plain_value
 
 T = TypeVar("T")
 
 
-@attrs.frozen(eq=False, repr=False)
-class Field(Value):
+@frozen
+class Field:
     """One field of a payload class: its two names, its kind, and its default.
 
     `required` fields have no default and do not take None. `default` makes the default value anew,

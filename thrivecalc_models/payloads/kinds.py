@@ -15,8 +15,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NewType, TypeVar
 
-import attrs
-
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.aliases import Amount
 from thrivecalc_models.payloads.faults import each
@@ -26,14 +24,13 @@ from thrivecalc_models.payloads.marks import (
     is_payload_class,
     why_no_payload_class,
 )
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
 from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 
-class Text(Value):
-    __slots__ = ()
-
+@frozen
+class Text:
     def convert(self, value: Any, path: str) -> str:
         text = plain_value(value)
         if type(text) is not str:
@@ -43,9 +40,8 @@ class Text(Value):
         return text
 
 
-class Integer(Value):
-    __slots__ = ()
-
+@frozen
+class Integer:
     def convert(self, value: Any, path: str) -> int:
         number = plain_value(value)
         if type(number) is not int:
@@ -57,25 +53,22 @@ class Integer(Value):
         return number
 
 
-class Boolean(Value):
-    __slots__ = ()
-
+@frozen
+class Boolean:
     def convert(self, value: Any, path: str) -> bool:
         if not isinstance(value, bool):
             raise wrong_type(path, "a bool", value)
         return value
 
 
-class AmountKind(Value):
-    __slots__ = ()
-
+@frozen
+class AmountKind:
     def convert(self, value: Any, path: str) -> Decimal:
         return to_decimal(value, path=path)
 
 
-class Date(Value):
-    __slots__ = ()
-
+@frozen
+class Date:
     def convert(self, value: Any, path: str) -> date:
         day = plain_value(value)
         if type(day) is date:
@@ -88,9 +81,8 @@ class Date(Value):
         return read
 
 
-class DateTime(Value):
-    __slots__ = ()
-
+@frozen
+class DateTime:
     def convert(self, value: Any, path: str) -> datetime:
         """The instant in UTC, down to the millisecond, which is all that the table keeps."""
         moment = plain_value(value)
@@ -99,17 +91,16 @@ class DateTime(Value):
         return floor_ms(moment)
 
 
-class Binary(Value):
-    __slots__ = ()
-
+@frozen
+class Binary:
     def convert(self, value: Any, path: str) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise wrong_type(path, "bytes", value)
         return bytes(value)
 
 
-@attrs.frozen(eq=False, repr=False)
-class ListOf(Value):
+@frozen
+class ListOf:
     element: FieldKind
 
     def convert(self, value: Any, path: str) -> list[Any]:
@@ -126,9 +117,8 @@ class ListOf(Value):
         return value
 
 
-class SetOfText(Value):
-    __slots__ = ()
-
+@frozen
+class SetOfText:
     def convert(self, value: Any, path: str) -> set[str]:
         """A set of its own, whatever was given, with its members as plain text."""
         if not isinstance(value, set | frozenset):
@@ -143,8 +133,8 @@ class SetOfText(Value):
         return value
 
 
-@attrs.frozen(eq=False, repr=False)
-class DictOf(Value):
+@frozen
+class DictOf:
     element: FieldKind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
@@ -182,8 +172,8 @@ def _members_of_dict(convert: Convert, members: dict[str, Any], path: str) -> di
     return dict(zip(members, each(convert, named), strict=True))
 
 
-@attrs.frozen(eq=False, repr=False)
-class Nested(Value):
+@frozen
+class Nested:
     payload_class: type
 
     def convert(self, value: Any, path: str) -> Any:
@@ -193,8 +183,8 @@ class Nested(Value):
         return value
 
 
-@attrs.frozen(eq=False, repr=False)
-class Optional(Value):
+@frozen
+class Optional:
     kind: FieldKind
 
     def convert(self, value: Any, path: str) -> Any:
@@ -204,9 +194,8 @@ class Optional(Value):
         return None if value is None else converted_within(self.kind, value, path)
 
 
-class Anything(Value):
-    __slots__ = ()
-
+@frozen
+class Anything:
     def convert(self, value: Any, path: str) -> Any:
         """Containers of their own, and what the table reads back: a list, a Decimal, plain text.
 

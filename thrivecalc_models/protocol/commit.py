@@ -36,7 +36,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol.plan import BATCH_WRITES, Group, Intent, PendingWrite, groups_of
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, item_size, same_item
 
 TOKEN_SECONDS = 590.0
@@ -55,8 +55,8 @@ class WriteStatus(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@value(kw_only=True)
-class WriteOutcome(Value):
+@frozen(kw_only=True)
+class WriteOutcome:
     """The end of one write.
 
     `item` is the stored item where a reply showed it: after an update, or with a failed condition.

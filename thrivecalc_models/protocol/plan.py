@@ -17,7 +17,7 @@ from thrivecalc_models.operations import (
     UpdateItem,
     WriteOperation,
 )
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import WriteTime, describe, encoded_size, surely_encodes_to
 
 BATCH_WRITES = 25
@@ -43,8 +43,8 @@ class Intent(enum.Enum):
     CHECK = "check"
 
 
-@value(kw_only=True)
-class PendingWrite(Value):
+@frozen(kw_only=True)
+class PendingWrite:
     """One pending write of one key.
 
     `maybe` says that an earlier try may have been applied. `after` is the item as the write means
@@ -84,8 +84,8 @@ class PendingWrite(Value):
         return self.call is None and self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
 
-@value
-class Group(Value):
+@frozen
+class Group:
     """The writes that travel in one request."""
 
     writes: tuple[PendingWrite, ...]
@@ -141,16 +141,16 @@ def _that_travel(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
     return chunks
 
 
-@attrs.frozen(eq=False, repr=False)
-class PlannedRequest(Value):
+@frozen
+class PlannedRequest:
     """One request of a plan: DynamoDB's name for it, and the record keys it is about."""
 
     operation: str
     keys: tuple[str, ...]
 
 
-@attrs.frozen(eq=False, repr=False)
-class Plan(Value):
+@frozen
+class Plan:
     """What a commit would send, in order. Printing it shows a table."""
 
     requests: tuple[PlannedRequest, ...]

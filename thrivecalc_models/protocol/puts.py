@@ -6,8 +6,6 @@ import enum
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-import attrs
-
 from thrivecalc_models import table
 from thrivecalc_models.operations import (
     ITEMS_LEFT,
@@ -25,7 +23,7 @@ from thrivecalc_models.protocol.commit import commit
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.plan import Intent, PendingWrite
 from thrivecalc_models.protocol.retry import RetryPolicy, send_until_done
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
 Same = Callable[[Item, Item], bool]
@@ -57,8 +55,8 @@ def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) ->
     raise ServiceFailure(failed[0].operation, failed[0].failure or ITEMS_LEFT)
 
 
-@attrs.frozen(eq=False, repr=False)
-class Puts(Value):
+@frozen
+class Puts:
     """What came of each item, in their order, and the write units of all."""
 
     outcomes: list[PutOutcome]

@@ -25,15 +25,15 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds, persist, send_until_done
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item
 
 BATCH_GET_KEYS = 100
 """Source: BatchGetItem, Amazon DynamoDB API Reference."""
 
 
-@value
-class ItemPage(Value):
+@frozen
+class ItemPage:
     """One page of a query; `after` is the record key to go on behind, None at the end.
 
     `units` are the read units that it cost.
@@ -79,8 +79,8 @@ def read_page(
     return ItemPage(result.body["Items"], after, consumed_units(result.body))
 
 
-@attrs.frozen(eq=False, repr=False)
-class Segment(Value):
+@frozen
+class Segment:
     """One page of one parallel segment of the table, with every user's items.
 
     `after` is the key to go on behind, None at the end of the segment; `units` are the read units

@@ -23,7 +23,7 @@ from thrivecalc_models.operations import (
     is_answer,
 )
 from thrivecalc_models.protocol.failures import ServiceFailure
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 _STALE_CONNECTIONS = 40  # about as many as a store keeps; all of them may be
 
@@ -33,8 +33,8 @@ def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> 
         raise ConfigurationError(f"RetryPolicy.{attribute.name} takes a number above 0")
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class RetryPolicy(Value):
+@frozen(kw_only=True)
+class RetryPolicy:
     """How long to persist: tries, and seconds, without progress.
 
     Waits have full jitter: a random part of a ceiling that starts at `base` seconds (25 ms; 1 s

@@ -5,11 +5,9 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import attrs
-
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -21,8 +19,8 @@ else:
 _ORDERS = ("created_at", "updated_at", "-created_at", "-updated_at")
 
 
-@attrs.frozen(eq=False, repr=False)
-class Page(Value, Generic[P]):
+@frozen
+class Page(Generic[P]):
     """Some records, and the cursor of the next page, which is None at the end.
 
     A page may be empty while a cursor remains: expired records are left out.

@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 if TYPE_CHECKING:
     from thrivecalc_models.testing.simulation import SimulatedTable
 
 
-@attrs.frozen(eq=False, repr=False)
-class Throttle(Value):
+@frozen
+class Throttle:
     """The service asks to slow down; nothing is applied."""
 
 
-@attrs.frozen(eq=False, repr=False)
-class ServerError(Value):
+@frozen
+class ServerError:
     """HTTP 500 or 503, which says nothing about whether the request was applied."""
 
     status: int = 500
     applied: bool = attrs.field(default=False, kw_only=True)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class LoseReply(Value):
+@frozen(kw_only=True)
+class LoseReply:
     """The connection is lost after the request was sent: before or after it was applied."""
 
     applied: bool
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Late(Value):
+@frozen(kw_only=True)
+class Late:
     """The reply is lost now, and the write still on its way.
 
     It is performed just before the `after`-th later request, under its condition as it is then.
@@ -46,8 +46,8 @@ class Late(Value):
     after: int = attrs.field(default=1, validator=attrs.validators.ge(1))
 
 
-@attrs.frozen(eq=False, repr=False)
-class Overtaken(Value):
+@frozen
+class Overtaken:
     """The reply is lost now, and the write arrives after its retry was answered.
 
     It is performed before the first request that follows a later one about the same keys, under
@@ -55,30 +55,30 @@ class Overtaken(Value):
     """
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Partial(Value):
+@frozen(kw_only=True)
+class Partial:
     """A batch of which the first `keep` entries are processed, and the rest named as not."""
 
     keep: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@attrs.frozen(eq=False, repr=False)
-class Denied(Value):
+@frozen
+class Denied:
     """The credentials may not do this."""
 
 
-@attrs.frozen(eq=False, repr=False)
-class ExpiredCredentials(Value):
+@frozen
+class ExpiredCredentials:
     """The credentials are not valid any more."""
 
 
-@attrs.frozen(eq=False, repr=False)
-class NoTable(Value):
+@frozen
+class NoTable:
     """There is no such table, for this request."""
 
 
-@attrs.frozen(eq=False, repr=False)
-class TransactionConflict(Value):
+@frozen
+class TransactionConflict:
     """Another transaction is busy with an item; nothing is applied.
 
     A transaction is cancelled with `code` as the reason of its first entry: "TransactionConflict",
@@ -88,27 +88,27 @@ class TransactionConflict(Value):
     code: str = "TransactionConflict"
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class TransactionInProgress(Value):
+@frozen(kw_only=True)
+class TransactionInProgress:
     """A transaction with this token is being worked on; `applied` says whether it comes through."""
 
     applied: bool = False
 
 
-@attrs.frozen(eq=False, repr=False)
-class Refused(Value):
+@frozen
+class Refused:
     """No connection can be made: nothing was sent."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Interrupt(Value):
+@frozen(kw_only=True)
+class Interrupt:
     """KeyboardInterrupt out of the request, before or after it was applied."""
 
     applied: bool
 
 
-@attrs.frozen(eq=False, repr=False)
-class OtherWriter(Value):
+@frozen
+class OtherWriter:
     """Someone else acts just before the request: `act` is called with the table."""
 
     act: Callable[[SimulatedTable], object]

@@ -70,7 +70,7 @@ from thrivecalc_models.testing.writes import (
 from thrivecalc_models.transport import ReplyBody, Transport
 from thrivecalc_models.transport.encoding import decode, encode
 from thrivecalc_models.transport.process import PerProcess
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, Json
 
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
@@ -80,8 +80,8 @@ _WRITES: Final = frozenset(
 )
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class LoggedRequest(Value):
+@frozen(kw_only=True)
+class LoggedRequest:
     """One request as it was sent, and the reply to its sender: None if it was interrupted."""
 
     number: int

@@ -34,7 +34,7 @@ from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.shield import Shield
 from thrivecalc_models.transport.threads import helpers, is_helper
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 
 R = TypeVar("R")
 
@@ -299,8 +299,8 @@ class Driver:
         notify(self._observer, event)
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Exchange(Value):
+@frozen
+class _Exchange:
     """What a request needs besides its operation: the transport, the table, clock and observer."""
 
     transport: Transport

@@ -20,21 +20,21 @@ from thrivecalc_models.protocol import CommitReport, WriteOutcome, WriteStatus, 
 from thrivecalc_models.records import UserRecord, reading, writing
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.signals import CommitEvent, log, notify
-from thrivecalc_models.value import Value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import describe, masked_user
 from thrivecalc_models.words import plural
 
 
-@attrs.frozen(eq=False, repr=False)
-class Capacity(Value):
+@frozen
+class Capacity:
     """Capacity units that the service says a commit consumed."""
 
     read_units: float = 0.0
     write_units: float = 0.0
 
 
-@attrs.frozen(eq=False, repr=False)
-class CommitResult(Value):
+@frozen
+class CommitResult:
     """A commit that applied completely: record keys, requests sent, capacity consumed."""
 
     applied: list[str] = attrs.field(factory=list)

@@ -12,7 +12,7 @@ from typing import Final
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.table import TTL, UPDATED_AT
-from thrivecalc_models.value import Value, value
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire.numbers import parse_number
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,8 +73,8 @@ MAX_SKIP = 16
 """Milliseconds by which a stamp goes at most past one that is not earlier than now."""
 
 
-@value
-class WriteTime(Value):
+@frozen
+class WriteTime:
     """When a write is made: the clock, and a random number of milliseconds from 1 to MAX_SKIP.
 
     The random part is for a record whose stamp is not earlier than the clock. Two writers who read
