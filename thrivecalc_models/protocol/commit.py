@@ -104,11 +104,11 @@ class CommitReport:
 
     def count(self, result: Result) -> None:
         """Count one request, unless it was not started."""
-        if _was_not_started(result):
-            return
-        self.requests += 1
         if isinstance(result, Reply):
+            self.requests += 1
             self.write_units += consumed_units(result.body)
+        elif result.kind is not FailureKind.NOT_STARTED:
+            self.requests += 1
 
     def note_interrupt(self, received: Received) -> None:
         """Start nothing more if an interrupt came."""
@@ -173,7 +173,11 @@ def commit(
     )
     while work.jobs and not work.report.halted:
         yield from work.send_round()
-    return work.end(writes)
+    for job in list(work.jobs.values()):
+        work.give_up(job)
+    outcomes = work.report.outcomes
+    work.report.outcomes = {write.key: outcomes[write.key] for write in writes}
+    return work.report
 
 
 _OURS = (FailureKind.NOT_STARTED, FailureKind.INTERRUPTED)
@@ -203,33 +207,35 @@ class _Commit:
             report.halted = True  # the deadline had passed before the first of them
         tries: list[_NextTry] = []
         for group, operation, result in zip(groups, operations, received.results, strict=True):
-            tries += self._settle(group, operation.name, result, received.at)
-        self.jobs = {key: job for key, job in self.jobs.items() if key not in report.outcomes}
+            tries += self._note_result(group, operation.name, result, received.at)
         if self.jobs and not report.halted:
             # Writes of different requests wait together, for the longest of their waits: so they
             # share batches in the next round, which makes fewer requests.
             longest = max(tries, key=lambda each: each[0])
             report.note_interrupt((yield from self.rounds.wait(*longest)))
 
-    def _settle(self, group: Group, operation: str, result: Result, at: float) -> list[_NextTry]:
+    def _note_result(
+        self, group: Group, operation: str, result: Result, at: float
+    ) -> list[_NextTry]:
         """Note what the result of one request says of its writes; the next try of what is left."""
         self.report.count(result)
         jobs = [self.jobs[write.key] for write in group.writes]
-        if is_too_large(result) and len(jobs) > 1:
+        if isinstance(result, Reply):
+            left = self._note_reply(jobs, operation, result)
+        elif is_too_large(result) and len(jobs) > 1:
             # Something before the service may take less than DynamoDB's 16 MB, and does not say
             # how much. Halves come down to one write in five rounds, so that only an item that is
             # itself too large fails. Nothing of the batch was applied, and it used no try.
             self.most = min(self.most, len(jobs) // 2)
-            return [(0.0, operation, _code_of(result))]
-        if isinstance(result, Reply):
-            left = self._note_reply(jobs, operation, result)
+            return [(0.0, operation, result.code)]
         else:
             left = self._note_failure(jobs, operation, result)
         if not left:
             return []
         progress = len(left) < len(jobs)
         seconds = max([self._next_wait(job, progress, at) for job in left])
-        return [(seconds, operation, _code_of(left[0].last))]
+        last = left[0].last
+        return [(seconds, operation, last.code if last else "")]
 
     def _note_reply(self, jobs: list[_Job], operation: str, reply: Reply) -> list[_Job]:
         """All are applied but those that a batch hands back as unprocessed: these are left."""
@@ -240,7 +246,7 @@ class _Commit:
         applied = WriteOutcome(state=WriteStatus.APPLIED, item=reply.body.get("Attributes"))
         for job in jobs:
             if job not in left:
-                self.report.outcomes[job.write.key] = applied
+                self._settle(job, applied)
         return left
 
     def _note_failure(self, jobs: list[_Job], operation: str, failure: Failure) -> list[_Job]:
@@ -249,7 +255,7 @@ class _Commit:
             for job in jobs:
                 job.fail(failure, operation)
         if failure.kind is FailureKind.CONDITION_FAILED:
-            self.report.outcomes[jobs[0].write.key] = _judge(jobs[0], failure.item)
+            self._settle(jobs[0], _judge(jobs[0], failure.item))
             return []
         if failure.kind in FATAL:
             self.report.halted = True
@@ -257,7 +263,7 @@ class _Commit:
         if again and all(job.write.repeatable or not job.maybe for job in jobs):
             return jobs
         for job in jobs:
-            self._give_up(job)
+            self.give_up(job)
         return []
 
     def _next_wait(self, job: _Job, progress: bool, at: float) -> float:
@@ -271,30 +277,24 @@ class _Commit:
         seconds = job.backoff.next_wait(job.last, at)
         if seconds is not None:
             return seconds
-        self._give_up(job)
+        self.give_up(job)
         if job.backoff.out_of_time():
             self.report.halted = True
         return 0.0
 
-    def end(self, writes: Sequence[PendingWrite]) -> CommitReport:
-        """Give up what is left; the report, with the outcomes in the order of the writes."""
-        for job in self.jobs.values():
-            self._give_up(job)
-        self.report.outcomes = {write.key: self.report.outcomes[write.key] for write in writes}
-        return self.report
-
-    def _give_up(self, job: _Job) -> None:
+    def give_up(self, job: _Job) -> None:
         """Send nothing more for this write: its outcome is what is known."""
-        self.report.outcomes[job.write.key] = WriteOutcome(
+        outcome = WriteOutcome(
             state=WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED,
             failure=job.last,
             operation=job.sent_as,
             size=_size(job.write, job.last),
         )
+        self._settle(job, outcome)
 
-
-def _code_of(result: Result | None) -> str:
-    return result.code if isinstance(result, Failure) else ""
+    def _settle(self, job: _Job, outcome: WriteOutcome) -> None:
+        self.report.outcomes[job.write.key] = outcome
+        del self.jobs[job.write.key]
 
 
 def _size(write: PendingWrite, failure: Failure | None) -> int:
