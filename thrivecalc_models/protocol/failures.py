@@ -22,11 +22,11 @@ GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Qu
 """What the web application's guide lets a service do; batches and transactions need more."""
 
 SERVICE_ACTIONS = GUIDE_ACTIONS | {"BatchGetItem", "BatchWriteItem", "ConditionCheckItem"}
-"""What a service needs; all else is for whoever looks after the table."""
+"""What a service needs; other actions are for operators of the table."""
 
 
 class ServiceFailure(Exception):
-    """A request that failed for good, inside the library; callers see `service_error` of it."""
+    """A request that failed for good, inside the library; users get `service_error` of it."""
 
     def __init__(self, operation: str, failure: Failure) -> None:
         super().__init__(operation, failure.code)
@@ -36,7 +36,7 @@ class ServiceFailure(Exception):
 
 
 class PageError(ServiceFailure):
-    """The same, for one page of a list."""
+    """A page of a list that could not be read; pages are numbered from 1."""
 
     def __init__(self, operation: str, failure: Failure, page: int) -> None:
         super().__init__(operation, failure)
@@ -45,7 +45,7 @@ class PageError(ServiceFailure):
 
 
 class SegmentError(ServiceFailure):
-    """The same, for a page of one segment of a scan; segments are numbered from 0."""
+    """A page of one segment of a scan that could not be read; segments are numbered from 0."""
 
     def __init__(self, operation: str, failure: Failure, segment: int, segments: int) -> None:
         super().__init__(operation, failure)
@@ -61,9 +61,9 @@ def service_error(
     where: str = "",
     parts: Sequence[str] = (),
 ) -> ThriveCalcError:
-    """The public error of a failed request, with the way out.
+    """Return the public error of a failed request, whose message says what to do.
 
-    `parts` are the operations that a transaction consists of: their actions are those it needs.
+    `parts` are the operations in a transaction: it needs the permissions for them.
     """
     what = f"{operation}{where}"
     if failure.kind is FailureKind.CLOSED:

@@ -32,14 +32,14 @@ quotation marks or control characters.
 
 
 class Intent(enum.Enum):
-    """What a pending write is for, which decides how it is sent and what a failure means."""
+    """What a pending write is for; it decides how it is sent and what a failure means."""
 
     ADD_FRESH = "add under a generated id"
     ADD = "add under a given id"
     PUT = "put"
     UPDATE = "update"
     DELETE = "delete if unchanged"
-    DELETE_ANY = "delete whatever is there"
+    DELETE_ANY = "delete in any case"
     CHECK = "check"
 
 
@@ -47,12 +47,12 @@ class Intent(enum.Enum):
 class PendingWrite:
     """One pending write of one key.
 
-    `maybe` says that an earlier try may have been applied. `after` is the item as the write means
-    it to be, None for deletes and checks, and where that is not known.
+    `maybe` says that an earlier try may have been applied. `after` is the whole item that the write
+    produces, None for deletes and checks, and if it is not known.
 
-    `call` is the request where PynamoDB made it, with stamps as of `at`. `write` is then what it
-    leaves: no condition, and an update that sets nothing where that depends on what is stored. If
-    it is not `repeatable` it is never sent again once it may have been applied.
+    `call` is the request if PynamoDB made it, with stamps as of `at`. `write` is then its effect:
+    it has no condition, and sets nothing if the result depends on what is stored. A write that is
+    not `repeatable` is never sent again once it may have been applied.
     """
 
     key: str
@@ -74,10 +74,10 @@ class PendingWrite:
 
     @property
     def batchable(self) -> bool:
-        """Whether it may go, unconditionally, into a BatchWriteItem.
+        """Whether it may go into a BatchWriteItem, which takes no conditions.
 
-        A fresh add that may have been applied must not: another writer may have changed the item
-        since, so it is sent again only if the key is free.
+        A generated add that may have been applied must not: another writer may have changed the
+        item since, so it is sent again only if the key is free.
         """
         if self.intent is Intent.ADD_FRESH:
             return not self.maybe
@@ -97,7 +97,7 @@ class Group:
 
 
 def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
-    """The write, whose condition a batch leaves out."""
+    """The write as an entry of a batch, without its condition."""
     assert isinstance(pending.write, PutItem | DeleteItem)
     return pending.write
 
@@ -105,7 +105,7 @@ def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
 def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> list[Group]:
     """Batches first, then single puts, updates and deletes, each as first queued.
 
-    A batch has `most` entries at most, and no more bytes than a request may have.
+    A batch has at most `most` entries, and no more bytes than a request may have.
     """
     if len(writes) == 1:
         return [Group(tuple(writes))] if writes[0].intent is not Intent.CHECK else []
@@ -113,7 +113,7 @@ def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> li
     chunks = [
         chunk
         for start in range(0, len(batchable), most)
-        for chunk in _that_travel(batchable[start : start + most])
+        for chunk in _cut_to_size(batchable[start : start + most])
     ]
     batched = {write.key for chunk in chunks if len(chunk) > 1 for write in chunk}
     singles = [write for write in writes if write.key not in batched]
@@ -123,7 +123,7 @@ def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> li
     return groups
 
 
-def _that_travel(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
+def _cut_to_size(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
     entries = [batch_entry(write) for write in chunk]
     items = [entry.item for entry in entries if isinstance(entry, PutItem)]
@@ -151,7 +151,7 @@ class PlannedRequest:
 
 @frozen
 class Plan:
-    """What a commit would send, in order. Printing it shows a table."""
+    """The requests that a commit would send, in order. Printing it shows a table."""
 
     requests: tuple[PlannedRequest, ...]
 

@@ -1,4 +1,4 @@
-"""Put whole items of any user: for filling a table from outside, not for serving users."""
+"""Put whole items of any user, to fill a table from outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from thrivecalc_models import table
 from thrivecalc_models.operations import (
-    ITEMS_LEFT,
     Absent,
     Failure,
     FailureKind,
@@ -30,34 +29,34 @@ Same = Callable[[Item, Item], bool]
 
 
 class PutOutcome(enum.Enum):
-    """What came of one put."""
+    """The end of one put."""
 
     WRITTEN = "written"
-    SAME = "the same item was there"
-    TAKEN = "another item was there, and is there still"
+    SAME = "the same item was stored"
+    TAKEN = "another item was stored, and still is"
     REFUSED = "the service found it invalid"
 
 
 def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) -> Flow[float]:
-    """Put items of distinct keys, until none is unprocessed; ends with the write units.
+    """Put items of distinct keys in batches, and return the write units.
 
-    What may have been applied is sent again: a put of the same item twice is the same as once.
     Raises ServiceFailure, and then any of the items may have been written.
     """
     writes = [
         PendingWrite(key=str(number), intent=Intent.PUT, write=PutItem(item=item), after=item)
         for number, item in enumerate(items)
     ]
-    account = yield from commit(writes, policy, rng)
-    if account.complete:
-        return account.write_units
-    failed = [each for each in account.outcomes.values() if each.failure is not None]
-    raise ServiceFailure(failed[0].operation, failed[0].failure or ITEMS_LEFT)
+    report = yield from commit(writes, policy, rng)
+    if report.complete:
+        return report.write_units
+    ends = report.outcomes.values()
+    operation, failure = next((end.operation, end.failure) for end in ends if end.failure)
+    raise ServiceFailure(operation, failure)
 
 
 @frozen
 class Puts:
-    """What came of each item, in their order, and the write units of all."""
+    """The end of each put, in the order of the items, and the write units of all."""
 
     outcomes: list[PutOutcome]
     units: float
@@ -71,11 +70,12 @@ def put_each(
     rng: random.Random,
     same: Same = same_item,
 ) -> Flow[Puts]:
-    """Put items of distinct keys, with `only_free` only those whose key is free.
+    """Put items of distinct keys one by one, with `only_free` only if the key is free.
 
-    `same` says of the stored item and of the one to be put whether there is nothing to write: so a
-    put whose reply was lost meets itself. Raises ServiceFailure, and then any of the items may
-    have been written.
+    Unlike in a commit, an item that the service finds invalid does not end the others, and the
+    budget is whole while any of them is written. `same` says whether the stored item and the one
+    to be put are the same: so a put whose reply was lost recognises its own item. Raises
+    ServiceFailure, and then any of the items may have been written.
     """
     condition = Absent((table.USER_ID,)) if only_free else None
     puts = {Key.of(item): PutItem(item=item, condition=condition) for item in items}
@@ -99,7 +99,7 @@ def put_each(
 
 
 def _outcome(put: PutItem, result: Result, same: Same) -> PutOutcome | None:
-    """What came of a put, or None where that is not known yet."""
+    """The end of a put, or None if it is not known yet."""
     if isinstance(result, Reply):
         return PutOutcome.WRITTEN
     if result.kind is FailureKind.CONDITION_FAILED:
@@ -109,11 +109,8 @@ def _outcome(put: PutItem, result: Result, same: Same) -> PutOutcome | None:
 
 
 def _units(put: PutItem, result: Result) -> float:
-    """As reported; a failed condition costs, too, and reports nothing."""
+    """Write units as reported; a failed condition consumes them, too, and reports nothing."""
     if isinstance(result, Reply):
         return consumed_units(result.body)
-    return (
-        float(write_units(item_size(put.item)))
-        if result.kind is FailureKind.CONDITION_FAILED
-        else 0.0
-    )
+    failed = result.kind is FailureKind.CONDITION_FAILED
+    return float(write_units(item_size(put.item))) if failed else 0.0

@@ -34,7 +34,7 @@ BATCH_GET_KEYS = 100
 
 @frozen
 class ItemPage:
-    """One page of a query; `after` is the record key to go on behind, None at the end.
+    """One page of a query. `after` is the record key that the next page starts after, or None.
 
     `units` are the read units that it cost.
     """
@@ -45,7 +45,7 @@ class ItemPage:
 
 
 def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Flow[Item | None]:
-    """The item under a key, or None. Raises ServiceFailure."""
+    """Read the item under a key, or None. Raises ServiceFailure."""
     result = yield from persist(operation, policy, rng)
     if isinstance(result, Failure):
         raise ServiceFailure(operation.name, result)
@@ -53,7 +53,7 @@ def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Flo
 
 
 def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Flow[None]:
-    """Emit page after page until the service names no further key; an empty page is not the end.
+    """Emit page after page until the service names no next key; an empty page is not the end.
 
     Raises PageError with the number of the page that could not be read.
     """
@@ -70,7 +70,7 @@ def read_pages(query: Query, policy: RetryPolicy, rng: random.Random) -> Flow[No
 def read_page(
     query: Query, policy: RetryPolicy, rng: random.Random, *, number: int = 1
 ) -> Flow[ItemPage]:
-    """One page. Raises PageError."""
+    """Read one page. Raises PageError."""
     result = yield from persist(query, policy, rng)
     if isinstance(result, Failure):
         raise PageError(query.name, result, number)
@@ -83,8 +83,8 @@ def read_page(
 class Segment:
     """One page of one parallel segment of the table, with every user's items.
 
-    `after` is the key to go on behind, None at the end of the segment; `units` are the read units
-    that the page cost.
+    `after` is the key that the next page starts after, None at the end of the segment. `units` are
+    the read units that the page cost.
     """
 
     number: int
@@ -98,9 +98,9 @@ def scan_segments(
 ) -> Flow[None]:
     """Emit the pages of all segments: each round sends the next page of every unfinished one.
 
-    A segment of `after` goes on behind its key, or is finished where that is None; a segment that
-    is not in it begins. What another round can mend is sent again, each segment with a budget of
-    its own. Raises SegmentError for a page that cannot be read, after the pages beside it.
+    A segment that `after` names goes on after that key, or is finished if it is None; the others
+    begin. A page that may succeed later is sent again, each segment with its own budget. Raises
+    SegmentError for a page that cannot be read, after the pages of the other segments.
     """
     numbers = [number for number in range(scan.segments) if after.get(number, True) is not None]
     pages = [attrs.evolve(scan, segment=number, after=after.get(number)) for number in numbers]
@@ -121,20 +121,19 @@ def scan_segments(
                 yield Emit(Segment(page.segment, result.body["Items"], last, units))
                 if last is not None:
                     following.append(attrs.evolve(page, after=last))
-            else:
-                following.append(page)
-                if result.kind is not FailureKind.NOT_STARTED:
-                    failed = result
-                elif failed is None:
-                    continue
-                else:
-                    result = failed
-                seconds = backoff.next_wait(result, received.at) if result.again else None
-                if seconds is None:
-                    lost = lost or SegmentError(scan.name, result, page.segment, scan.segments)
-                elif longest is None or seconds >= longest[0]:
-                    longest = (seconds, result.code)
-        del received, result  # two rounds at once would be twice the memory
+                continue
+            following.append(page)
+            if result.kind is not FailureKind.NOT_STARTED:
+                failed = result
+            if failed is None:
+                continue
+            # A page that was not started shares the fate of one that was.
+            seconds = backoff.next_wait(failed, received.at) if failed.again else None
+            if seconds is None:
+                lost = lost or SegmentError(scan.name, failed, page.segment, scan.segments)
+            elif longest is None or seconds >= longest[0]:
+                longest = (seconds, failed.code)
+        del received, result  # two rounds at once would take twice the memory
         if lost is not None:
             raise lost
         if longest is None:
@@ -147,21 +146,14 @@ def scan_segments(
 def get_many(
     keys: Iterable[Key], *, consistent: bool, policy: RetryPolicy, rng: random.Random
 ) -> Flow[list[Item]]:
-    """The items under distinct keys, in no order; what is not there is absent.
+    """Read the items under distinct keys, in no order; a key without an item is left out.
 
-    At most 100 keys a request, all requests at the same time. Keys that come back unprocessed are
-    asked for again, merged into as few requests as they fit; while some come, the budget is whole.
-    Raises ServiceFailure (THROTTLED where keys stay unprocessed).
+    A request has at most 100 keys, and all are sent at the same time. Unprocessed keys are asked
+    for again, in as few requests as they fit in. While items come, the budget is whole. Raises
+    ServiceFailure (THROTTLED if keys stay unprocessed).
     """
     left = dict.fromkeys(keys)
     items: list[Item] = []
-
-    def batches() -> list[BatchGet]:
-        rest = list(left)
-        return [
-            BatchGet(keys=tuple(rest[start : start + BATCH_GET_KEYS]), consistent=consistent)
-            for start in range(0, len(rest), BATCH_GET_KEYS)
-        ]
 
     def take(batch: BatchGet, result: Result) -> Failure | None:
         if isinstance(result, Failure):
@@ -172,8 +164,15 @@ def get_many(
             del left[key]
         return _KEYS_LEFT if unprocessed else None
 
-    yield from send_until_done(left, batches, take, policy, rng)
+    yield from send_until_done(left, lambda: _batches(list(left), consistent), take, policy, rng)
     return items
+
+
+def _batches(keys: list[Key], consistent: bool) -> list[BatchGet]:
+    return [
+        BatchGet(keys=tuple(keys[start : start + BATCH_GET_KEYS]), consistent=consistent)
+        for start in range(0, len(keys), BATCH_GET_KEYS)
+    ]
 
 
 _KEYS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedKeys", again=True)

@@ -1,4 +1,4 @@
-"""When to send a request again, and how long to wait before."""
+"""Decide whether to send a request again, and how long to wait before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.value import frozen
 
-_STALE_CONNECTIONS = 40  # about as many as a store keeps; all of them may be
+_STALE_CONNECTIONS = 40  # as many as a store keeps (8 + 32): all of them may be stale
 
 
 def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -51,7 +51,7 @@ class RetryPolicy:
 
 @attrs.define(eq=False, repr=False)
 class Backoff:
-    """The tries without progress of one request or of one group of them."""
+    """The budget of one request or of a group of them: tries, and seconds, without progress."""
 
     policy: RetryPolicy
     rng: random.Random
@@ -60,14 +60,14 @@ class Backoff:
     stale: int = 0
 
     def progress(self, at: float) -> None:
-        """Something was done: the budget is whole again, and this try did not use it."""
+        """Something was done: the budget is whole again, and this try uses none of it."""
         self.tries = -1
         self.since = at
 
     def next_wait(self, failure: Failure, at: float) -> float | None:
-        """Seconds to wait before the next try, or None where tries or time are spent.
+        """Seconds to wait before the next try, or None if tries or time are spent.
 
-        A stale connection is no try: the next one goes at once, over a new connection.
+        A stale connection uses no try: the next one follows at once, over a new connection.
         """
         if self.since is None:
             self.since = at
@@ -90,16 +90,17 @@ class Backoff:
 
 
 def full_jitter(policy: RetryPolicy, base: float, doublings: int, rng: random.Random) -> float:
-    """Seconds to wait: a random part of `base`, doubled so often, and at most the ceiling."""
-    # Sixty doublings of anything that one would wait for are above any ceiling, and still a float.
+    """Seconds to wait: a random part of `base` doubled so many times, at most of the ceiling."""
+    # Sixty doublings of any base are above any ceiling, and still a float.
     return rng.uniform(0.0, min(policy.ceiling, base * 2 ** min(doublings, 60)))
 
 
 @attrs.define(eq=False, repr=False)
 class Rounds:
-    """The rounds of requests of one protocol: each is sent at the same time, then what is left.
+    """The rounds of one protocol: requests sent at the same time, then those that are left.
 
-    After `silence` seconds without an answer to any of them no more requests are started.
+    After `silence` seconds without any answer no more requests are started. An answer to one of
+    them is enough: the service is there, and a long round may go on.
     """
 
     policy: RetryPolicy
@@ -110,7 +111,7 @@ class Rounds:
     _quiet_since: float | None = None
 
     def send(self, operations: Sequence[Operation]) -> Flow[Received]:
-        """Send one round."""
+        """Send one round, and note whether anything answered."""
         received = yield Send(tuple(operations), self.attempt, self.silence, self._quiet_since)
         if self.began is None:
             self.began = received.since
@@ -141,7 +142,7 @@ def send_until_done(
     """Send operations in rounds until nothing is `left`; while that shrinks, the budget is whole.
 
     `take` removes from `left` what a result settles, and returns why the rest is left. Raises
-    ServiceFailure where another try cannot succeed or the budget is spent.
+    ServiceFailure if another try cannot succeed or the budget is spent.
     """
     rounds = Rounds(policy, rng, policy.deadline)
     backoff: Backoff | None = None
@@ -169,17 +170,17 @@ def send_until_done(
 
 
 def pause(seconds: float) -> Flow[None]:
-    """Do nothing for so many seconds."""
+    """Wait for so many seconds."""
     yield Wait(seconds)
 
 
 def persist(
     operation: Operation, policy: RetryPolicy, rng: random.Random, *, twice: bool = True
 ) -> Flow[Reply | Failure]:
-    """Send until it succeeds, cannot succeed, or the budget is spent; ends with the last result.
+    """Send until it succeeds, cannot succeed, or the budget is spent; return the last result.
 
-    What must not be applied `twice` is not sent again once it may have been applied. A failure says
-    whether any try may have been applied.
+    An operation that must not be applied `twice` is not sent again once it may have been applied.
+    A failure says whether any try, not only the last, may have been applied.
     """
     rounds = Rounds(policy, rng)
     backoff: Backoff | None = None

@@ -1,4 +1,4 @@
-"""Make the table, or its missing parts, and wait until all of it is active."""
+"""Create the table, or its missing parts, and wait until all of it is active."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.retry import RetryPolicy, persist
 
 POLL_SECONDS = 1.0
-_BACKUPS_ARE_READY_IN = 60  # polls
+_BACKUP_POLLS = 60  # a new table is active some seconds before backups of it can be made
 
 NO_SUCH_OPERATION = frozenset(
     {"UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented"}
 )
-"""Codes with which an engine says that it has no such operation."""
+"""Error codes of engines that do not have an operation."""
 
 
 def ensure_table(name: str, policy: RetryPolicy, rng: random.Random) -> Flow[None]:
-    """Table, index, TTL and point-in-time recovery: what is missing is added.
+    """Create the table, its index, TTL and point-in-time recovery, as far as they are missing.
 
-    Ends when table and index are active. An engine that has no point-in-time recovery goes without.
-    Raises ServiceFailure, and ConfigurationError for a table with other keys.
+    Return when table and index are active. Point-in-time recovery is left out on engines without
+    it. Raises ServiceFailure, and ConfigurationError for a table with other keys.
     """
     steps = _Steps(name, policy, rng)
     description = yield from steps.describe()
@@ -142,9 +142,8 @@ class _Steps:
             if isinstance(result, Reply):
                 return
             too_early = result.code == "ContinuousBackupsUnavailableException"
-            if not too_early or attempt > _BACKUPS_ARE_READY_IN:
+            if not too_early or attempt > _BACKUP_POLLS:
                 raise ServiceFailure("UpdateContinuousBackups", result)
-            # A new table is active before backups of it can be made.
             yield Wait(POLL_SECONDS, "UpdateContinuousBackups", attempt, result.code)
 
 
