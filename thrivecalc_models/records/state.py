@@ -1,9 +1,9 @@
-"""The state of a record: the item it was read from, what was used since, and its store."""
+"""The state of a record: the item it was read from, the values used since, and its store."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -40,16 +40,26 @@ UNREAD: Final = object()
 
 
 class AttributeValues(dict[str, Any]):
-    """PynamoDB's dict of attribute values; once `fixed`, keys and stamps cannot change in it."""
+    """PynamoDB's dict of attribute values; once `fixed`, keys and stamps cannot change in it.
+
+    PynamoDB and callers write to it past the attributes of the class, so it guards them itself.
+    """
 
     fixed = False
 
+    # Those of dict would not call `__setitem__` and `__delitem__`.
+    clear = MutableMapping.clear
+    pop = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    setdefault = MutableMapping.setdefault
+    update = MutableMapping.update
+
     def keep(self, name: str, value: Any) -> None:
-        """Set a value that was read: no change of what is stored."""
+        """Set a value that was read, which is no change."""
         super().__setitem__(name, value)
 
     def drop(self, name: str) -> None:
-        """Forget a value; it is read again when it is next wanted."""
+        """Forget a value; it is read again at its next use."""
         super().pop(name, None)
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -64,27 +74,6 @@ class AttributeValues(dict[str, Any]):
         self.update(other)
         return self
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        if name not in self:
-            self[name] = default
-        return self[name]
-
-    def pop(self, name: str, *default: Any) -> Any:
-        self._check(name)
-        return super().pop(name, *default)
-
-    def popitem(self) -> tuple[str, Any]:
-        name = next(reversed(self))
-        return name, self.pop(name)
-
-    def clear(self) -> None:
-        for name in list(self):
-            del self[name]
-
     def _check(self, name: str) -> None:
         if self.fixed and name in _FIXED:
             raise fixed_identity(name)
@@ -96,7 +85,7 @@ _FIXED = table.IDENTITY.union(_PYTHON_NAMES)
 
 
 def fixed_identity(name: str) -> InvalidKeyError:
-    """The error for an assignment to a key or a stamp of a record that a store has."""
+    """Return the error for an assignment to a key or a stamp of a record that a store has."""
     return InvalidKeyError(
         f"{name} cannot change once a store has the record; make another record instead",
         path=name,
@@ -104,26 +93,26 @@ def fixed_identity(name: str) -> InvalidKeyError:
 
 
 class RecordState:
-    """The state of one record, apart from the record, so that users' names cannot meet ours.
+    """The state of one record, kept apart so that names of a subclass cannot clash with ours.
 
-    `attempt` is a write of the record whose outcome is unknown; it goes before any other.
-    `key` is the record key. `session` is the store that the record belongs to, `scope` the user
-    whose scope took it, `has_fresh_id` says that its record id was generated.
+    `key` is the record key, `session` the session of the record's store, `scope` the user whose
+    scope took it. `has_fresh_id` says that its record id was generated.
 
-    `stored` is the item as the table is known to have it, None for a record never seen there.
-    `base` is the item whose forms are kept on writing: `stored`, or what a mapping gave.
-    `payload`, `extra_data` and `extra_attributes` are read from `base` when first touched;
-    `as_read` are the simple values that `base` gave the payload, if all of them are simple.
-    `values` is PynamoDB's dict of attribute values, made when it is first wanted.
+    `stored` is the snapshot: the item as it was last read or written, None for a record never
+    stored. `base` is the item whose forms are kept on writing: the snapshot, or a given mapping.
+    `payload`, `extra_data` and `extra_attributes` are read from `base` at their first use;
+    `as_read` are the values of the payload's fields as read, if none of them can change in place.
+    `values` is PynamoDB's dict of attribute values, made at its first use.
 
-    `outdated` says why `stored` may not be what a write of ours left, which nobody has seen.
+    `attempt` is a write with an unknown outcome, which is sent again before any other. `outdated`
+    says why the snapshot may not be what is stored: the reply to a write did not show it.
     `projected` marks a record read in part, which must not be written. `sound` says that the key
-    attributes of `stored` are known to agree. `deleted` is the item that was deleted through this
-    record, `when_applied` what PynamoDB's TransactWrite has to do once its write was applied, and
-    `leaving` that one was to delete it, of which nothing came back.
+    attributes of the snapshot are known to agree. `deleted` is the item that was deleted through
+    this record. `when_applied` is called when PynamoDB's TransactWrite was applied; `leaving` says
+    that one was to delete the record and did not report its end.
     """
 
-    # Defaults of the class, not of each state: most of thousands that are read keep them.
+    # Defaults on the class: most records of a long list keep them, which saves memory and time.
     scope: str | None = None
     has_fresh_id = False
     attempt: PendingWrite | None = None
@@ -157,7 +146,7 @@ class RecordState:
         self.sound = sound
 
     def start_over(self, item: Item) -> RecordState:
-        """Make an item the snapshot, as if just read; returns a copy of the state before."""
+        """Make an item the snapshot, as if it was just read; return a copy of the state before."""
         before = copy.copy(self)
         for name in _OF_SNAPSHOT:
             vars(self).pop(name, None)
@@ -170,7 +159,7 @@ class RecordState:
 
     @property
     def user_id(self) -> str | None:
-        """Whose the record is, as far as that is known."""
+        """The owner of the record, None if it is not known."""
         if self.values is not None:
             return self.values.get(table.USER_ID)
         user_id: str | None = (self.stored or {}).get(table.USER_ID, {}).get("S")
@@ -178,7 +167,7 @@ class RecordState:
 
     @property
     def data_type(self) -> str:
-        """The type of the record's class, else the stored one, else the one of the key."""
+        """The type of the record's class, else the stored type, else that of the key."""
         own = self.record_class.own_data_type()
         if own is not None:
             return own
@@ -190,14 +179,14 @@ class RecordState:
 
     @property
     def attribute_values(self) -> AttributeValues:
-        """PynamoDB's dict of the values that were set or read so far, by the table's names."""
+        """PynamoDB's dict of the values set or read so far, by the table's names."""
         if self.values is None:
             self.values = key_values(self.stored or {})
         return self.values
 
     @property
     def identity_is_fixed(self) -> bool:
-        """Whether a store has the record, or waits for it to be written."""
+        """Whether a store has the record, or a unit of work is to write it."""
         return self.stored is not None or self.session is not None
 
     def check_identity_is_free(self, name: str) -> None:
@@ -218,14 +207,14 @@ class RecordState:
         self.attribute_values[name] = text
 
     def belong_to(self, session: Session, user_id: str | None = None) -> None:
-        """Belong to a store from now on, and to the scope of a user where one takes the record."""
+        """Bind the record to a store, and to the scope of a user if one takes it."""
         self.session = session
         self.scope = user_id or self.scope
         if self.values is not None:
             self.values.fixed = True
 
     def now(self) -> datetime:
-        """The time by the store's clock."""
+        """Return the time by the store's clock."""
         return datetime.now(UTC) if self.session is None else self.session.clock()
 
     # --- the payload ------------------------------------------------------------------------------
@@ -242,7 +231,10 @@ class RecordState:
 
     @property
     def touched(self) -> bool:
-        """Whether anything under `data` may differ from what was read."""
+        """Whether anything under `data` may differ from the base.
+
+        Values that can change in place, and extras once read, always may.
+        """
         if self.extra_data is not None:
             return True
         if self.payload is UNREAD:
@@ -250,20 +242,20 @@ class RecordState:
         return self.as_read is None or not codec.has_values(self.payload, self.as_read)
 
     def form(self, name: str) -> AttributeValue | None:
-        """The stored form of a top-level attribute."""
+        """Return the form of a top-level attribute in the base."""
         return (self.base or {}).get(name)
 
     def data_map(self) -> Item | None:
-        """The stored map under `data`, None where there is none."""
+        """Return the map under `data` in the base, None if there is none."""
         if self.base is None or table.DATA not in self.base:
             return None
         content: Item | None = self.base[table.DATA].get("M")
         return content
 
     def get_payload(self) -> Any:
-        """The record's data, read when first touched. Raises CorruptItemError."""
+        """Return the record's data, which is read at its first use. Raises CorruptItemError."""
         if self.payload is UNREAD:
-            self.refuse_malformed("read")  # which reads the payload of a whole stored item
+            self.refuse_malformed("read")  # it reads the payload, except of a record read in part
             if self.payload is UNREAD:
                 if self.base is None or table.DATA not in self.base:
                     return None
@@ -275,7 +267,7 @@ class RecordState:
             return self._read_payload()
         except Unfit as problem:
             unfit = problem
-        # Only of a record read in part; a whole one was refused as malformed before.
+        # A whole record was refused as malformed before; of this one a part may be missing.
         raise InvalidRecordError(
             f"{describe(self.key)} was read in part, and {unfit.path} is not in it; fetch"
             " all of data, or look at record.item",
@@ -283,7 +275,7 @@ class RecordState:
         )
 
     def _read_payload(self) -> None:
-        """Read the payload from the base. Raises Unfit where it does not fit its class."""
+        """Read the payload from the base. Raises Unfit if it does not fit its class."""
         content, payload_class = self.data_map(), self.payload_class
         if content is None:
             form = self.form(table.DATA)
@@ -299,15 +291,14 @@ class RecordState:
         """Replace the record's data. Raises InvalidRecordError and CorruptItemError."""
         self.check_changeable()
         checked = self.record_class.data.check(value)
-        if self.extra_data is None and self.data_map() is not None:
-            self.read_extra_data()  # so that the extras stay
         self.payload = self.own(checked)
+        self.as_read = None  # the values of the payload before
 
     def own(self, given: Any) -> Any:
-        """What is given as this record's data, or a copy where something else has it already.
+        """Return a given payload, or a copy if another record or payload has it already.
 
-        A payload that was read within the data of a record brings its undeclared attributes along;
-        the record's own stay. Raises InvalidRecordError where both have one of the same name.
+        A payload read as a nested one brings its undeclared attributes; the record's own stay.
+        Raises InvalidRecordError if both have one of the same name.
         """
         if given is self.payload:
             return given
@@ -324,14 +315,14 @@ class RecordState:
         return given
 
     def hold(self, payload: Any) -> None:
-        """Make this record the owner of its payload and of those within."""
+        """Make this record the owner of its payload and of the payloads within."""
         if codec.has_origins(type(payload)):
             take(payload, id(self))
         else:  # nothing within is a payload
             set_owner(payload, id(self))
 
     def _bring(self, undeclared: dict[str, Any]) -> None:
-        """Take over undeclared attributes that come with a payload."""
+        """Add the undeclared attributes that come with a payload to the extras."""
         extras = self.read_extra_data()
         for name, value in undeclared.items():
             if name in extras and extras[name] != value:
@@ -347,7 +338,7 @@ class RecordState:
     # --- what no class declares -------------------------------------------------------------------
 
     def read_extra_data(self) -> dict[str, Any]:
-        """What `data` holds beyond the declared fields. Raises CorruptItemError."""
+        """Return the undeclared attributes in `data`. Raises CorruptItemError."""
         if self.extra_data is None:
             self.refuse_malformed("read")
             payload_class, content = self.payload_class, self.data_map()
@@ -356,7 +347,7 @@ class RecordState:
         return self.extra_data
 
     def read_extra_attributes(self) -> dict[str, Any]:
-        """The item's top-level attributes beyond the declared ones. Raises CorruptItemError."""
+        """Return the undeclared top-level attributes. Raises CorruptItemError."""
         if self.extra_attributes is not None:
             return self.extra_attributes
         try:
@@ -370,7 +361,7 @@ class RecordState:
     # --- what is odd, and what must not be changed ------------------------------------------------
 
     def examine(self) -> Unfit | None:
-        """Say where the stored item does not fit its class; it is looked at once."""
+        """Return where the stored item does not fit its class, if anywhere; examine it once."""
         if self.stored is None or self.examined or self.projected:
             return self.unfit
         identity = None if self.sound else identity_problems(self.stored)
@@ -393,7 +384,7 @@ class RecordState:
         undeclared_attributes(self.base or {})
 
     def refuse_malformed(self, verb: str) -> None:
-        """Raise CorruptItemError where the stored item does not fit its class."""
+        """Raise CorruptItemError if the stored item does not fit its class."""
         unfit = self.examine()
         if unfit is not None:
             raise self._corrupt(unfit, verb)
@@ -401,7 +392,7 @@ class RecordState:
     def _corrupt(self, unfit: Unfit, verb: str) -> CorruptItemError:
         return CorruptItemError(
             f"{describe(self.key)} cannot be {verb}: {unfit.path} {unfit.reason}; look at"
-            " record.item, mend it in the table or delete it",
+            " record.item, correct it in the table or delete it",
             record_key=self.key,
             path=unfit.path,
             item=copy.deepcopy(self.stored),
@@ -414,7 +405,7 @@ class RecordState:
             self.check_whole()
 
     def check_whole(self) -> None:
-        """Raise InvalidRecordError unless the record is what the table is known to have."""
+        """Raise InvalidRecordError for a record read in part, or with an outdated snapshot."""
         if self.projected:
             raise InvalidRecordError(
                 f"{describe(self.key)} was read in part (attributes_to_get) and is"
@@ -429,7 +420,11 @@ class RecordState:
     # --- after a write ----------------------------------------------------------------------------
 
     def keep_as_stored(self, item: Item) -> None:
-        """Take an item as the snapshot of what the record says already."""
+        """Make an item the snapshot that was encoded from the record's own values.
+
+        Nothing is read again, as after most writes. The payload's nested objects and kept values
+        take their new origins from the item.
+        """
         self.stored = self.base = item
         self.as_read = None
         self.leaving = False
@@ -445,7 +440,8 @@ class RecordState:
         if codec.has_origins(payload_class):
             content, origins = item[table.DATA]["M"], self.origins
             self.hold(self.payload)
-            edited = codec.edited_fields(self.payload, content, origins)  # since it was encoded
+            # Edits since the item was encoded: their objects are not in it.
+            edited = codec.edited_fields(self.payload, content, origins)
             origins.learn(self.payload, content, edited)
 
 
@@ -460,7 +456,7 @@ _OF_SNAPSHOT = (
     "extra_attributes",
     "values",
 )
-"""What is made from the snapshot, and forgotten with it."""
+"""Attributes that are read from the snapshot, and dropped with it."""
 
 _NAME = "_record_state"
 
@@ -469,14 +465,12 @@ state_of: Callable[[UserRecord], RecordState] = attrgetter(_NAME)
 
 
 def give_state(record: UserRecord, state: RecordState) -> None:
-    """Give a new record its state, past `__setattr__`: thousands are made of a list."""
+    """Give a new record its state, without the checks of `__setattr__`."""
     record.__dict__[_NAME] = state
 
 
 def undeclared_attributes(item: Item) -> dict[str, Any]:
-    """The attributes of an item that no class declares, as plain Python. Raises Unfit."""
-    if table.DECLARED.issuperset(item):  # as of most items
-        return {}
+    """Return the undeclared attributes of an item, as plain Python. Raises Unfit."""
     return {
         name: codec.decode_plain(form, name)
         for name, form in item.items()
@@ -485,7 +479,7 @@ def undeclared_attributes(item: Item) -> dict[str, Any]:
 
 
 def key_values(stored: Item) -> AttributeValues:
-    """Whose an item is, and its record id, as far as it says so."""
+    """Return the user id and the record id of an item, as far as it has them."""
     key = stored.get(table.RECORD_KEY, {}).get("S", "")
     parts = split_key(key)
     values = AttributeValues(
@@ -499,7 +493,7 @@ def key_values(stored: Item) -> AttributeValues:
 
 
 def identity_problems(item: Item) -> list[tuple[str, str]]:
-    """What is wrong with an item's key attributes, as (path, reason)."""
+    """Return what is wrong with an item's key attributes, as (path, reason)."""
     key = item.get(table.RECORD_KEY, {}).get("S")
     parts = split_key(key) if isinstance(key, str) else None
     if parts is None:
@@ -517,7 +511,7 @@ def identity_problems(item: Item) -> list[tuple[str, str]]:
 
 
 def stamp_problems(item: Item, readable: dict[str, bool]) -> list[tuple[str, str]]:
-    """What is odd about timestamps and ttl: they read as None, and their stored form is kept."""
+    """Return what is wrong with timestamps and ttl: they read as None, and their form is kept."""
     problems = []
     for name in (table.CREATED_AT, table.UPDATED_AT):
         if name not in item:
