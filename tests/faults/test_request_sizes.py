@@ -7,8 +7,6 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from machines import USER, goal_item
 from pynamodb.exceptions import PutError
 
@@ -23,7 +21,6 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport.failures import classify_error
-from thrivecalc_models.wire import encoded_size, surely_encodes_to
 
 LIMIT = 16 * 1024 * 1024
 
@@ -77,18 +74,6 @@ def test_small_records_go_25_to_a_request() -> None:
         for _ in range(50):
             work.add(long_goal("x" * 1000))
     assert table.sent() == 2
-
-
-@given(
-    st.lists(
-        st.dictionaries(st.text(max_size=9), st.text(max_size=9).map(lambda text: {"S": text})),
-        max_size=4,
-    )
-)
-def test_what_surely_fits_does(items: list[Any]) -> None:
-    """The quick answer is never too small."""
-    size = encoded_size(items)
-    assert not surely_encodes_to(items, size - 1)
 
 
 def test_a_batch_that_is_refused_for_its_length_goes_in_parts() -> None:

@@ -18,7 +18,7 @@ from thrivecalc_models.operations import (
     WriteOperation,
 )
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import WriteTime, describe, encoded_size, surely_encodes_to
+from thrivecalc_models.wire import WriteTime, describe, encoded_size
 
 BATCH_WRITES = 25
 """Source: BatchWriteItem, Amazon DynamoDB API Reference."""
@@ -125,14 +125,10 @@ def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> li
 
 def _cut_to_size(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
-    entries = [batch_entry(write) for write in chunk]
-    items = [entry.item for entry in entries if isinstance(entry, PutItem)]
-    if surely_encodes_to(items, BATCH_BYTES // 2):  # the rest is for deletes, of keys alone
-        return [chunk]
     chunks: list[list[PendingWrite]] = []
     left = 0
-    for write, entry in zip(chunk, entries, strict=True):
-        size = encoded_size(entry.write_request()) + len(", ")
+    for write in chunk:
+        size = encoded_size(batch_entry(write).write_request()) + len(", ")
         if size > left:
             chunks.append([])
             left = BATCH_BYTES

@@ -26,7 +26,6 @@ from thrivecalc_models.wire.sizes import (
     name_fault,
     nesting_depth,
     read_units,
-    surely_encodes_to,
     value_size,
     write_units,
 )
@@ -83,7 +82,6 @@ __all__ = [
     "same_item",
     "same_value",
     "split_key",
-    "surely_encodes_to",
     "to_decimal",
     "value_at",
     "value_size",

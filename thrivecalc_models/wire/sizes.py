@@ -127,24 +127,12 @@ def size_at_most(item: Item) -> int:
 
 
 def encoded_size(content: Any) -> int:
-    """Bytes of JSON that travel for DynamoDB's JSON: at most these, whoever encodes it.
+    """Return the most bytes of JSON that any transport sends for DynamoDB's JSON.
 
-    It is pure ASCII, as botocore writes it: a control character takes six bytes, an emoji twelve.
+    It is counted as botocore writes it, in pure ASCII: a control character takes six bytes, an
+    emoji twelve.
     """
     return len(json.dumps(content))
-
-
-def surely_encodes_to(items: list[Item], most: int) -> bool:
-    """Whether items surely take no more bytes of JSON, for a fraction of the work."""
-    try:
-        size = len(marshal.dumps(items, _WITHOUT_REFERENCES))
-    except ValueError:  # text of somebody's own class
-        return False
-    return size * _MOST_ENCODED <= most
-
-
-_MOST_ENCODED = 6
-"""Bytes of JSON for one of a text's UTF-8; what JSON puts around a value is less in any case."""
 
 
 def write_units(size: int) -> int:
