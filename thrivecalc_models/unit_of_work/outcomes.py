@@ -27,7 +27,7 @@ from thrivecalc_models.words import plural
 
 @frozen
 class Capacity:
-    """Capacity units that the service says a commit consumed."""
+    """Capacity units that a commit consumed, as the service reported them."""
 
     read_units: float = 0.0
     write_units: float = 0.0
@@ -35,7 +35,11 @@ class Capacity:
 
 @frozen
 class CommitResult:
-    """A commit that applied completely: record keys, requests sent, capacity consumed."""
+    """A commit that was applied completely.
+
+    `applied` lists the record keys that were written, `existing` those that `exist_ok` left as they
+    were. `requests` counts what was sent, retries included.
+    """
 
     applied: list[str] = attrs.field(factory=list)
     existing: list[str] = attrs.field(factory=list)
@@ -44,6 +48,7 @@ class CommitResult:
 
 
 def result(report: CommitReport, known_existing: Sequence[str] = ()) -> CommitResult:
+    """Return the result of a complete report."""
     return CommitResult(
         applied=report.keys(WriteStatus.APPLIED),
         existing=[*report.keys(WriteStatus.EXISTING), *known_existing],
@@ -53,6 +58,7 @@ def result(report: CommitReport, known_existing: Sequence[str] = ()) -> CommitRe
 
 
 def commit_error(report: CommitReport, causes: dict[str, ThriveCalcError]) -> CommitError | None:
+    """Return the error of an incomplete report; None if it is complete."""
     if report.complete:
         return None
     not_applied, unknown = report.keys(WriteStatus.NOT_APPLIED), report.keys(WriteStatus.UNKNOWN)
@@ -101,7 +107,7 @@ def _stored(scope: Scope, outcome: WriteOutcome) -> UserRecord | None:
 
 def _unknown(scope: Scope, key: str, outcome: WriteOutcome) -> ThriveCalcError:
     return OutcomeUnknownError(
-        f"nobody can say whether the write of {describe(key)} was applied"
+        f"it is unknown whether the write of {describe(key)} was applied"
         f" ({_why_unknown(outcome.failure)}); commit again to find out, or refresh it",
         record_key=key,
         stored=_stored(scope, outcome),
@@ -119,14 +125,10 @@ def _why_unknown(failure: Failure | None) -> str:
 def _refusal(
     scope: Scope, key: str, outcome: WriteOutcome, *, record: UserRecord | None, adding: bool
 ) -> ThriveCalcError:
+    """Return the error of a write that the service refused, or did not take in time."""
     assert outcome.failure is not None
     if is_too_large(outcome.failure):
-        return ItemTooLargeError(
-            f"{outcome.operation} of {describe(key)} was refused for its length (HTTP"
-            f" {TOO_LARGE}), nothing of it was applied; shorten it, split it into several records,"
-            " or commit in smaller units",
-            size=outcome.size,
-        )
+        return _too_large(key, outcome)
     if outcome.failure.kind is not FailureKind.CONDITION_FAILED:
         return service_error(
             outcome.operation, outcome.failure, scope.session.settings, parts=outcome.parts
@@ -145,6 +147,15 @@ def _refusal(
     )
 
 
+def _too_large(key: str, outcome: WriteOutcome) -> ItemTooLargeError:
+    return ItemTooLargeError(
+        f"{outcome.operation} of {describe(key)} was refused for its length (HTTP {TOO_LARGE}),"
+        " nothing of it was applied; shorten it, split it into several records, or commit in"
+        " smaller units",
+        size=outcome.size,
+    )
+
+
 def _conflict(record: UserRecord | None, stored: UserRecord | None) -> str:
     if stored is not None:
         return "was changed since it was read; refresh it and try again"
@@ -154,43 +165,36 @@ def _conflict(record: UserRecord | None, stored: UserRecord | None) -> str:
 
 
 def publish(scope: Scope, report: CommitReport, duration: float) -> None:
-    """Tell the log and the observer how a commit ended; nothing was sent, nothing is told."""
-    if scope.session.observer is None and report.complete:
+    """Send a CommitEvent to the observer, and log a warning if the service failed the commit."""
+    observer = scope.session.observer
+    if observer is None and report.complete:
         return
-    counts = {state: len(report.keys(state)) for state in WriteStatus}
-    if (
-        report.halted
-        or counts[WriteStatus.UNKNOWN]
-        or any(map(_given_up, report.outcomes.values()))
-    ):
+    counts = {status: len(report.keys(status)) for status in WriteStatus}
+    user, unknown = masked_user(scope.user_id), counts[WriteStatus.UNKNOWN]
+    if report.halted or unknown or any(map(_given_up, report.outcomes.values())):
         log(
             logging.WARNING,
             "a commit of user %s ended with %s not applied and %d unknown",
-            masked_user(scope.user_id),
+            user,
             plural(counts[WriteStatus.NOT_APPLIED], "write"),
-            counts[WriteStatus.UNKNOWN],
+            unknown,
         )
-    if scope.session.observer is None or not report.outcomes:
-        return
-    event = CommitEvent(
-        user=masked_user(scope.user_id),
-        applied=counts[WriteStatus.APPLIED],
-        existing=counts[WriteStatus.EXISTING],
-        not_applied=counts[WriteStatus.NOT_APPLIED],
-        unknown=counts[WriteStatus.UNKNOWN],
-        requests=report.requests,
-        read_units=report.read_units,
-        write_units=report.write_units,
-        duration=duration,
-    )
-    notify(scope.session.observer, event)
+    if observer is not None and report.outcomes:
+        event = CommitEvent(
+            user=user,
+            **{status.name.lower(): count for status, count in counts.items()},
+            requests=report.requests,
+            read_units=report.read_units,
+            write_units=report.write_units,
+            duration=duration,
+        )
+        notify(observer, event)
 
 
 def _given_up(outcome: WriteOutcome) -> bool:
-    """Whether a write failed for more than a condition that did not hold."""
-    failure = outcome.failure
+    """Whether a write failed for another reason than its condition."""
     return (
         outcome.state is WriteStatus.NOT_APPLIED
-        and failure is not None
-        and failure.kind is not FailureKind.CONDITION_FAILED
+        and outcome.failure is not None
+        and outcome.failure.kind is not FailureKind.CONDITION_FAILED
     )
