@@ -34,7 +34,7 @@ from thrivecalc_models.transport.botocore import STAND_IN, make_client, new_sess
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.identity import NONE_FOUND, PROVIDERS, NoCredentials
 from thrivecalc_models.upkeep.commands import Commands
-from thrivecalc_models.upkeep.table_check import check_table
+from thrivecalc_models.upkeep.table_check import Aspect, check_table
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import Json
 
@@ -56,7 +56,7 @@ _SOURCES = {
 
 @attrs.frozen
 class Row:
-    """One thing that was looked at; what is wrong has a way out."""
+    """One thing that was examined, and how to fix it if it is wrong."""
 
     check: str
     state: RowState
@@ -66,32 +66,33 @@ class Row:
 
 @attrs.frozen
 class Diagnosis:
-    """All rows, and whether the service could be reached at all."""
+    """All rows, and whether the service answered at all."""
 
     rows: list[Row]
     reached: bool
 
     @property
     def troubles(self) -> list[Row]:
+        """The rows of what is wrong."""
         return [row for row in self.rows if row.state == "trouble"]
 
 
 class _Unreachable(Exception):
-    """Nothing further can be looked at: the service does not answer."""
+    """The service does not answer, so nothing further can be examined."""
 
 
 class _Stop(Exception):
-    """Nothing further can be looked at, for a reason that has its row."""
+    """Nothing further can be examined; the reason has its row."""
 
 
 def diagnose(
     given: Mapping[str, str | None], *, clock: Clock = lambda: datetime.now(UTC)
 ) -> Diagnosis:
-    """Look at settings, credentials, endpoint, clock, table, actions and versions, in this order.
+    """Examine settings, credentials, endpoint, clock, table, actions and versions, in this order.
 
-    `given` has the arguments of DataStore that were given: table_name, region, endpoint. Nothing
-    is changed by any request: reads ask for keys that nobody has, conditional writes have a
-    condition that contradicts itself, and the one write without a condition deletes such a key.
+    `given` has the arguments for DataStore: table_name, region, endpoint. No request changes
+    anything: reads ask for a key that no user has, conditional writes have a condition that
+    contradicts itself, and the one write without a condition deletes such a key.
     """
     rows: list[Row] = []
     reached = True
@@ -130,7 +131,7 @@ def _rows(given: Mapping[str, str | None], clock: Clock) -> Iterator[Row]:
 
 
 def _trouble(check: str, error: Exception) -> Row:
-    """What an error says, and its way out: what follows the last colon or semicolon."""
+    """Return the row of an error; what follows its first semicolon or colon is the fix."""
     text = str(error)
     for mark in ("; ", ": "):
         what, found, way_out = text.partition(mark)
@@ -158,7 +159,7 @@ def _settings(settings: Settings, given: Mapping[str, str | None]) -> Iterator[R
 
 
 def _credentials(settings: Settings) -> tuple[str | None, Row]:
-    """Where requests go (None: that cannot be said), and where credentials come from."""
+    """Return the URL that requests go to, None if unknown, and the row of the credentials."""
     try:
         _, identity, client = make_client(settings, timeout=TIMEOUT, max_concurrency=1)
         with closing(client):
@@ -183,11 +184,11 @@ def _missing(missing: NoCredentials) -> Row:
     return Row("credentials", "trouble", f"{what} ({missing.code})", way_out)
 
 
-# The way there
+# Endpoint and clock
 
 
 def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
-    """One request without a signature: any answer shows the way, and has the service's time."""
+    """Send one request without a signature: any answer is enough, and has the service's time."""
     try:
         date = _date_of_answer(settings, url)
     except BotoCoreError as error:
@@ -201,19 +202,21 @@ def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
     yield Row("reachable", "ok", f"{url} answers")
     if date is None:
         yield Row("clock", "unknown", "the answer has no date")
-        return
-    skew = (clock() - date).total_seconds()
+    else:
+        yield _clock((clock() - date).total_seconds())
+
+
+def _clock(skew: float) -> Row:
     text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service"
     if abs(skew) < SKEW_THAT_MATTERS:
-        yield Row("clock", "ok", text)
-    else:
-        yield Row(
-            "clock",
-            "trouble",
-            text,
-            "set this machine's clock (timedatectl set-ntp true): signatures five minutes off are"
-            " refused, and records get wrong times",
-        )
+        return Row("clock", "ok", text)
+    return Row(
+        "clock",
+        "trouble",
+        text,
+        "set this machine's clock (timedatectl set-ntp true): signatures five minutes off are"
+        " refused, and records get wrong times",
+    )
 
 
 def _date_of_answer(settings: Settings, url: str) -> datetime | None:
@@ -223,9 +226,20 @@ def _date_of_answer(settings: Settings, url: str) -> datetime | None:
         if response_dict is not None:
             dates.append(response_dict["headers"].get("date", ""))
 
+    client = _unsigned_client(settings, url)
+    client.meta.events.register("response-received.dynamodb", note)
+    with closing(client), suppress(ClientError):  # a refusal is an answer
+        client.list_tables(Limit=1)
+    try:
+        return parsedate_to_datetime(dates[-1]) if dates else None
+    except ValueError:
+        return None
+
+
+def _unsigned_client(settings: Settings, url: str) -> Any:
     session = new_session()
-    session.set_credentials("none", "none")  # none are looked for, and none are sent
-    client = session.create_client(
+    session.set_credentials("none", "none")  # otherwise botocore searches for some
+    return session.create_client(
         "dynamodb",
         region_name=settings.region,
         endpoint_url=url,
@@ -237,13 +251,6 @@ def _date_of_answer(settings: Settings, url: str) -> datetime | None:
             proxies={} if settings.stand_in_credentials else None,
         ),
     )
-    client.meta.events.register("response-received.dynamodb", note)
-    with closing(client), suppress(ClientError):  # it says no, and so it is there
-        client.list_tables(Limit=1)
-    try:
-        return parsedate_to_datetime(dates[-1]) if dates else None
-    except ValueError:
-        return None
 
 
 # The table
@@ -259,40 +266,43 @@ def _table(whole: WholeTable) -> Iterator[Row]:
         if error.action is None:
             yield _trouble("credentials", error)
             raise _Stop from error
-        yield Row(
-            "table",
-            "unknown",
-            f"{error.action} is denied",
-            "a service does not need it; to see the table here, use the policy of `thrivecalc infra"
-            " iam-policy --for operator`",
-        )
-        return
-    except UnavailableError as error:
-        yield _trouble("table", error)
-        raise _Unreachable from error
+        yield _not_allowed_to_describe(error.action)
     except ServiceError as error:
         yield _trouble("table", error)
-        raise _Stop from error
-    states: dict[str, RowState] = {"ok": "ok", "differs": "trouble", "unknown": "unknown"}
-    for aspect in aspects:
-        what = aspect.found
-        if aspect.state == "differs":
-            what = f"{aspect.found}, and should be {aspect.should}"
-        yield Row(f"table: {aspect.name}", states[aspect.state], what, aspect.fix)
+        raise (_Unreachable if isinstance(error, UnavailableError) else _Stop) from error
+    else:
+        yield from map(_of_aspect, aspects)
+
+
+def _not_allowed_to_describe(action: str) -> Row:
+    return Row(
+        "table",
+        "unknown",
+        f"{action} is denied",
+        "a service does not need it; to see the table here, use the policy of `thrivecalc infra"
+        " iam-policy --for operator`",
+    )
+
+
+def _of_aspect(aspect: Aspect) -> Row:
+    check = f"table: {aspect.name}"
+    if aspect.state == "differs":
+        what = f"{aspect.found}, and should be {aspect.should}"
+        return Row(check, "trouble", what, aspect.fix)
+    return Row(check, aspect.state, aspect.found, aspect.fix)
 
 
 def _no_table(whole: WholeTable) -> Row:
     settings = whole.store.settings
-    hints = [f"if it is to be there: {Commands(settings).thrivecalc('table', 'create')}"]
-    if settings.other_region:
-        hints.insert(0, settings.other_region)
-    else:
-        hints.insert(0, "check DYNAMODB_TABLE_NAME, AWS_REGION and the account of the credentials")
+    hint = settings.other_region or (
+        "check DYNAMODB_TABLE_NAME, AWS_REGION and the account of the credentials"
+    )
+    create = Commands(settings).thrivecalc("table", "create")
     return Row(
         "table",
         "trouble",
         f"no table {settings.table_name} in {settings.region}{_tables_there(whole)}",
-        "; ".join(hints),
+        f"{hint}; if it is to be there: {create}",
     )
 
 
@@ -309,52 +319,65 @@ def _tables_there(whole: WholeTable) -> str:
 
 @attrs.frozen
 class _Probe:
-    action: str
+    """A request that changes nothing, which IAM decides by one action."""
+
     operation: str
     request: Json
+    action: str = attrs.field()
     for_service: bool = True
     where: str = ""
 
+    @action.default
+    def _same_as_operation(self) -> str:
+        return self.operation
+
 
 def _probes(name: str) -> list[_Probe]:
-    """Requests that change nothing, each of which IAM decides by one action.
+    """Return the probes of all actions. Their key is random, so that no user has it.
 
-    The key is random, so that nobody has it; and a condition that wants an attribute both there
-    and not there holds for no item at all. BatchWriteItem takes no condition: it deletes that key,
-    and deleting what is not there is nothing. IAM decides before any of this is looked at.
+    IAM decides before DynamoDB looks at keys and conditions.
     """
     user = {"S": f"thrivecalc-doctor-{uuid.uuid4()}"}
     key = {table.USER_ID: user, table.RECORD_KEY: {"S": f"probe#{uuid.uuid4()}"}}
+    return [*_reads(name, key), *_writes(name, key)]
+
+
+def _reads(name: str, key: Json) -> list[_Probe]:
+    query: Json = {
+        "TableName": name,
+        "KeyConditionExpression": "#user = :user",
+        "ExpressionAttributeNames": {"#user": table.USER_ID},
+        "ExpressionAttributeValues": {":user": key[table.USER_ID]},
+        "Limit": 1,
+    }
+    scan = {"TableName": name, "Select": "COUNT", "Limit": 1}
+    return [
+        _Probe("GetItem", {"TableName": name, "Key": key}),
+        _Probe("Query", query),
+        _Probe("Query", {**query, "IndexName": table.INDEX_NAME}, where="the index"),
+        _Probe("BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
+        _Probe("Scan", scan, for_service=False),
+    ]
+
+
+def _writes(name: str, key: Json) -> list[_Probe]:
+    """Writes with a condition that holds for no item, and the deletion of a key that is not stored.
+
+    BatchWriteItem takes no condition.
+    """
     never: Json = {
         "TableName": name,
         "ConditionExpression": "attribute_exists(#key) AND attribute_not_exists(#key)",
         "ExpressionAttributeNames": {"#key": table.USER_ID},
     }
-    query: Json = {
-        "TableName": name,
-        "KeyConditionExpression": "#user = :user",
-        "ExpressionAttributeNames": {"#user": table.USER_ID},
-        "ExpressionAttributeValues": {":user": user},
-        "Limit": 1,
-    }
     check = {"TransactItems": [{"ConditionCheck": {**never, "Key": key}}]}
     delete = {"RequestItems": {name: [{"DeleteRequest": {"Key": key}}]}}
     return [
-        _Probe("GetItem", "GetItem", {"TableName": name, "Key": key}),
-        _Probe("Query", "Query", query),
-        _Probe("Query", "Query", {**query, "IndexName": table.INDEX_NAME}, where="the index"),
-        _Probe("PutItem", "PutItem", {**never, "Item": key}),
-        _Probe("UpdateItem", "UpdateItem", {**never, "Key": key}),
-        _Probe("DeleteItem", "DeleteItem", {**never, "Key": key}),
-        _Probe("BatchGetItem", "BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
-        _Probe("BatchWriteItem", "BatchWriteItem", delete),
-        _Probe("ConditionCheckItem", "TransactWriteItems", check),
-        _Probe(
-            "Scan",
-            "Scan",
-            {"TableName": name, "Select": "COUNT", "Limit": 1},
-            for_service=False,
-        ),
+        _Probe("PutItem", {**never, "Item": key}),
+        _Probe("UpdateItem", {**never, "Key": key}),
+        _Probe("DeleteItem", {**never, "Key": key}),
+        _Probe("BatchWriteItem", delete),
+        _Probe("TransactWriteItems", check, action="ConditionCheckItem"),
     ]
 
 
@@ -376,21 +399,8 @@ def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
     check = f"dynamodb:{probe.action}" + (f" on {probe.where}" if probe.where else "")
     if isinstance(result, Reply) or _condition_failed(result):
         return Row(check, "ok", "allowed")
-    if result.kind is FailureKind.DENIED and not probe.for_service:
-        return Row(check, "ok", "denied, as for a service; export, audit and users need it")
     if result.kind is FailureKind.DENIED:
-        if result.code.startswith("KMS"):
-            return Row(
-                check, "trouble", "the table's key is denied", "allow kms:Decrypt on that key"
-            )
-        role = commands.thrivecalc("infra", "iam-policy", "--for", "service")
-        return Row(
-            check,
-            "trouble",
-            "denied",
-            f"give these credentials the policy of `{role}`; those of one user"
-            " (dynamodb:LeadingKeys) are denied here, since the probe is nobody's",
-        )
+        return _denied(check, probe, result, commands)
     if result.kind is FailureKind.THROTTLED:
         return Row(
             check,
@@ -404,6 +414,21 @@ def _outcome(probe: _Probe, result: Result, commands: Commands) -> Row:
     if probe.where and result.kind in (FailureKind.INVALID, FailureKind.NO_TABLE):
         return Row(check, "trouble", "the index is missing", commands.thrivecalc("table", "create"))
     return Row(check, "unknown", f"could not be tried ({result.code})")
+
+
+def _denied(check: str, probe: _Probe, failure: Failure, commands: Commands) -> Row:
+    if not probe.for_service:
+        return Row(check, "ok", "denied, as for a service; export, audit and users need it")
+    if failure.code.startswith("KMS"):
+        return Row(check, "trouble", "the table's key is denied", "allow kms:Decrypt on that key")
+    role = commands.thrivecalc("infra", "iam-policy", "--for", "service")
+    return Row(
+        check,
+        "trouble",
+        "denied",
+        f"give these credentials the policy of `{role}`; those of one user"
+        " (dynamodb:LeadingKeys) are denied here, since the probe has another user's key",
+    )
 
 
 def _condition_failed(failure: Failure) -> bool:
