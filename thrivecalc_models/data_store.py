@@ -1,8 +1,9 @@
-"""The web application's data-store API, for those who know it from TypeScript.
+"""The web application's data-store API, as functions with the names that TypeScript users know.
 
 `data` is a payload or a camelCase mapping. All calls use one store, made from the environment at
 the first call; `configure(store)` sets another. If the environment names no endpoint while a
-`DataStore.local()` is open in this process, the calls raise ConfigurationError.
+`DataStore.local()` is open in this process, the calls raise ConfigurationError. Otherwise they
+raise what the methods of `UserData` raise.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class _Current:
 def configure(store: DataStore | None) -> None:
     """Use this store from now on, here and in the class methods of the models.
 
-    None goes back to a store made from the environment at the next call.
+    After `configure(None)` the next call makes a store from the environment again.
     """
     _Current.store = store
     set_default_session(None if store is None else store.session)
@@ -42,30 +43,30 @@ def _store() -> DataStore:
 
 
 def save_user_data(user_id: str, data_type: DataTypeLike, data: Any) -> str:
-    """Create a record under a generated id, which is returned."""
+    """Create a record and return its generated record id."""
     record: UserRecord = _store().user(user_id).add(data_type, data)
     return record.record_id
 
 
 def get_user_data(user_id: str, data_type: DataTypeLike, record_id: RecordId) -> UserRecord | None:
-    """The record, or None."""
+    """Return the record; None if it does not exist or has expired."""
     return _store().user(user_id).get(data_type, record_id)
 
 
 def list_user_data(user_id: str, data_type: DataTypeLike) -> list[UserRecord]:
-    """All records of a type, by record key."""
+    """Return all records of a type, ordered by record key."""
     return _store().user(user_id).list(data_type)
 
 
 def list_all_user_data(user_id: str) -> list[UserRecord]:
-    """All records of the user, by record key."""
+    """Return all records of the user, ordered by record key."""
     return _store().user(user_id).list_all()
 
 
 def update_user_data(
     user_id: str, data_type: DataTypeLike, record_id: RecordId, data: Any
 ) -> UserRecord:
-    """Replace all of `data` by a mapping, or its declared fields by a payload's.
+    """Replace all of `data` by a mapping, or its declared fields by a payload's; return the record.
 
     Raises RecordNotFoundError if there is no such record.
     """
@@ -76,5 +77,5 @@ def update_user_data(
 
 
 def delete_user_data(user_id: str, data_type: DataTypeLike, record_id: RecordId) -> None:
-    """Delete what is under the key; nothing there is fine."""
+    """Delete a record. A record that does not exist is no error."""
     _store().user(user_id).delete(data_type, record_id)

@@ -27,11 +27,12 @@ _STOP_SECONDS = 10.0
 
 
 class LocalEngine:
-    """An engine on this machine, at `endpoint` until `close()` or the end of its block."""
+    """An engine on this machine, which answers at `endpoint` until `close()`."""
 
     endpoint: str
 
     def close(self) -> None:
+        """Stop the engine."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -47,12 +48,13 @@ class LocalEngine:
 
 
 class EmbeddedEngine(LocalEngine):
-    """An engine with separate tables, at `endpoint` until `close()`. It keeps nothing on disk.
+    """moto's server in this process, with tables of its own in memory.
 
-    It listens on `port`, or on a free one. moto keeps its data in globals; an account of its own
-    keeps each engine apart from the others and from the account of moto's `mock_aws`, which empties
-    every engine when it is entered.
-    Raises ConfigurationError where moto is not installed, or the port is taken.
+    It listens on `port`, or with 0 on a free one. moto keeps its data in globals. Each engine has
+    its own account there, so that it shares no table with other engines or with moto's `mock_aws`;
+    but entering `mock_aws` empties every engine.
+
+    Raises ConfigurationError if moto is not installed or the port is taken.
     """
 
     def __init__(self, *, port: int = 0) -> None:
@@ -69,7 +71,7 @@ class EmbeddedEngine(LocalEngine):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the server and drop its data. A forked child leaves its parent's engine alone."""
+        """Stop the server and drop its data. In a forked child it does nothing."""
         thread, self._thread = self._thread, None
         if thread is None or self._pid != os.getpid():
             return
@@ -101,10 +103,10 @@ def _stop(server: Any, account: str) -> None:
 
 
 class Dynoxide(LocalEngine):
-    """The program dynoxide, at `endpoint` until `close()`; with a `path` it keeps its data there.
+    """The program dynoxide in a process of its own; with a `path` it keeps its data in that file.
 
-    `program` is where it is, else it is looked for on PATH. Raises ConfigurationError where it is
-    not found, does not start, or the port is taken.
+    Without `program`, the path of the program, it is searched on PATH. Raises ConfigurationError if
+    it is not found or does not start, or if the port is taken.
     """
 
     def __init__(
@@ -177,7 +179,7 @@ def _find_dynoxide(program: Path | None) -> str:
 
 
 def _free_port(port: int) -> int:
-    """The port, or one that is free for 0."""
+    """Return the port if it is free, or for 0 any free one. Raises ConfigurationError."""
     try:
         with socket.create_server(("127.0.0.1", port)) as server:
             free: int = server.getsockname()[1]

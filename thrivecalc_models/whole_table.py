@@ -1,4 +1,4 @@
-"""Read and write across users: only for looking after the table."""
+"""Read and write across users, for maintenance of the table only."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Segment", "WholeTable"]
 
 
 class WholeTable:
-    """Every user's items of one table: for looking after it, never for serving users.
+    """The items of all users of one table, for maintenance and never for serving users.
 
-    Items are DynamoDB's JSON, as the service sent them, with binary values as base64 text.
+    Items are DynamoDB's JSON as the service sent them, with binary values as base64 text.
     """
 
     def __init__(self, store: DataStore) -> None:
@@ -35,9 +35,10 @@ class WholeTable:
         self.session = store.session
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The reply to one request, of any operation that may be applied twice without harm.
+        """Send one request of any operation and return the body of the reply.
 
-        Nothing is added to the parameters, the table's name neither. Raises ServiceError.
+        It may be sent, and applied, more than once. Nothing is added to the parameters, so they
+        need the table's name. Raises ServiceError.
         """
         session = self.session
         request = Call(operation, parameters)
@@ -54,11 +55,11 @@ class WholeTable:
         consistent: bool = True,
         limit: int | None = None,
     ) -> Iterator[Segment]:
-        """Page after page of all segments, which are read side by side; memory stays flat.
+        """Yield page after page of all segments, which are read at the same time.
 
-        A segment of `after` goes on behind its key, or is left out where that is None: so the last
-        `Segment.after` of each number resumes a scan of as many segments. `limit` is the most items
-        of a page. A page that cannot be read is a ServiceError that names its segment.
+        `after` resumes a scan of as many segments: by the number of each segment, the last
+        `Segment.after` that it gave, None for one that was read to its end. `limit` is the greatest
+        number of items in a page. Raises ServiceError, which names the segment.
         """
         if not 1 <= segments <= _MAX_SEGMENTS:
             raise InvalidRecordError(f"segments takes a number from 1 to {_MAX_SEGMENTS:,}")
@@ -67,19 +68,19 @@ class WholeTable:
         return session.stream(scan_segments(scan, after or {}, session.retry, session.rng))
 
     def user_items(self, user_id: str) -> Iterator[list[Item]]:
-        """All items of one user, page by page, as they are now (a consistent read)."""
+        """Yield the items of one user, page by page, by consistent reads."""
         return (page.items for page in self.user_pages(user_id))
 
     def user_pages(self, user_id: str) -> Iterator[ItemPage]:
-        """The same, each page with the read units that it cost."""
+        """Yield the pages of one user's items, each with the read units that it cost."""
         scope = Scope(self.session, user_id)
         return reading.pages(scope, Query(user_id=user_id, consistent=True))
 
     def put(self, items: Iterable[Item]) -> float:
-        """Write items of distinct keys as they are, over what is stored; returns write units.
+        """Write items of distinct keys over what is stored; return the write units consumed.
 
-        Nothing is checked, and no stamp is set. Raises ServiceError, after which any of the items
-        may have been written; putting them again is harmless.
+        Items are neither checked nor stamped. After a ServiceError any of them may have been
+        written; it is safe to put them again.
         """
         session = self.session
         return session.execute(put_items(items, session.retry, session.rng))
@@ -91,11 +92,11 @@ class WholeTable:
         only_free: bool,
         same: Callable[[Item, Item], bool] = same_item,
     ) -> Puts:
-        """Write items of distinct keys one by one, with `only_free` where the key is free.
+        """Write items of distinct keys one by one, with `only_free` only under free keys.
 
-        `same` says of a stored item and the one to be written whether they are the same. The
-        outcomes are in their order: one that the service finds invalid is told, not raised. Raises
-        ServiceError, after which any of the items may have been written.
+        `same` compares a stored item and the one to be written. The outcomes are in the order of
+        the items; an item that the service finds invalid is one of them, and raises nothing. After
+        a ServiceError any of the items may have been written.
         """
         session = self.session
         return session.execute(
@@ -103,7 +104,10 @@ class WholeTable:
         )
 
     def get(self, keys: Iterable[Key]) -> list[Item]:
-        """The items under distinct keys, as they are now, in no order. Raises ServiceError."""
+        """Return the stored items of distinct keys, in any order, by consistent reads.
+
+        Raises ServiceError.
+        """
         session = self.session
         return session.execute(
             get_many(keys, consistent=True, policy=session.retry, rng=session.rng)

@@ -18,9 +18,9 @@ EXAMPLES = 5
 
 @attrs.frozen(kw_only=True)
 class Examined:
-    """One page of items: how many, what it cost to read, what was found, what became of repairs.
+    """One page of items: its findings, its repairs and their outcomes.
 
-    `fixed` are those of the findings that are gone after repairs.
+    `items` counts the items, `units` the read units. `fixed` are the findings that repairs removed.
     """
 
     items: int
@@ -33,7 +33,7 @@ class Examined:
 
 @attrs.define
 class Tally:
-    """What an audit found, in flat memory: counts, and a few examples of each kind."""
+    """What an audit found: counts, and at most five examples of each kind."""
 
     items: int = 0
     units: float = 0.0
@@ -55,6 +55,7 @@ class Tally:
         return sum(self.found.values()) - sum(self.fixed.values())
 
     def add(self, page: Examined) -> None:
+        """Count the items, findings and repairs of a page."""
         self.items += page.items
         self.units += page.units
         self.repairs += len(page.repairs)
@@ -71,9 +72,9 @@ class Tally:
 def audit(
     whole: WholeTable, *, user_id: str | None = None, segments: int = 4, apply: bool = False
 ) -> Iterator[Examined]:
-    """Examine page after page; with `apply`, send the repairs of a page before the next is read.
+    """Yield page after page; with `apply`, send the repairs of a page before the next is read.
 
-    An error, or an interrupt, comes after the page that says what became of every repair.
+    An error or an interrupt is raised after the page that has the outcome of every repair.
     """
     for items, units in _pages(whole, user_id, segments):
         now = whole.session.clock()
@@ -101,7 +102,7 @@ def _pages(
 
 
 def _fixed(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:
-    """What was found before a repair, and no more after it."""
+    """Yield the findings of the item before a repair that the item after it does not have."""
     for each in repaired:
         if each.outcome == WriteStatus.APPLIED.value:
             assert each.item is not None

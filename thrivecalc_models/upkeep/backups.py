@@ -26,7 +26,7 @@ POLL_SECONDS = 5.0
 
 @attrs.frozen(kw_only=True)
 class Backup:
-    """A backup as DynamoDB lists it; `size` is in bytes, None while it is being made."""
+    """A backup as DynamoDB lists it. `size` is in bytes, None while the backup is being made."""
 
     arn: str
     name: str
@@ -38,14 +38,14 @@ class Backup:
 
 @attrs.frozen
 class OfBackup:
-    """Restore what a backup has."""
+    """A restore of what a backup has."""
 
     arn: str
 
 
 @attrs.frozen
 class OfTime:
-    """Restore what the table had at a time; None is the latest that can be restored."""
+    """A restore of what the table had at a time; None is the latest possible."""
 
     at: datetime | None
 
@@ -56,7 +56,7 @@ Source = OfBackup | OfTime
 def create_backup(whole: WholeTable, name: str) -> Backup:
     """Make a backup and wait until it is available.
 
-    Raises ServiceError; an UnavailableError says where the backup may have been begun.
+    Raises ServiceError; an UnavailableError says so if the backup may have been begun.
     """
     parameters = {"TableName": whole.store.table_name, "BackupName": name}
     body = _begin(whole, "CreateBackup", parameters, "`thrivecalc backup list` shows it if it was")
@@ -64,7 +64,7 @@ def create_backup(whole: WholeTable, name: str) -> Backup:
 
 
 def list_backups(whole: WholeTable) -> Iterator[Backup]:
-    """Every backup of a table of this name, AWS Backup's too; the table need not exist any more."""
+    """Yield every backup of a table of this name, also AWS Backup's; the table may be gone."""
     page: Json = {"TableName": whole.store.table_name, "BackupType": "ALL"}
     while True:
         try:
@@ -79,10 +79,11 @@ def list_backups(whole: WholeTable) -> Iterator[Backup]:
 
 
 def begin_restore(whole: WholeTable, source: Source, target: WholeTable) -> bool:
-    """Begin restoring into the table of `target`, which must not exist; False if it had begun.
+    """Begin to restore into the table of `target`; return False if that was begun already.
 
-    A table that DynamoDB itself names as restored from this source counts as begun: so the same
-    call goes on after an interruption. Any other table of that name is a ConfigurationError.
+    A table that DynamoDB names as restored from this source counts as begun, so after an
+    interruption the same call continues. Raises ConfigurationError if any other table of that name
+    exists.
     """
     try:
         described = target.call("DescribeTable", TableName=target.store.table_name)["Table"]
@@ -94,7 +95,7 @@ def begin_restore(whole: WholeTable, source: Source, target: WholeTable) -> bool
 
 
 def count_items(whole: WholeTable) -> int:
-    """How many items the table has, counted now; memory stays flat, and no item is transferred."""
+    """Count the items of the table by a scan, which transfers no item but costs its read units."""
     count: int = 0
     page: Json = {
         "TableName": whole.store.table_name,
@@ -124,6 +125,7 @@ def _restore(whole: WholeTable, source: Source, into: str) -> None:
 
 
 def _check_begun(described: Json, source: Source, whole: WholeTable, into: str) -> None:
+    """Raise ConfigurationError unless an existing table was restored from this source."""
     summary = described.get("RestoreSummary") or {}
     exists = f"the table {into!r} exists already, and nothing is restored over it"
     if isinstance(source, OfBackup):
@@ -145,19 +147,19 @@ def _begin(
     whole: WholeTable,
     operation: str,
     parameters: Json,
-    way_out: str,
+    fix: str,
     *,
     into: str | None = None,
 ) -> Json:
-    """Send what makes something each time it is applied: again only if it cannot have been."""
+    """Send a request that must not be applied twice: again only if it was not applied."""
     session = whole.session
     call = Call(operation, parameters)
-    result = whole.session.execute(persist(call, session.retry, session.rng, twice=False))
+    result = session.execute(persist(call, session.retry, session.rng, twice=False))
     if isinstance(result, Reply):
         return result.body
     if result.applied_maybe:
         raise UnavailableError(
-            f"{operation} got no good answer ({result.code}), and may have been begun; {way_out}",
+            f"{operation} got no good answer ({result.code}), and may have been begun; {fix}",
             operation=operation,
             code=result.code,
             request_id=result.request_id,
@@ -180,7 +182,7 @@ def _until_available(whole: WholeTable, arn: str) -> Flow[Backup]:
 
 
 def _explained(error: RefusedError, whole: WholeTable, into: str | None) -> ThriveCalcError:
-    """What the codes of these operations mean here, with the way out."""
+    """Return the error to raise for a code of these operations, with the fix."""
     name = whole.store.table_name
     if error.code in NO_SUCH_OPERATION:
         return ConfigurationError(
@@ -203,7 +205,7 @@ def _explained(error: RefusedError, whole: WholeTable, into: str | None) -> Thri
 
 
 def recoverable(whole: WholeTable) -> tuple[datetime, datetime] | None:
-    """From when to when the table can be restored to a point in time; None where it cannot."""
+    """Return the first and the last time that can be restored; None if there is none."""
     try:
         body = whole.call("DescribeContinuousBackups", TableName=whole.store.table_name)
     except (RefusedError, TableNotFoundError):
@@ -227,10 +229,10 @@ def _backup(details: Json) -> Backup:
 
 
 def _moment(value: Any) -> datetime:
-    """A time of the service: seconds since 1970, or what botocore has made of them."""
+    """Convert a time of the service: seconds since 1970, or already botocore's datetime."""
     return value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
 
 
 def text_of(time: datetime) -> str:
-    """As `--at` takes it, to the second."""
+    """Return a time as `--at` takes it, in UTC, to the second."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

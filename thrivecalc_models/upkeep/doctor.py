@@ -339,7 +339,8 @@ def _probes(name: str) -> list[_Probe]:
     """
     user = {"S": f"thrivecalc-doctor-{uuid.uuid4()}"}
     key = {table.USER_ID: user, table.RECORD_KEY: {"S": f"probe#{uuid.uuid4()}"}}
-    return [*_reads(name, key), *_writes(name, key)]
+    scan = {"TableName": name, "Select": "COUNT", "Limit": 1}
+    return [*_reads(name, key), *_writes(name, key), _Probe("Scan", scan, for_service=False)]
 
 
 def _reads(name: str, key: Json) -> list[_Probe]:
@@ -350,13 +351,11 @@ def _reads(name: str, key: Json) -> list[_Probe]:
         "ExpressionAttributeValues": {":user": key[table.USER_ID]},
         "Limit": 1,
     }
-    scan = {"TableName": name, "Select": "COUNT", "Limit": 1}
     return [
         _Probe("GetItem", {"TableName": name, "Key": key}),
         _Probe("Query", query),
         _Probe("Query", {**query, "IndexName": table.INDEX_NAME}, where="the index"),
         _Probe("BatchGetItem", {"RequestItems": {name: {"Keys": [key]}}}),
-        _Probe("Scan", scan, for_service=False),
     ]
 
 

@@ -30,7 +30,7 @@ from thrivecalc_models.wire import (
 )
 
 NEAR = MAX_ITEM_SIZE * 9 // 10
-"""Bytes from which on an item is near what DynamoDB takes."""
+"""Bytes. An item of this size or more is close to DynamoDB's limit."""
 
 TTL_LOOKS_BACK = timedelta(days=5 * 365)
 """A ttl further in the past removes nothing.
@@ -70,7 +70,7 @@ MEANING = {
 
 @attrs.frozen
 class Finding:
-    """Something odd about one item. `user` stands for the user; `what` has paths, no values."""
+    """One problem of one item. `user` is masked; `what` names paths and shows no values."""
 
     kind: FindingKind
     user: str
@@ -79,13 +79,13 @@ class Finding:
 
 
 def findings(item: Item, now: datetime) -> list[Finding]:
-    """All that is odd about a stored item."""
+    """Return every problem of a stored item."""
     user = masked_user(item[table.USER_ID]["S"])
     key = item[table.RECORD_KEY]["S"]
-    return [Finding(kind, user, key, what) for kind, what in _oddities(item, now)]
+    return [Finding(kind, user, key, what) for kind, what in _problems(item, now)]
 
 
-def _oddities(item: Item, now: datetime) -> Iterator[tuple[FindingKind, str]]:
+def _problems(item: Item, now: datetime) -> Iterator[tuple[FindingKind, str]]:
     for path, reason in identity_problems(item):
         yield FindingKind.KEY_DISAGREEMENT, f"{path} {reason}"
     record = UserRecord.from_item(_with_agreeing_keys(item))
@@ -109,7 +109,7 @@ def _oddities(item: Item, now: datetime) -> Iterator[tuple[FindingKind, str]]:
 
 
 def _with_agreeing_keys(item: Item) -> Item:
-    """The item in the class that it has, with keys that agree: so its payload alone is judged."""
+    """Return the item with keys that agree, so that only its payload is judged."""
     if not identity_problems(item):
         return item
     data_type = class_of_item(item).own_data_type() or "unknown"
@@ -121,7 +121,7 @@ def _with_agreeing_keys(item: Item) -> Item:
 
 
 def _misspelt_names(item: Item) -> Iterator[str]:
-    """Names beside the declared ones that are Python's spelling of a field."""
+    """Yield the undeclared names that are Python's spelling of a field."""
     payload_class = class_of_item(item).payload_class()
     content = item.get(table.DATA, {}).get("M")
     if payload_class is None or content is None:
@@ -134,7 +134,7 @@ def _misspelt_names(item: Item) -> Iterator[str]:
 
 
 def _unsafe_numbers(item: Item) -> Iterator[str]:
-    """The paths of numbers that JavaScript reads as others, or refuses the item for."""
+    """Yield the paths of numbers that JavaScript changes or cannot read."""
     waiting: list[tuple[str, AttributeValue]] = list(item.items())
     while waiting:
         path, form = waiting.pop()
@@ -161,7 +161,7 @@ def _is_safe(text: str) -> bool:
 
 
 def why_never(ttl: AttributeValue, now: datetime) -> str | None:
-    """Why DynamoDB will never remove an item with this ttl; None where it will."""
+    """Return why DynamoDB will never remove an item with this ttl; None if it will."""
     if "N" not in ttl:
         return "is no number"
     moment = parse_ttl(ttl["N"])
@@ -195,6 +195,6 @@ def _odd_timestamps(item: Item, now: datetime) -> Iterator[str]:
 
 
 def key_parts(item: Item) -> tuple[str, str] | None:
-    """Type and record id as the record key says them; None where it says not both."""
+    """Return the type and the record id in the record key; None unless it has both."""
     parts = split_key(item[table.RECORD_KEY]["S"])
     return parts if parts and all(parts) else None

@@ -1,4 +1,4 @@
-"""Repair what follows from an item itself, unless someone else changed it first."""
+"""Repair attributes whose right value follows from the item itself, unless it has changed."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from thrivecalc_models.wire import (
 
 MILLISECONDS_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 MILLISECONDS_UNTIL = datetime(2200, 1, 1, tzinfo=UTC)
-"""A ttl is taken for milliseconds where that is a time in between."""
+"""A ttl counts as milliseconds if it is then a time in this range."""
 
 
 @attrs.frozen(kw_only=True)
 class Repair:
-    """The repair of an item: attributes to set, on condition that it is as it was read."""
+    """The attributes to set in an item, on condition that it is as it was read."""
 
     item: Item = attrs.field(repr=False)
     changes: dict[str, AttributeValue]
@@ -57,15 +57,15 @@ class Repair:
         return str(self.item[table.RECORD_KEY]["S"])
 
     def descriptions(self, now: datetime) -> list[str]:
-        """The changes as texts: parts of the key, and when the item expires."""
+        """Return the changes as texts: parts of the key, and when the item expires."""
         return [_description(name, form, now) for name, form in self.changes.items()]
 
 
 @attrs.frozen
 class Repaired:
-    """What became of a repair: "applied", "not applied" or "unknown", and why not.
+    """The outcome of a repair: "applied", "not applied" or "unknown", and why.
 
-    `item` is the item as it was seen last: after the repair, or where somebody else was first.
+    `item` is the item as it was seen last: after the repair, or after another writer's change.
     """
 
     repair: Repair
@@ -75,10 +75,10 @@ class Repaired:
 
 
 def repair_of(item: Item, now: datetime) -> Repair | None:
-    """What follows from the item itself; None where nothing does.
+    """Return the repair that follows from the item itself; None if there is none.
 
-    That is a `dataType` or `recordId` which is missing and stands in the key, and a ttl in
-    milliseconds. Nothing that is there is taken for wrong but that ttl.
+    A missing `dataType` or `recordId` is taken from the key, and a ttl in milliseconds is converted
+    to seconds. No other attribute is changed.
     """
     changes: dict[str, AttributeValue] = {}
     parts = key_parts(item)
@@ -124,11 +124,11 @@ def _description(name: str, form: AttributeValue, now: datetime) -> str:
 def perform(
     store: DataStore, repairs: Sequence[Repair]
 ) -> tuple[list[Repaired], BaseException | None]:
-    """Send repairs, each one conditional UpdateItem; what became of each, and what ended it early.
+    """Send each repair as a conditional UpdateItem; return the outcomes, and what ended it early.
 
-    The condition is the lock of every write: the item exists, `updatedAt` and the attributes that
-    change are as they were read. `updatedAt` is set as by every write. A repair that may have been
-    applied is sent again only in that form, and never called not applied.
+    The condition is the lock of every write: the item exists, and `updatedAt` and the attributes to
+    be changed are as they were read. A repair that may have been applied is sent again unchanged,
+    and is never reported as not applied.
     """
     session = store.session
     refused: dict[int, Repaired] = {}
@@ -176,9 +176,9 @@ def _why(outcome: WriteOutcome) -> str:
 
 
 def _end_of(store: DataStore, report: CommitReport) -> ThriveCalcError | None:
-    """The public error of trouble with the service, which further repairs would meet, too.
+    """Return the error of a failure that further repairs would meet, too; None if there is none.
 
-    Where the item was seen after a lost reply, the service answers again.
+    If an item was seen after a lost reply, the service answers again.
     """
     for outcome in report.outcomes.values():
         if outcome.failure is None or outcome.item is not None:

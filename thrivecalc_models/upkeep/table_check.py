@@ -21,16 +21,17 @@ from thrivecalc_models.wire import Json
 
 AspectState = Literal["ok", "differs", "unknown"]
 
-_UNKNOWN_AT_FIRST = 12  # times
+_UNKNOWN_AT_FIRST = 12
+"""How many times in a row a table that was just created may be reported as missing."""
 
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 
 
 @attrs.frozen
 class Aspect:
-    """One aspect of the table: what should be, what is, and the command that fixes it.
+    """One aspect of the table: what it should be, what it is, and the command that fixes it.
 
-    "unknown" is what the service does not tell, or not to these credentials; it is not fine.
+    It is "unknown" if the service does not report it, or not to these credentials.
     """
 
     name: str
@@ -43,22 +44,22 @@ class Aspect:
 def check_table(whole: WholeTable) -> list[Aspect]:
     """Compare the table with `table.schema()` and what `make_table` sets beside it.
 
-    Sends DescribeTable, DescribeTimeToLive and DescribeContinuousBackups. Raises ServiceError: a
-    table that is not there is a TableNotFoundError.
+    Sends DescribeTable, DescribeTimeToLive and DescribeContinuousBackups. Raises ServiceError,
+    TableNotFoundError if there is no table.
     """
     return list(_Comparison(whole).aspects())
 
 
 def differences(aspects: list[Aspect]) -> list[Aspect]:
-    """Those that are known to be wrong."""
+    """Return the aspects that are known to be wrong."""
     return [aspect for aspect in aspects if aspect.state == "differs"]
 
 
 def make_table(whole: WholeTable) -> None:
-    """Make the table, or what is missing of it, and switch its deletion protection on.
+    """Create the table or its missing parts, and switch its deletion protection on.
 
-    Waits until all is active. Raises ServiceError, and ConfigurationError for a table with other
-    keys. Safe to repeat: what is there stays.
+    Returns when all of it is active; a repetition changes nothing. Raises ServiceError, and
+    ConfigurationError for a table with other keys.
     """
     whole.store.create_table()
     if _described(whole).get("DeletionProtectionEnabled") is not False:
@@ -68,9 +69,9 @@ def make_table(whole: WholeTable) -> None:
 
 
 def wait_until_active(whole: WholeTable, *, every: float = 1.0) -> None:
-    """Ask every so many seconds until the table and its indexes are active.
+    """Send DescribeTable every so many seconds until the table and its indexes are active.
 
-    A table that was only just begun may be unknown at first. Raises ServiceError.
+    A table that was just created may be reported as missing at first. Raises ServiceError.
     """
     whole.session.execute(_until_active(whole, every))
 
@@ -109,6 +110,8 @@ def _indexes(description: Json) -> list[Json]:
 
 
 class _Comparison:
+    """The table as it is described, and as it should be."""
+
     def __init__(self, whole: WholeTable) -> None:
         self._whole = whole
         self._commands = Commands(whole.store.settings)
@@ -212,7 +215,7 @@ class _Comparison:
         return _compare(name, "on", _on_or_off(status), fix=self._create)
 
     def _encryption(self) -> Aspect:
-        """Every table of the service is encrypted; only the key can be another than its own."""
+        """Compare the key: DynamoDB encrypts every table, with its own key or one of AWS KMS."""
         should = "at rest, with a key that can be used"
         described = self._is.get("SSEDescription") or {}
         if not described and not _is_aws(self._whole.store.settings):
@@ -248,7 +251,7 @@ class _Comparison:
         return Aspect("stream", "differs", should, view, f"{off} and then {on}")
 
     def _ask(self, operation: str) -> Json | str:
-        """The reply, or why these credentials or this engine do not give one."""
+        """Return the reply, or why these credentials or this engine get none."""
         try:
             return self._whole.call(operation, TableName=self._whole.store.table_name)
         except AccessDeniedError as error:
@@ -279,7 +282,7 @@ def _types(description: Json) -> dict[str, str]:
 
 
 def _key_text(keys: list[Json], types: dict[str, str]) -> str:
-    """The keys with their types, partition key first: "userId (S), recordKey (S)"."""
+    """Return the keys with their types, partition key first: "userId (S), recordKey (S)"."""
     names = [key["AttributeName"] for key in sorted(keys, key=lambda key: str(key["KeyType"]))]
     return ", ".join(f"{name} ({types.get(name, '?')})" for name in names)
 
