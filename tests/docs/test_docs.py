@@ -7,17 +7,16 @@ lines of its own below, is a line that is printed; behind any other expression i
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
-import subprocess
-import sys
 from itertools import zip_longest
 from pathlib import Path
 
 import measures
 import pytest
 from places import ROOT
-from snippets import program_of
+from snippets import output_of, program_of
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 SIDE_BY_SIDE = "<!-- side by side"  # run in both languages by tests/docs/test_typescript_docs.py
@@ -45,17 +44,8 @@ def test_snippets(page, tmp_path):
     program, shown = program_of(page)
     script = tmp_path / f"{page.name}.py"
     script.write_text(program, encoding="utf-8")
-    ended = subprocess.run(
-        [sys.executable, "-X", "utf8", script],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-    assert ended.stderr == ""
-    assert ended.returncode == 0
-    lines = zip_longest(ended.stdout.splitlines(), shown)
+    printed = output_of(script, cwd=tmp_path, env=os.environ | {"PYTHONUTF8": "1"})
+    lines = zip_longest(printed.splitlines(), shown)
     assert [pair for pair in lines if not is_like(*pair)] == []
 
 

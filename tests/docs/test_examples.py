@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from places import ROOT
+from snippets import output_of
 
 EXAMPLES = ROOT / "examples"
-SECONDS = 120  # far more than any takes; a busy machine shall not fail the test
+COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
 
 
 def run(name: str, **environment: str) -> str:
-    """What an example prints. It must end well and say nothing on standard error."""
+    """What an example prints; settings of a terminal are taken away."""
     inherited = {key: value for key, value in os.environ.items() if key not in COLOURS}
-    ended = subprocess.run(
-        [sys.executable, EXAMPLES / name],
-        env=inherited | {"PYTHONIOENCODING": "utf-8"} | environment,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=SECONDS,
-    )
-    assert ended.stderr == ""
-    assert ended.returncode == 0
-    return ended.stdout
-
-
-COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
+    utf8 = {"PYTHONIOENCODING": "utf-8"}
+    return output_of(EXAMPLES / name, env=inherited | utf8 | environment)
 
 
 @pytest.fixture(scope="module")

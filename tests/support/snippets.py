@@ -1,9 +1,12 @@
-"""The Python snippets of a page as one program."""
+"""The Python snippets of a page as one program, and programs run as a user runs them."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 SHOWN = re.compile(r"^(?P<indent> *)(?P<code>.*?) *# -> (?P<shown>.*)$")
@@ -33,3 +36,19 @@ def printing(code: str) -> str:
         return code
     ast.parse(code, mode="eval")
     return f"print(repr({code}))"
+
+
+def output_of(script: Path, *, cwd: Path | None = None, env: Mapping[str, str]) -> str:
+    """What a script prints in a process of its own; it must end well and print no error."""
+    ended = subprocess.run(
+        [sys.executable, script],
+        cwd=cwd,
+        env=env,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,  # seconds, far more than any takes; a busy machine shall not fail the test
+    )
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+    return ended.stdout
