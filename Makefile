@@ -1,5 +1,6 @@
 # make demo     see the library at work
-# make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest
+# make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest.
+#               With CI=true they run on the installed wheel, otherwise on the source
 # make coverage print the lines and branches that the tests of the library leave out; ARGS as above
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types, layers and shape
@@ -8,10 +9,20 @@
 # make golden   write the golden files anew, after a change of what is stored
 
 PYTHON ?= python3
+# The tests of a wheel run in a copy of the tree that lacks the source, which nothing can import then.
+ifeq ($(CI),true)
+VENV := .venv-wheel
+TREE := build/tree
+PACKAGED := $(shell find thrivecalc_models -name __pycache__ -prune -o -print)
+else
 VENV := .venv
+TREE := .
+EDITABLE := --editable
+endif
 BENCH := .venv-bench
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest
+TESTER := "$(CURDIR)/$(BIN)/python"
+PYTEST := cd $(TREE) && $(TESTER) -m pytest
 ENGINES := .engines
 # For make fuzz: simulation, moto, dynamodb-local or dynoxide; how long; and the first seed.
 ENGINE ?= simulation
@@ -19,21 +30,21 @@ DURATION ?= 60
 SEED ?= 0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test coverage fuzz lint engines bench golden clean
+.PHONY: demo test coverage fuzz lint engines bench golden clean build/tree
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.test engines
-	@$(PYTEST) --part command $(ARGS) > $(VENV)/command.txt 2>&1 & command=$$!; failed=; \
-	$(PYTEST) --part library $(ARGS) || failed=yes; \
-	$(PYTEST) --part library --transport botocore $(ARGS) || failed=yes; \
+test: $(VENV)/.test engines $(TREE)
+	@($(PYTEST) --part command $(ARGS)) > $(VENV)/command.txt 2>&1 & command=$$!; failed=; \
+	($(PYTEST) --part library $(ARGS)) || failed=yes; \
+	($(PYTEST) --part library --transport botocore $(ARGS)) || failed=yes; \
 	echo "And beside that the tests of the command thrivecalc:"; \
 	wait $$command || failed=yes; cat $(VENV)/command.txt; test -z "$$failed"
 
-coverage: $(VENV)/.test engines
-	@$(BIN)/python -m coverage run -m pytest --part library $(ARGS) || failed=yes; \
-	$(BIN)/python -m coverage report && test -z "$$failed"
+coverage: $(VENV)/.test engines $(TREE)
+	@cd $(TREE); $(TESTER) -m coverage run -m pytest --part library $(ARGS) || failed=yes; \
+	$(TESTER) -m coverage report && test -z "$$failed"
 
 fuzz: $(VENV)/.test engines
 	$(BIN)/python tests/support/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
@@ -59,15 +70,21 @@ golden: $(VENV)/.test engines
 	$(BIN)/python -m tests.golden
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(ENGINES) build *.egg-info
+	rm -rf .venv .venv-wheel $(BENCH) $(ENGINES) build *.egg-info
 
 # The environment with the extra of that name, for which the file is the mark.
-$(VENV)/.%: setup.cfg pyproject.toml
+$(VENV)/.%: setup.cfg pyproject.toml $(PACKAGED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
 	@echo "Installing the library with its extra '$*' into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@rm -rf build/lib # from which setuptools would put modules into the wheel that are no more
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE) ".[$*]"
 	@touch $@
+
+build/tree:
+	@rm -rf $@ && mkdir -p $@
+	@cp -R $(filter-out thrivecalc_models build dist %.egg-info,$(wildcard *)) .ci $@
+	@ln -s "$(CURDIR)/$(ENGINES)" $@/$(ENGINES)
 
 $(BENCH)/.installed: setup.cfg pyproject.toml benchmarks/requirements.txt
 	@echo "Installing what is measured into $(BENCH) ..."

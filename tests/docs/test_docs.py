@@ -15,7 +15,7 @@ from pathlib import Path
 
 import measures
 import pytest
-from places import ROOT
+from places import PACKAGE, ROOT, TESTS
 from snippets import output_of, program_of
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,8 +53,8 @@ def test_snippets(page, tmp_path):
 def test_links(page):
     """Every link to a file of the repository leads to one."""
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
-    files = [target for target in targets if "://" not in target]
-    assert [target for target in files if not (page.parent / target).exists()] == []
+    files = [page.parent / target for target in targets if "://" not in target]
+    assert [file for file in files if not exists(os.path.relpath(file, ROOT))] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -62,7 +62,12 @@ def test_files(page):
     """Every file of the repository that a page names by its path exists."""
     folders = "benchmarks|docs|examples|tests|thrivecalc_models"
     named = re.findall(rf"`(?:python )?((?:{folders})/[\w./-]+)", page.read_text(encoding="utf-8"))
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in named if not exists(path)] == []
+
+
+def exists(path: str) -> bool:
+    """Whether a path from the project's root leads to a file of it, or of the library."""
+    return (ROOT / path).exists() or (PACKAGE.parent / path).exists()
 
 
 def test_commands():
@@ -77,9 +82,8 @@ def test_commands():
 def test_every_module_has_its_line():
     """The table of modules in docs/architecture.md names exactly those that there are."""
     table = ARCHITECTURE.partition("## The modules")[2].partition("\n## ")[0]
-    package = ROOT / "thrivecalc_models"
-    modules = {path.stem for path in package.glob("*.py")} | {
-        path.parent.name for path in package.glob("*/__init__.py")
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
     }
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == modules - {"__init__"}
 
@@ -100,7 +104,7 @@ def test_figures():
         name: [int(count.replace(",", "")) for count in counts]
         for name, *counts in re.findall(r"^\| ([a-z ]+) \| ([\d,]+) \| ([\d,]+) \|$", table, re.M)
     }
-    counted = [measures.figures(measures.modules_in(f)) for f in ("thrivecalc_models", "tests")]
+    counted = [measures.figures(measures.modules_in(folder)) for folder in (PACKAGE, TESTS)]
     assert shown == {
         name: [pytest.approx(one[name], rel=0.05) for one in counted] for name in counted[0]
     }

@@ -117,7 +117,7 @@ def desk(tmp_path: Path) -> Path:
 def environment(desk: Path, **variables: str) -> dict[str, str]:
     path = f"{desk / 'bin'}{os.pathsep}{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **variables}
+    return {**kept, "PATH": path, **variables}
 
 
 def local_engine(env: dict[str, str]) -> Iterator[list[str]]:

@@ -6,7 +6,7 @@ import inspect
 import re
 
 import pytest
-from places import ROOT
+from places import PACKAGE, ROOT
 
 import thrivecalc_models
 from thrivecalc_models import errors, payloads, records
@@ -14,9 +14,9 @@ from thrivecalc_models import errors, payloads, records
 PAGES = "\n".join(
     path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 )
-ALIASES = ROOT / "thrivecalc_models" / "payloads" / "aliases.py"
+ALIASES = PACKAGE / "payloads" / "aliases.py"
 IMPORTED = re.compile(r"from thrivecalc_models import (\([^)]*\)|.*)")
-MODULES = {path.stem for path in (ROOT / "thrivecalc_models").iterdir()}
+MODULES = {path.stem for path in PACKAGE.iterdir()}
 NAMES = thrivecalc_models.__all__
 OF_MODULES = {"FileProblem"}  # of `exchange`, which is imported as a module
 

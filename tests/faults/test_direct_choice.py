@@ -18,7 +18,6 @@ import botocore.handlers
 import botocore.httpsession
 import pytest
 import wrapt
-from places import ROOT
 from sending import ask
 
 from thrivecalc_models import (
@@ -319,7 +318,7 @@ def test_motos_mock():
     # In a process of its own: entering the mock empties every moto engine of this one.
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(UNDER_MOTO)],
-        env={"PYTHONPATH": str(ROOT)},
+        env={},
         check=False,
         capture_output=True,
         text=True,

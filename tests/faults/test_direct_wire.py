@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from places import ROOT
 from proxy import make_certificates
 from sending import ask
 
@@ -617,7 +616,7 @@ def test_a_fork(certificates, tls):
     with closing(Service(certificate=own if tls else None)) as service:
         ran = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKING), service.endpoint],
-            env=os.environ | {"AWS_CA_BUNDLE": authority, "PYTHONPATH": str(ROOT)},
+            env=os.environ | {"AWS_CA_BUNDLE": authority},
             check=False,
             timeout=60,
         )

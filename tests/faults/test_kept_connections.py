@@ -21,7 +21,7 @@ import uuid
 from contextlib import closing, contextmanager, suppress
 
 import pytest
-from places import ROOT, TESTS
+from places import TESTS
 from proxy import make_certificates
 from sending import ask
 
@@ -441,7 +441,7 @@ def test_a_name_that_moves(transport, tmp_path):
     command = [*OWN_HOSTS, str(hosts)]
     if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False).returncode:
         pytest.skip("this user cannot have an /etc/hosts of its own")
-    path = os.pathsep.join([*sys.path, str(ROOT), str(TESTS / "faults")])
+    path = os.pathsep.join([*sys.path, str(TESTS / "faults")])
     ran = subprocess.run(
         [*command, sys.executable, "-c", textwrap.dedent(MOVING), transport],
         env=os.environ | {"PYTHONPATH": path},

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import ROOT
 from proxy import FaultyProxy, Slow, always, make_certificates
 
 from thrivecalc_models import (
@@ -114,12 +113,6 @@ def test_a_service_that_never_answers(transport: str) -> None:
     assert 1 <= len(caught.value.unknown) <= 16  # two waves of eight begin within the deadline
 
 
-PATHS = [
-    str(ROOT),
-    *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
-]
-
-
 def run_script(script: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Python in a process of its own: what forks or is interrupted there is not this one."""
     return subprocess.Popen(
@@ -127,7 +120,7 @@ def run_script(script: str, *arguments: str, **options: Any) -> subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)} | options,
+        env=os.environ | options,
     )
 
 

@@ -145,9 +145,9 @@ def tests_without_promise(module: Module) -> Iterator[str]:
             yield f"{module.at(function.lineno)} {function.name}"
 
 
-def modules_in(folder: str) -> list[Module]:
-    """The modules of a folder of the repository, by path."""
-    return [Module.read(path) for path in sorted((ROOT / folder).rglob("*.py"))]
+def modules_in(folder: Path) -> list[Module]:
+    """The modules of a folder, by path."""
+    return [Module.read(path) for path in sorted(folder.rglob("*.py"))]
 
 
 def figures(modules: Collection[Module]) -> dict[str, int]:
@@ -186,7 +186,7 @@ def _places(modules: Iterable[Module], find: Callable[[Module], Iterator[str]]) 
 
 
 def main() -> int:
-    package, tests = modules_in("thrivecalc_models"), modules_in("tests")
+    package, tests = modules_in(ROOT / "thrivecalc_models"), modules_in(ROOT / "tests")
     rows = measures(package, tests)
     width = max(len(row.name) for row in rows)
     counted = figures(tests)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
-from places import DATA, ROOT, SUPPORT
+from places import DATA, SUPPORT
 
 from thrivecalc_models import read_item
 from thrivecalc_models.catalogue import as_json
@@ -30,8 +29,7 @@ STRICTEST = {
 def printed(module, *options, folder=SUPPORT):
     """What a command of the library prints, in a process of its own."""
     command = [sys.executable, "-m", f"thrivecalc_models.{module}", *options]
-    folders = [folder, ROOT]
-    environment = {"PYTHONPATH": os.pathsep.join(map(str, folders)), "PYTHONUTF8": "1"}
+    environment = {"PYTHONPATH": str(folder), "PYTHONUTF8": "1"}
     run = subprocess.run(
         command, capture_output=True, encoding="utf-8", check=True, env=environment
     )

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 from typing import Any
+
+import pytest
+from places import PACKAGE, ROOT
 
 OTHERS = ("moto", "hypothesis", "pycurl", "orjson", "click", "rich", "pyarrow", "jsonschema")
 OURS = (
@@ -43,3 +49,12 @@ def test_what_few_programs_use_is_not_loaded():
     loaded = set(after_import("shown = sorted(sys.modules)"))
     assert "pynamodb.models" in loaded
     assert not loaded & {*OTHERS, *(f"thrivecalc_models.{name}" for name in OURS)}
+
+
+@pytest.mark.skipif(os.environ.get("CI") != "true", reason="elsewhere the source is tested")
+def test_ci_tests_the_wheel():
+    """In CI the suite and its processes import the installed wheel; the source is out of reach."""
+    installed = sysconfig.get_path("purelib")
+    assert PACKAGE.is_relative_to(installed)
+    assert Path(after_import("shown = thrivecalc_models.__file__")).is_relative_to(installed)
+    assert not (ROOT / "thrivecalc_models").exists()

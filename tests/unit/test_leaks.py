@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -17,7 +16,7 @@ import attrs
 import pynamodb.signals
 import pytest
 from leaks import AMOUNT, CANARY, EMAIL, HUGE_AMOUNT, NAME, UNSAFE_AMOUNT, USER, Watch, chain_of
-from places import ROOT, SUPPORT
+from places import SUPPORT
 from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import (
@@ -537,7 +536,7 @@ LEAKING = """
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run tests with the watch, and nothing else of ours, in a process of their own."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SUPPORT), str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
 
     def run(*options: str) -> Any:
         pytester.makepyfile(LEAKING)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from cli import run
-from places import ROOT
 
 from thrivecalc_models import ConfigurationError, DataStore, TableNotFoundError
 from thrivecalc_models.table import resolve_settings
@@ -328,10 +327,9 @@ def test_botocore_in_a_zip_file(tmp_path):
         for path in [*root.rglob("*.py"), *root.rglob("*.pem")]:
             archive.write(path, path.relative_to(root.parent))
     code = "from thrivecalc_models import DataStore\nDataStore()"
-    path = os.pathsep.join([str(tmp_path / "all.zip"), str(ROOT)])
     ran = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": path, "HOME": str(tmp_path)},
+        env={"PYTHONPATH": str(tmp_path / "all.zip"), "HOME": str(tmp_path)},
         check=False,
         capture_output=True,
         text=True,
