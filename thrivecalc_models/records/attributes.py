@@ -6,7 +6,7 @@ import difflib
 import functools
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.constants import MAP, STRING
@@ -43,29 +43,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class KeyAttribute(UnicodeAttribute):
-    """Part of a record's identity: set at construction, fixed once the record is stored."""
+class _RecordValue(Generic[T]):
+    """A value of a record; on the class it is the attribute itself, for conditions."""
 
     @overload
-    def __get__(self, instance: None, owner: Any) -> KeyAttribute: ...
+    def __get__(self, instance: None, owner: Any) -> Self: ...
     @overload
-    def __get__(self, instance: Any, owner: Any) -> str: ...
+    def __get__(self, instance: Any, owner: Any) -> T: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else instance.attribute_values.get(self.attr_name)
+        return self if instance is None else self._value(instance)
+
+    def _value(self, instance: Any) -> T:
+        raise NotImplementedError
+
+
+class KeyAttribute(_RecordValue[str], UnicodeAttribute):
+    """Part of a record's identity: set at construction, fixed once the record is stored."""
+
+    def _value(self, instance: Any) -> str:
+        return cast("str", instance.attribute_values.get(self.attr_name))
 
     def __set__(self, instance: Any, value: Any) -> None:
         state_of(instance).set_identity(self.attr_name, value)
 
 
-class DerivedKeyAttribute(UnicodeAttribute):
+class DerivedKeyAttribute(_RecordValue[str], UnicodeAttribute):
     """`recordKey`, which follows from the type and the record id."""
 
-    @overload
-    def __get__(self, instance: None, owner: Any) -> DerivedKeyAttribute: ...
-    @overload
-    def __get__(self, instance: Any, owner: Any) -> str: ...
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else state_of(instance).key
+    def _value(self, instance: Any) -> str:
+        return state_of(instance).key
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise InvalidKeyError(
@@ -74,7 +80,7 @@ class DerivedKeyAttribute(UnicodeAttribute):
         )
 
 
-class DataTypeAttribute(DiscriminatorAttribute):
+class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ignore[misc]
     """The discriminator: text on records, text or a record class in conditions."""
 
     def __init__(self, attr_name: str | None = None) -> None:
@@ -140,12 +146,8 @@ class DataTypeAttribute(DiscriminatorAttribute):
                 UnknownTypeWarning,
             )
 
-    @overload  # type: ignore[override]  # text on records, where PynamoDB has the class
-    def __get__(self, instance: None, owner: Any) -> DataTypeAttribute: ...
-    @overload
-    def __get__(self, instance: Any, owner: Any) -> str: ...
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else state_of(instance).data_type
+    def _value(self, instance: Any) -> str:
+        return state_of(instance).data_type
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise InvalidKeyError(
@@ -203,38 +205,31 @@ def _letters(data_type: str) -> str:
     return "".join(filter(str.isalnum, data_type)).casefold()
 
 
-class _ReadWhenTouched(Generic[T]):
-    """A value that is read from the stored form at its first use."""
+class _ReadWhenTouched(_RecordValue[datetime | None]):
+    """A time that is read from the stored form at its first use."""
 
     attr_name: str
 
-    def read(self, form: AttributeValue | None) -> T | None:
+    def read(self, form: AttributeValue | None) -> datetime | None:
         """Return the value of a stored form, None if it cannot be read."""
         raise NotImplementedError
 
-    def _check(self, value: Any) -> T | None:
+    def _check(self, value: Any) -> datetime | None:
         raise NotImplementedError
 
-    def _value(self, instance: Any) -> T | None:
+    def _value(self, instance: Any) -> datetime | None:
         state = state_of(instance)
         values = state.attribute_values
         if self.attr_name not in values:
             values.keep(self.attr_name, self.read(state.form(self.attr_name)))
-        return cast("T | None", values[self.attr_name])
+        return cast("datetime | None", values[self.attr_name])
 
 
-class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
+class TimestampAttribute(_ReadWhenTouched, Attribute[datetime]):  # type: ignore[misc]
     """`createdAt` and `updatedAt`: aware datetimes, stored as JavaScript's toISOString() prints."""
 
     attr_type = STRING
     null = True
-
-    @overload  # type: ignore[override]  # odd or missing timestamps read as None
-    def __get__(self, instance: None, owner: Any) -> TimestampAttribute: ...
-    @overload
-    def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else self._value(instance)
 
     def __set__(self, instance: Any, value: Any) -> None:
         moment, state = self._check(value), state_of(instance)
@@ -261,17 +256,10 @@ class TimestampAttribute(_ReadWhenTouched[datetime], Attribute[datetime]):
         return parse_timestamp(value)
 
 
-class ExpiryAttribute(_ReadWhenTouched[datetime], TTLAttribute):
+class ExpiryAttribute(_ReadWhenTouched, TTLAttribute):  # type: ignore[misc]
     """`ttl`: an aware datetime, stored in Unix seconds, rounded up."""
 
     null = True
-
-    @overload  # type: ignore[override]  # what cannot be read is None
-    def __get__(self, instance: None, owner: Any) -> ExpiryAttribute: ...
-    @overload
-    def __get__(self, instance: Any, owner: Any) -> datetime | None: ...
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else self._value(instance)
 
     def __set__(self, instance: Any, value: Any) -> None:
         state = state_of(instance)
@@ -326,7 +314,7 @@ class StoredPath(Path):
         return Value(encode_value(value, ".".join(self.path)))
 
 
-class MapAttribute(Attribute[T]):
+class MapAttribute(_RecordValue[T], Attribute[T]):
     """`data` as a dict, of a type without a payload class."""
 
     attr_type = MAP
@@ -343,12 +331,8 @@ class MapAttribute(Attribute[T]):
     def set(self, value: Any) -> SetAction | RemoveAction:
         return StoredPath([self.attr_name]).set(value)
 
-    @overload
-    def __get__(self, instance: None, owner: Any) -> MapAttribute[T]: ...
-    @overload
-    def __get__(self, instance: Any, owner: Any) -> T: ...
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else state_of(instance).get_payload()
+    def _value(self, instance: Any) -> T:
+        return cast("T", state_of(instance).get_payload())
 
     def __set__(self, instance: Any, value: T) -> None:  # type: ignore[override]  # never None
         state_of(instance).set_payload(value)
