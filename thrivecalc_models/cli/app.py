@@ -19,7 +19,6 @@ from thrivecalc_models.cli.common import (
     TYPES,
     Findings,
     Group,
-    ServiceProblem,
     UsageProblem,
     exit_code,
     left,
@@ -34,7 +33,7 @@ _PACKAGE = "thrivecalc-models"
 
 @attrs.frozen
 class Entry:
-    """A command, where it is found when it is used, and its line of the help."""
+    """A command: its name, the module and attribute that it is loaded from, and its help line."""
 
     name: str
     module: str
@@ -52,16 +51,16 @@ COMMANDS = [
     Entry("audit", "audit", "audit", "Look for items that break the table's rules."),
     Entry("export", "exchange", "export_command", "Write the table, or one user, to a file."),
     Entry("import", "exchange", "import_command", "Fill the table from a file."),
-    Entry("erase", "erase", "erase", "Delete all that is stored of one user."),
+    Entry("erase", "erase", "erase", "Delete everything that is stored of one user."),
     Entry("cost", "cost", "cost", "What the table costs, by user and month."),
     Entry("infra", "infra", "infra", "A CloudFormation template, alarms, IAM policies."),
     Entry("local", "local", "local", "Start an engine on this machine, with the table."),
-    Entry("doctor", "doctor", "doctor", "Find out what is wrong, and the way out."),
+    Entry("doctor", "doctor", "doctor", "Find out what is wrong, and how to fix it."),
 ]
 
 
 class App(Group):
-    """Imports a command only when it is used: help and completion need none of them."""
+    """The group of all commands. It imports a command only when it is used: help needs none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [entry.name for entry in COMMANDS]
@@ -102,9 +101,10 @@ class App(Group):
 
 @contextmanager
 def _ending(ctx: click.Context | None) -> Iterator[None]:
-    """Turn what a command ends with into one line and an exit code."""
+    """Turn the exception that ends a command into one line on standard error and an exit code."""
     try:
         yield
+        return
     except Findings as findings:
         if str(findings):
             stdio.print_error(str(findings))
@@ -112,9 +112,6 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
     except ThriveCalcError as error:
         stdio.print_error(f"Error: {_one_line(error)}")
         code = exit_code(error)
-    except (UsageProblem, ServiceProblem) as error:
-        stdio.print_error(f"Error: {error.message}")
-        code = error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -125,12 +122,11 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         code = INTERRUPTED
     except OSError as error:
         code = stdio.after(error)
-    else:
-        return
     raise click.exceptions.Exit(code)
 
 
 def _one_line(error: ThriveCalcError) -> str:
+    """The message on one line; a call that it advises is the command that does the same."""
     text = " ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ServiceError):
         text = text.replace("store.create_table()", "`thrivecalc table create`")
@@ -138,13 +134,14 @@ def _one_line(error: ThriveCalcError) -> str:
 
 
 def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    """Print the version and exit, if --version is given. Raises UsageProblem if it is unknown."""
     if not value or ctx.resilient_parsing:
         return
     try:
         version = metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError:
         problem = UsageProblem(
-            f"the version is not known, since the metadata of {_PACKAGE} is not installed here:"
+            f"the version is unknown, because the metadata of {_PACKAGE} is not installed here:"
             f" pip install {_PACKAGE}"
         )
     else:
@@ -157,12 +154,12 @@ def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> N
     cls=App,
     help="""Look after the DynamoDB table of ThriveCalc's records.
 
-    Every command takes --table, --region and --endpoint; where they are not given, the environment
-    variables DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT count.
+    Every command takes --table, --region and --endpoint. Their defaults are the environment
+    variables DYNAMODB_TABLE_NAME, AWS_REGION and AWS_ENDPOINT.
     """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 fine, 1 differences, findings or refused rows, 2 usage, 3 trouble with"
-    " the service, 130 stopped by Ctrl-C, 141 nobody reads the output any more.",
+    epilog="Exit codes: 0 success, 1 differences, findings or refused rows, 2 wrong usage, 3 a"
+    " problem with the service, 130 stopped by Ctrl-C, 141 the reader of the output has gone.",
 )
 @TYPES
 @click.option(
@@ -174,4 +171,4 @@ def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> N
     help="Show the version and exit.",
 )
 def app() -> None:
-    pass
+    """Run one of COMMANDS."""

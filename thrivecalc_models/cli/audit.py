@@ -1,10 +1,10 @@
-"""`thrivecalc audit`."""
+"""`thrivecalc audit`: find items that break the table's rules, and repair them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import attrs
 import click
 
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, one_line, table_options
@@ -22,18 +22,18 @@ _DRY = "not tried"
 @click.command(
     help="""Look for items that break the table's rules.
 
-    Prints counts and a few examples by kind, no values; with --all every finding. Exits with 1 if
+    Prints counts and examples by kind, without values; with --all every finding. Exits with 1 if
     anything was found that is not repaired.
 
-    --repair shows what would fix an item and follows from it alone: a dataType or recordId that is
-    missing and stands in the key, a ttl in milliseconds. --apply writes that, each item only if
-    it is unchanged since it was read; run it again for those that were changed.
+    --repair shows the repairs that follow from an item alone: a missing dataType or recordId that
+    the key contains, and a ttl in milliseconds. --apply writes them, each item only if it is
+    unchanged since it was read; run it again for those that were changed.
     """
 )
 @click.option("--user", metavar="USER", help="Look at one user's items only.")
 @click.option("--all", "every", is_flag=True, help="List every finding, not a few of each kind.")
-@click.option("--repair", is_flag=True, help="Show what follows from the items themselves.")
-@click.option("--apply", is_flag=True, help="With --repair: write it.")
+@click.option("--repair", is_flag=True, help="Show the repairs that follow from the items alone.")
+@click.option("--apply", is_flag=True, help="With --repair: write the repairs.")
 @SEGMENTS
 @table_options
 def audit(
@@ -44,55 +44,101 @@ def audit(
     apply: bool,
     segments: int,
 ) -> None:
+    """Examine the items, print what was found, and repair it if asked."""
     if apply and not repair:
-        raise UsageProblem("--apply writes repairs; give --repair, too")
+        raise UsageProblem("--apply writes repairs; give --repair too")
     session.leaves(
         "what is listed as applied is applied; run the same command again to go on."
         if apply
         else "nothing was changed; run the same command again."
     )
-    whole = WholeTable(session.store())
-    pages = examine(whole, user_id=user, segments=segments, apply=apply)
-    tally = Tally()
-    lines: list[dict[str, object]] = []
-    listed: list[dict[str, str]] = []
+    pages = examine(WholeTable(session.store()), user_id=user, segments=segments, apply=apply)
+    report = _Report(session, every=every, repair=repair, apply=apply)
     complete = False
     try:
         for page in pages if repair else counted(session, pages):
-            tally.add(page)
-            for finding in page.findings if every else ():
-                if session.json:
-                    listed.append({"kind": finding.kind.value, **_example(finding)})
-                else:
-                    session.say(_text_of_finding(finding))
-            for line in _repair_lines(page) if repair else ():
-                if session.json:
-                    lines.append(line)
-                else:
-                    session.say(_text_of(line))
+            report.add(page)
         complete = True
-    finally:
-        if session.json:
-            result = _as_json(tally, complete=complete)
-            if every:
-                result["findings"] = listed
-            if repair:
-                result["repairs"] = lines
-            session.emit(result)
-        elif complete or apply:
-            _print(session, tally, examples=not every, repair=repair, apply=apply)
-    if tally.remaining:
+    finally:  # what was repaired before an error is reported too
+        report.end(complete=complete)
+    if report.tally.remaining:
         raise Findings
 
 
-def _repair_lines(page: Examined) -> Iterator[dict[str, object]]:
+@attrs.define
+class _Report:
+    """What an audit prints: lines while it reads if they are asked for, then a summary or JSON."""
+
+    session: Session
+    every: bool = attrs.field(kw_only=True)
+    repair: bool = attrs.field(kw_only=True)
+    apply: bool = attrs.field(kw_only=True)
+    tally: Tally = attrs.field(factory=Tally)
+    findings: list[dict[str, str]] = attrs.field(factory=list)
+    repairs: list[dict[str, object]] = attrs.field(factory=list)
+
+    def add(self, page: Examined) -> None:
+        """Count a page, and print its lines, or keep them for the JSON."""
+        self.tally.add(page)
+        findings = page.findings if self.every else ()
+        repairs = _repair_lines(page) if self.repair else ()
+        if self.session.json:
+            self.findings += [{"kind": each.kind.value, **_example(each)} for each in findings]
+            self.repairs += repairs
+        else:
+            for text in (*map(_text_of_finding, findings), *map(_text_of, repairs)):
+                self.session.say(text)
+
+    def end(self, *, complete: bool) -> None:
+        """Print the summary. Of an audit that stopped early, text is printed only of repairs."""
+        if self.session.json:
+            result = _as_json(self.tally, complete=complete)
+            if self.every:
+                result["findings"] = self.findings
+            if self.repair:
+                result["repairs"] = self.repairs
+            self.session.emit(result)
+        elif complete or self.apply:
+            self._print()
+
+    def _print(self) -> None:
+        tally = self.tally
+        found = [kind for kind in FindingKind if tally.found[kind]]
+        if found:
+            self._print_counts(found)
+            if not self.every:
+                _print_examples(self.session, tally, found)
+            self.session.say("")
+        self.session.say(
+            f"{plural(tally.items, 'item')} read for {tally.units:,.1f} read units,"
+            f" {plural(sum(tally.found.values()), 'finding')}"
+        )
+        if self.apply:
+            outcomes = [f"{count:,} {outcome}" for outcome, count in tally.outcomes.items()]
+            self.session.say(f"{plural(tally.repairs, 'repair')}: {', '.join(outcomes)}")
+        elif self.repair:
+            self.session.say(
+                f"{plural(tally.repairs, 'item')} would be repaired; nothing was written."
+                " --apply writes it"
+            )
+
+    def _print_counts(self, found: list[FindingKind]) -> None:
+        """Print a row of each kind; a run that repairs also counts what is repaired."""
+        tally, apply = self.tally, self.apply
+        rows = [
+            (kind.value, tally.found[kind], *([tally.fixed[kind]] if apply else []), MEANING[kind])
+            for kind in found
+        ]
+        columns = ["kind", "found", *(["repaired"] if apply else []), "meaning"]
+        self.session.table("", columns, rows)
+
+
+def _repair_lines(page: Examined) -> list[dict[str, object]]:
+    """The repairs of a page: with their outcomes if they were written, else as they would be."""
     now = datetime.now(UTC)
     if page.repaired:
-        for each in page.repaired:
-            yield _line(each.repair, now, each.outcome, each.why)
-    else:
-        for repair in page.repairs:
-            yield _line(repair, now, _DRY, "")
+        return [_line(each.repair, now, each.outcome, each.why) for each in page.repaired]
+    return [_line(repair, now, _DRY, "") for repair in page.repairs]
 
 
 def _line(repair: Repair, now: datetime, outcome: str, why: str) -> dict[str, object]:
@@ -117,32 +163,6 @@ def _text_of(line: dict[str, object]) -> str:
 def _text_of_finding(finding: Finding) -> str:
     key = one_line(finding.record_key)
     return f"{finding.kind.value} {finding.user} {key}  {finding.what}"
-
-
-def _print(session: Session, tally: Tally, *, examples: bool, repair: bool, apply: bool) -> None:
-    found = [kind for kind in FindingKind if tally.found[kind]]
-    if found:
-        columns = ["kind", "found", *(["mended"] if apply else []), "meaning"]
-        rows = [
-            (kind.value, tally.found[kind], *([tally.fixed[kind]] if apply else []), MEANING[kind])
-            for kind in found
-        ]
-        session.table("", columns, rows)
-        if examples:
-            _print_examples(session, tally, found)
-        session.say("")
-    session.say(
-        f"{plural(tally.items, 'item')} read for {tally.units:,.1f} read units,"
-        f" {plural(sum(tally.found.values()), 'finding')}"
-    )
-    if apply:
-        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in tally.outcomes.items())
-        session.say(f"{plural(tally.repairs, 'repair')}: {outcomes}")
-    elif repair:
-        session.say(
-            f"{plural(tally.repairs, 'item')} would be mended; nothing was written."
-            " --apply writes it"
-        )
 
 
 def _print_examples(session: Session, tally: Tally, found: list[FindingKind]) -> None:

@@ -21,6 +21,7 @@ from thrivecalc_models.upkeep import backups
 from thrivecalc_models.upkeep.backups import Backup, OfBackup, OfTime, Source, text_of
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.upkeep.table_check import (
+    Aspect,
     check_table,
     differences,
     make_table,
@@ -36,10 +37,11 @@ backup = Group("backup", help="Make backups, list them, restore into a new table
 @click.option("--name", help="Default: thrivecalc- and the time.")
 @table_options
 def create(session: Session, name: str | None) -> None:
+    """Make a backup, and print its ARN and the command that restores it."""
     if name is not None:
         check_name("backup", name)
     whole = WholeTable(session.store())
-    session.leaves("a backup that was begun goes on by itself; `thrivecalc backup list` shows it.")
+    session.leaves("a backup that was begun continues; `thrivecalc backup list` shows it.")
     made = backups.create_backup(whole, name or f"thrivecalc-{_now():%Y-%m-%dT%H-%M-%SZ}")
     if session.json:
         session.emit(_as_json(made))
@@ -51,13 +53,14 @@ def create(session: Session, name: str | None) -> None:
 
 @backup.command(
     "list",
-    help="""The backups of the table, and since when it can be restored to any point in time.
+    help="""List the backups of the table, and the points in time that it can be restored to.
 
-    Backups outlive their table: this works for a table that is gone, too.
+    Backups outlive their table: this works for a deleted table too.
     """,
 )
 @table_options
 def list_command(session: Session) -> None:
+    """Print the backups, the oldest first, and the window of point-in-time recovery."""
     whole = WholeTable(session.store())
     found = sorted(backups.list_backups(whole), key=lambda backup: backup.created)
     window = backups.recoverable(whole)
@@ -83,56 +86,65 @@ def list_command(session: Session) -> None:
 @backup.command(
     help="""Restore a backup, or the table at a point in time, into a new table.
 
-    Nothing is restored over a table that exists. The policy of `thrivecalc infra iam-policy --for
-    operator` allows names that begin with this table's and a dash. DynamoDB restores no TTL, no
-    point-in-time recovery and no deletion protection: they are set here afterwards. Then the new
-    table is checked and its items are counted, which reads all of it.
+    An existing table is never overwritten. The policy of `thrivecalc infra iam-policy --for
+    operator` allows names that begin with this table's name and a dash. DynamoDB restores no TTL,
+    no point-in-time recovery and no deletion protection: this command sets them afterwards. Then it
+    checks the new table and counts its items, which reads all of it.
     """
 )
 @click.option("--backup", "arn", metavar="ARN", help="Restore this backup.")
-@click.option("--at", metavar="TIME", help="Restore the table as it was, as 2026-01-07T12:30:00Z.")
-@click.option("--latest", is_flag=True, help="Restore the latest that can be.")
+@click.option("--at", metavar="TIME", help="Restore the table as of 2026-01-07T12:30:00Z, say.")
+@click.option("--latest", is_flag=True, help="Restore the table at the latest time possible.")
 @click.option("--into", required=True, metavar="NAME", help="The new table; it must not exist.")
 @table_options
 def restore(session: Session, arn: str | None, at: str | None, latest: bool, into: str) -> None:
+    """Restore into a new table, set what DynamoDB does not restore, and check the result."""
     source = _source(arn, at, latest)
     whole, target = WholeTable(session.store()), WholeTable(session.store(into))
     if into == whole.store.table_name:
         raise UsageProblem(f"--into {into} is the table itself; name a new one")
-    session.leaves("a restore that was begun goes on by itself; the same command finishes it.")
+    session.leaves("a restore that was begun continues; the same command finishes it.")
     begun = backups.begin_restore(whole, source, target)
-    state = "is being restored" if begun else "was begun before, and this goes on with it"
+    state = "is being restored" if begun else "was begun before, and this run finishes it"
     session.note(f"{into} {state}; it takes minutes to hours until it is active.")
     wait_until_active(target, every=backups.POLL_SECONDS)
-    missing = [aspect.name for aspect in differences(check_table(target))]
-    make_table(target)
-    aspects = check_table(target)
-    restored = [name for name in missing if name not in {one.name for one in differences(aspects)}]
+    aspects, added = _add_missing(target)
     items = backups.count_items(target)
     if session.json:
-        session.emit({**as_json(into, aspects), "items": items, "notRestored": restored})
+        session.emit({**as_json(into, aspects), "items": items, "notRestored": added})
     else:
         show(session, into, aspects)
-        if restored:
-            session.say(f"Not restored by DynamoDB, and set now: {', '.join(restored)}")
+        if added:
+            session.say(f"Not restored by DynamoDB, and set now: {', '.join(added)}")
         session.say(plural(items, "item"))
     if differences(aspects):
         raise Findings
 
 
+def _add_missing(target: WholeTable) -> tuple[list[Aspect], list[str]]:
+    """Set what DynamoDB does not restore; return the aspects, and the names of those it set."""
+    before = [aspect.name for aspect in differences(check_table(target))]
+    make_table(target)
+    aspects = check_table(target)
+    after = {aspect.name for aspect in differences(aspects)}
+    return aspects, [name for name in before if name not in after]
+
+
 def _source(arn: str | None, at: str | None, latest: bool) -> Source:
+    """What to restore, from the one of three options that is given. Raises UsageProblem."""
     if [arn is not None, at is not None, latest].count(True) != 1:
         raise UsageProblem("give one of --backup ARN, --at TIME and --latest")
-    if arn is not None:
-        if not _ARN.fullmatch(arn):
-            raise UsageProblem(
-                f"--backup takes the ARN of a backup, not {arn!r}; `thrivecalc backup list` has it"
-            )
-        return OfBackup(arn)
-    return OfTime(None if at is None else _time(at))
+    if arn is None:
+        return OfTime(None if at is None else _time(at))
+    if not _ARN.fullmatch(arn):
+        raise UsageProblem(
+            f"--backup takes the ARN of a backup, not {arn!r}; `thrivecalc backup list` shows it"
+        )
+    return OfBackup(arn)
 
 
 def _time(text: str) -> datetime:
+    """A past moment with its zone. Raises UsageProblem."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

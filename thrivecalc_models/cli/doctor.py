@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import click
 
-from thrivecalc_models.cli.common import Session, members, table_options
+from thrivecalc_models.cli.common import Findings, Session, members, table_options
 from thrivecalc_models.upkeep.doctor import diagnose
 
 
 @click.command(
-    help="""Find out what is wrong between this machine and its table, and the way out.
+    help="""Find out what is wrong, and how to fix it.
 
-    Looks at the settings and where each came from, credentials (which are never shown), the
-    endpoint, the clock, the table, what these credentials may do, and versions. Changes nothing:
-    the writes that it tries are of an unused key, under a condition that cannot hold.
+    Checks the settings and where each comes from, the credentials (never shown), the endpoint, the
+    clock, the table, the actions that these credentials allow, and versions. Changes nothing: the
+    writes that it tries have an unused key and a condition that cannot hold.
 
-    Exits with 1 where something is to be fixed here, with 3 where the service does not answer.
+    Exits with 1 if something here needs a fix, with 3 if the service does not answer.
     """
 )
 @table_options
 def doctor(session: Session) -> None:
+    """Print the diagnosis of this machine's access to the table."""
     session.leaves("nothing was changed.")
     diagnosis = diagnose(session.given)
     if session.json:
-        session.emit(
-            {
-                "ok": diagnosis.reached and not diagnosis.troubles,
-                "reached": diagnosis.reached,
-                "rows": [members(row) for row in diagnosis.rows],
-            }
-        )
+        ok = diagnosis.reached and not diagnosis.troubles
+        rows = [members(row) for row in diagnosis.rows]
+        session.emit({"ok": ok, "reached": diagnosis.reached, "rows": rows})
     else:
-        session.table(
-            "",
-            ["check", "state", "what"],
-            [(row.check, row.state, row.what) for row in diagnosis.rows],
-        )
+        cells = [(row.check, row.state, row.what) for row in diagnosis.rows]
+        session.table("", ["check", "state", "what"], cells)
         for row in diagnosis.rows:
             if row.way_out:
                 session.say(f"{row.check}: {row.way_out}")
     if not diagnosis.reached:
-        session.exit(3)
+        click.get_current_context().exit(3)
     if diagnosis.troubles:
-        session.exit(1)
+        raise Findings

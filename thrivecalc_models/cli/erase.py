@@ -1,4 +1,4 @@
-"""`thrivecalc erase`."""
+"""`thrivecalc erase`: delete everything of one user."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from thrivecalc_models.words import plural
 
 
 @click.command(
-    help="""Delete all that is stored of USER: expired, unknown and malformed items, too.
+    help="""Delete everything that is stored of USER: expired, unknown and malformed items too.
 
-    Counts by type are shown before and after. Backups and exports still have what they had.
+    Shows counts by type before and after. Backups and exports keep what they have.
     """
 )
 @click.argument("user")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @table_options
 def erase(session: Session, user: str, yes: bool) -> None:
+    """Count the records of a user, ask, delete them, and count again."""
     session.leaves("nothing was deleted.")
     before = _counts(session, user)
-    if not before:
-        _report(session, user, before, {})
-        return
-    if not session.json:
+    if before and not session.json:
         rows = [(data_type, usage.items, usage.size) for data_type, usage in before.items()]
         session.say(f"Stored of {user}:")
         session.table("", ["type", "records", "bytes"], rows)
-    if not yes:
-        _ask(session, total(before.values()).items)
-    session.leaves("some records are deleted; run the same command again for the rest.")
-    _delete(session, user)
-    after = _counts(session, user)
+    if before:
+        if not yes:
+            _ask(session, total(before.values()).items)
+        session.leaves("some records are deleted; run the same command again for the rest.")
+        _delete(session, user)
+    after = _counts(session, user) if before else {}
     _report(session, user, before, after)
     if after:
-        raise Findings("Somebody has written since; run the same command again")
+        raise Findings("Records were written meanwhile; run the same command again")
 
 
 def _counts(session: Session, user: str) -> dict[str, Usage]:
+    """Records and bytes of a user, by type."""
     survey = Survey()
     for items in WholeTable(session.store()).user_items(user):
         survey.add(items)
@@ -56,15 +56,17 @@ def _counts(session: Session, user: str) -> dict[str, Usage]:
 
 
 def _ask(session: Session, records: int) -> None:
+    """Go on only if the answer is yes. Raises UsageProblem without an answer, else Findings."""
     session.note(f"Delete {plural(records, 'record')} for good? Type yes:")
     answer = sys.stdin.readline()
     if not answer:
-        raise UsageProblem("nothing was deleted, since there is nobody to ask; give --yes")
+        raise UsageProblem("nothing was deleted, because standard input has no answer; give --yes")
     if answer.strip() != "yes":
         raise Findings("Nothing was deleted")
 
 
 def _delete(session: Session, user: str) -> None:
+    """Delete all records of a user. Raises ServiceProblem unless every one is deleted."""
     try:
         session.store().user(user).delete_all()
     except CommitError as error:

@@ -1,4 +1,4 @@
-"""Shared by the commands that read many items: parallel segments, and progress."""
+"""What the commands that read many items share: parallel segments, and progress."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from thrivecalc_models.words import plural
 
 
 class HasItems(Protocol):
+    """A page: its items, or how many it has."""
+
     @property
     def items(self) -> Any: ...
 
@@ -24,12 +26,12 @@ SEGMENTS = click.option(
     metavar="N",
     default=4,
     show_default=True,
-    help="How many parts of the table are read at the same time.",
+    help="How many segments of the table are read in parallel.",
 )
 
 
 def counted(session: Session, pages: Iterable[P]) -> Iterator[P]:
-    """The pages; a terminal shows how many items they had so far."""
+    """Yield the pages, and show on a terminal how many items were read so far."""
     count = 0
     with session.progress("{task.description}") as progress:
         task = progress.add_task("reading")

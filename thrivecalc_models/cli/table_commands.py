@@ -14,12 +14,13 @@ table = Group("table", help="Make the table, and compare it with what it should 
 @table.command(
     help="""Make the table, or what is missing of it, and wait until it is active.
 
-    The table with its index, on-demand billing, TTL, point-in-time recovery and deletion
-    protection. What is there already is left as it is; then the table is checked.
+    It gets its index, on-demand billing, TTL, point-in-time recovery and deletion protection.
+    Existing parts are left as they are. Then the table is checked.
     """
 )
 @table_options
 def create(session: Session) -> None:
+    """Make what is missing of the table, then check it."""
     whole = WholeTable(session.store())
     session.leaves("what was made stays; the same command adds what is missing.")
     make_table(whole)
@@ -27,19 +28,20 @@ def create(session: Session) -> None:
 
 
 @table.command(
-    help="""Compare the table with what it should be; changes nothing.
+    help="""Compare the table with what it should be. Changes nothing.
 
-    Exits with 1 where something differs, and says how to fix it. What the service does not tell,
-    or not to these credentials, is "unknown".
+    Exits with 1 if something differs, and says how to fix it. What the service does not report, or
+    not to these credentials, is "unknown".
     """
 )
 @table_options
 def check(session: Session) -> None:
+    """Check the table."""
     report(session, check_table(WholeTable(session.store())))
 
 
 def report(session: Session, aspects: list[Aspect]) -> None:
-    """Print the aspects. Raises Findings where one differs."""
+    """Print the aspects of the table. Raises Findings if one differs."""
     if session.json:
         session.emit(as_json(session.store().table_name, aspects))
     else:
@@ -49,6 +51,7 @@ def report(session: Session, aspects: list[Aspect]) -> None:
 
 
 def as_json(name: str, aspects: list[Aspect]) -> dict[str, Any]:
+    """The aspects of a table as `--json` prints them."""
     return {
         "table": name,
         "ok": not differences(aspects),
@@ -62,7 +65,7 @@ def _as_dict(aspect: Aspect) -> dict[str, str]:
 
 
 def show(session: Session, name: str, aspects: list[Aspect]) -> None:
-    """The aspects as a table, and below it what to do about those that differ."""
+    """Print the aspects as a table, and below it the fix of each that differs."""
     rows = [(aspect.name, aspect.state, aspect.found, aspect.should) for aspect in aspects]
     session.table(f"Table {name}", ["aspect", "state", "found", "should be"], rows)
     wrong = differences(aspects)

@@ -1,4 +1,4 @@
-"""`thrivecalc users`."""
+"""`thrivecalc users`: the users of the table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from thrivecalc_models.words import plural
 @click.command(
     help="""The user ids in the table, with counts and sizes by type.
 
-    Reads the whole table. Sizes are bytes as DynamoDB counts them, without the index. MASKED is
-    what stands for a user elsewhere: in audits and in logs.
+    Reads the whole table. Sizes are bytes as DynamoDB counts them, without the index. Audits and
+    logs show a user as MASKED.
     """
 )
 @SEGMENTS
 @table_options
 def users(session: Session, segments: int) -> None:
+    """Count the items of every user, and print counts and sizes by type."""
     session.leaves("nothing was changed; run the same command again.")
     survey = Survey()
     for page in counted(session, WholeTable(session.store()).scan(segments=segments)):
