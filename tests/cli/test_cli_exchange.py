@@ -72,11 +72,11 @@ def test_the_samples_are_imported_as_they_are(made, tmp_path, name):
     path = tmp_path / name
     path.write_bytes((DATA / name).read_bytes())
     items = sample_items(name)
-    counts = f"{len(items)} written, 0 there already, 0 refused"
+    counts = f"{len(items)} written, 0 already stored, 0 refused"
     assert made.run("import", str(path)).stdout == f"{path}: {counts}\n"
     expected = sorted(items, key=lambda item: (item["userId"]["S"], item["recordKey"]["S"]))
     assert in_any_order(made.items()) == in_any_order(expected)
-    counts = f"0 written, {len(items)} there already, 0 refused"
+    counts = f"0 written, {len(items)} already stored, 0 refused"
     assert made.run("import", str(path)).stdout == f"{path}: {counts}\n"
 
 
@@ -136,7 +136,7 @@ def test_no_colours_no_traceback_and_the_exit_codes(few, tmp_path):
     done = run_alone("export", str(path), *few.options)
     assert (done.stdout, done.stderr) == (f"{path}: 12 records\n", "")
     done = run_alone("export", str(path), *few.options, exit_code=2)
-    assert done.stderr == f"Error: {path} is there already; take another name, or remove it\n"
+    assert done.stderr == f"Error: {path} exists already; choose another name, or remove it\n"
     bad = tmp_path / "bad.jsonl"
     bad.write_text("nonsense\n")
     done = run_alone("import", str(bad), *few.options, exit_code=1)
@@ -272,7 +272,7 @@ def test_ctrl_c(few, tmp_path):
         proxy.schedule = interrupt
         through = few.through(proxy.endpoint)
         result = through.run("export", str(path), exit_code=130)
-        assert "the same command goes on" in result.stderr
+        assert "the same command continues" in result.stderr
         assert not path.exists()
         proxy.schedule = None
         through.run("export", str(path))
@@ -325,7 +325,7 @@ def test_what_is_said_about_a_csv_file(made, tmp_path):
     progress.parent.mkdir()
     command = ["import", str(path), "--progress", str(progress)]
     result = made.run(*command, "--delimiter", "|")
-    assert result.stdout == f"{path}: 1 written, 0 there already, 0 refused\n"
+    assert result.stdout == f"{path}: 1 written, 0 already stored, 0 refused\n"
     for wrong in ("||", "a", "", '"'):
         one_line(made.run(*command, "--delimiter", wrong, exit_code=2), "--delimiter", "or tab")
     lines = tmp_path / "a.jsonl"
@@ -345,7 +345,7 @@ NOWHERE = ("--endpoint", "http://127.0.0.1:9")
         (("import", "a.csv", "--check"), "has columns that the table has no name for"),
         (("import", "a.csv", "--map", "userId"), "STORED=COLUMN"),
         (("import", "a.csv", "--user", ""), "user id"),
-        (("export", "a.csv"), "is there already"),
+        (("export", "a.csv"), "exists already"),
         (("export", "no/a.csv"), "no directory"),
         (("export", "b.csv", "--user", ""), "user id"),
         (("export", "dangling.csv"), "is a link to a file that is not there"),

@@ -141,7 +141,7 @@ def test_dynoxide_keeps_its_data(dynoxide, tmp_path, how):
             before = all_records(store)
         code, errors = engine.stop(how)
     assert code == 130
-    assert f"Stopped: {path} has the data; the same command goes on with it." in errors
+    assert f"Stopped: {path} has the data; the same command uses it again." in errors
     assert not answers(engine.variables["AWS_ENDPOINT"])
     with local(*command) as engine:
         with engine.store as store:
@@ -177,13 +177,13 @@ def test_an_engine_that_ends_is_told(dynoxide, tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
         code, errors = engine.wait()
     assert code == 3
-    assert errors.endswith("Error: dynoxide has ended by itself; start it again\n")
+    assert errors.endswith("Error: dynoxide has ended unexpectedly; start it again\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("--path", "kept.db"), "moto keeps nothing"),
+        (("--path", "kept.db"), "moto stores nothing"),
         (("--seed", "/nowhere/seed.jsonl"), "/nowhere/seed.jsonl"),
         (("--port", "0"), "'--port'"),
     ],

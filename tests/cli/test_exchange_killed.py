@@ -103,7 +103,7 @@ def test_no_file_is_written_over(tmp_path):
     table = table_of(ITEMS)
     table.fail_next(OtherWriter(other), operation="Scan")
     for _ in range(2):
-        with pytest.raises(FileProblem, match="is there already"):
+        with pytest.raises(FileProblem, match="exists already"):
             export(table, path)
         assert path.read_text() == "somebody else's"
     path.unlink()

@@ -1,4 +1,4 @@
-"""Shared by all commands: the options that name the table, printing, and exits."""
+"""What all commands share: the options that name the table, printing, and exits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import attrs
 import click
@@ -35,9 +35,9 @@ _LEFT = "thrivecalc.left"
 
 
 class Findings(Exception):
-    """Ends a command with exit code 1: it ran well, and what it found needs looking at.
+    """Ends a command with exit code 1: it succeeded, and what it found needs attention.
 
-    A text goes to standard error first.
+    Its text, if it has one, is printed to standard error.
     """
 
 
@@ -48,7 +48,7 @@ class UsageProblem(click.ClickException):
 
 
 class ServiceProblem(click.ClickException):
-    """One line on standard error, and exit code 3: the service, or the way to it, said no."""
+    """One line on standard error, and exit code 3: a problem with the service."""
 
     exit_code = 3
 
@@ -63,7 +63,7 @@ def exit_code(error: ThriveCalcError) -> int:
 
 
 class Group(click.Group):
-    """A group that names the nearest command for one that it does not have."""
+    """A group that suggests the nearest command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -79,14 +79,14 @@ class Group(click.Group):
 
 
 def left(ctx: click.Context) -> str:
-    """What Ctrl-C leaves, as the command has said it last."""
+    """What Ctrl-C leaves, as the command stated it last with `Session.leaves`."""
     return str(ctx.meta.get(_LEFT, "run the same command again to go on."))
 
 
 def check_name(of: str, name: str) -> None:
-    """Refuse what no table or backup can be called. Raises UsageProblem.
+    """Refuse a name that no table or backup can have. Raises UsageProblem.
 
-    Source: "Naming rules", Amazon DynamoDB Developer Guide; tables can be named by their ARN, too.
+    Source: "Naming rules", Amazon DynamoDB Developer Guide; tables can be named by their ARN too.
     """
     if not (_NAME.fullmatch(name) or _TABLE_ARN.fullmatch(name)):
         raise UsageProblem(
@@ -99,7 +99,7 @@ _TABLE_ARN = re.compile(r"arn:[a-z0-9-]+:dynamodb:[^:\s]*:[^:\s]*:table/[A-Za-z0
 
 
 class Session:
-    """One run of a command: which table, and where results and notes go."""
+    """One run of a command: its tables, and where results and notes go."""
 
     def __init__(
         self, *, table: str | None, region: str | None, endpoint: str | None, json: bool
@@ -111,7 +111,7 @@ class Session:
         self._stores: dict[str | None, DataStore] = {}
 
     def store(self, table: str | None = None) -> DataStore:
-        """The table, or another one beside it; made when first asked for and closed at the end."""
+        """The store of the table, or of another one in the same place; `close` closes all."""
         if table not in self._stores:
             own, region, endpoint = self.given.values()
             store = DataStore(table_name=table or own, region=region, endpoint=endpoint)
@@ -120,23 +120,24 @@ class Session:
         return self._stores[table]
 
     def close(self) -> None:
+        """Close the stores that were used."""
         for store in self._stores.values():
             store.close()
 
     def leaves(self, what: str) -> None:
-        """Say what Ctrl-C would leave from here on, and how to go on: the end of one line."""
+        """State what Ctrl-C leaves from here on, and how to continue: the end of one line."""
         click.get_current_context().meta[_LEFT] = what
 
     def say(self, text: str) -> None:
-        """A line of the result, for people."""
+        """Print a line of the result, for people."""
         self.out.print(Text(printable(text)), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """A line beside the result: on standard error, so that output can be piped."""
+        """Print a line beside the result: on standard error, so that output can be piped."""
         self.err.print(Text(printable(text)), soft_wrap=True)
 
     def emit(self, value: object) -> None:
-        """The result as JSON."""
+        """Print the result as JSON."""
         click.echo(json_text(value))
 
     def table(
@@ -146,16 +147,18 @@ class Session:
         rows: Iterable[Sequence[object]],
         *,
         keep: Collection[str] = (),
+        right: Collection[str] = (),
     ) -> None:
-        """Rows under columns; numbers stand on the right, and a list is the lines of a cell.
+        """Print rows under columns; a list is the lines of a cell.
 
-        What stands in the columns of `keep` is copied into other commands, and never broken.
+        Numbers, and the columns of `right`, are aligned to the right. The columns of `keep` are
+        copied into other commands and never broken.
         """
         found = [list(row) for row in rows]
         numbers = (
             at
-            for at in range(len(columns))
-            if found and all(isinstance(row[at], int | float) for row in found)
+            for at, column in enumerate(columns)
+            if column in right or (found and all(isinstance(row[at], int | float) for row in found))
         )
         Grid(
             title=printable(title),
@@ -166,22 +169,21 @@ class Session:
         ).print_to(self.out)
 
     def progress(self, *columns: str | ProgressColumn) -> Progress:
-        """A progress bar on standard error, where that is a terminal, and nothing elsewhere."""
+        """A progress bar on standard error if that is a terminal, else nothing."""
         return Progress(
             *columns, console=self.err, disable=not self.err.is_terminal, transient=True
         )
 
-    def exit(self, code: int) -> NoReturn:
-        click.get_current_context().exit(code)
-
 
 class _Console(Console):
+    """A console that leaves a closed pipe to the command, which has its own exit code for it."""
+
     def on_broken_pipe(self) -> None:
         raise
 
 
 def console(stream: IO[str]) -> Console:
-    """Prints plain text, and in colours only to a terminal; COLUMNS counts for terminals alone."""
+    """A console for plain text; only a terminal gets colours and the width that COLUMNS says."""
     terminal = stream.isatty()
     return _Console(
         file=stream,
@@ -195,29 +197,30 @@ def console(stream: IO[str]) -> Console:
 
 
 def members(value: Any) -> dict[str, Any]:
-    """The fields of an attrs value by their names in JSON, which are spelled as in the table."""
+    """The fields of an attrs value by their names in JSON, in camelCase as in the table."""
     return {
         camel_case(field.name): getattr(value, field.name) for field in attrs.fields(type(value))
     }
 
 
 def one_line(text: str) -> str:
-    """Stored text as a part of one line."""
+    """Text with its line breaks as escapes, for use within a line."""
     return text.replace("\n", "\\n")
 
 
 def _shown(cell: object) -> str:
+    """The text of a cell: None is empty, and integers have commas between thousands."""
     if cell is None:
         return ""
     if isinstance(cell, list):
         return "\n".join(map(one_line, cell))
-    return (
-        f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell))
-    )
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    return one_line(str(cell))
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --table, --region, --endpoint and --json, and pass the command its Session first."""
+    """Add --table, --region, --endpoint and --json to a command, and pass it a Session first."""
 
     @click.option(
         "--table", metavar="NAME", help="Default: DYNAMODB_TABLE_NAME, else thrivecalc-user-data."
@@ -247,11 +250,12 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _import_all(ctx: click.Context, option: click.Parameter, modules: tuple[str, ...]) -> None:
+    """Import the modules of --types. Raises ConfigurationError, except while a shell completes."""
     for module in modules:
         try:
             import_types(module)
         except ConfigurationError:
-            if not ctx.resilient_parsing:  # while a shell completes, nothing is said
+            if not ctx.resilient_parsing:
                 raise
 
 
@@ -269,7 +273,7 @@ TYPES = click.option(
 
 
 def take_types(command: click.Command) -> click.Command:
-    """The command with the option --types, and its parts with it, too."""
+    """Add the option --types to a command and to its subcommands."""
     if not any(option.name == "modules" for option in command.params):
         TYPES(command)
     if isinstance(command, click.Group):

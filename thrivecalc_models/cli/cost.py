@@ -39,6 +39,8 @@ def _number(name: str, help: str) -> Callable[[Any], Any]:
 
 
 def _price(name: str, of: str) -> Callable[[Any], Any]:
+    """An option for a price in USD."""
+
     def convert(ctx: click.Context, option: click.Parameter, value: str | None) -> Decimal | None:
         try:
             return None if value is None else read_price(value, name)
@@ -51,7 +53,7 @@ def _price(name: str, of: str) -> Callable[[Any], Any]:
 @click.command(
     help="""Estimate what a user costs in a month, from numbers or by measuring.
 
-    Without options it is the guide's example. Prices are those of on-demand tables in us-east-1,
+    Without options it uses the guide's example. Prices are those of on-demand tables in us-east-1,
     from a dated list that --prices or the --...-price options replace. Nothing is rounded before
     it is shown.
     """
@@ -66,7 +68,7 @@ def _price(name: str, of: str) -> Callable[[Any], Any]:
     default=10_000,
     metavar="N",
     show_default=True,
-    help="Items that are read to measure, or a page more.",
+    help="Read about as many items to measure: at most a page more.",
 )
 @click.option(
     "--prices",
@@ -91,15 +93,10 @@ def cost(
     write_price: Decimal | None,
     storage_price: Decimal | None,
 ) -> None:
+    """Estimate the cost of the given usage, or of what is measured, and print it."""
     if measure and bytes is not None:
-        raise UsageProblem("--bytes is what --measure finds out; give one of them")
-    listed = PRICE_LISTS[-1] if file is None else _prices_of(file)
-    prices = attrs.evolve(
-        listed,
-        read_million=listed.read_million if read_price is None else read_price,
-        write_million=listed.write_million if write_price is None else write_price,
-        storage_gb_month=listed.storage_gb_month if storage_price is None else storage_price,
-    )
+        raise UsageProblem("--measure finds the bytes; give --bytes or --measure, not both")
+    prices = _prices(file, read_price, write_price, storage_price)
     counts = {
         "reads": Decimal(READS if reads is None else reads),
         "writes": Decimal(WRITES if writes is None else writes),
@@ -117,7 +114,21 @@ def cost(
         _show(session, prices, usage, measured, operations)
 
 
+def _prices(
+    file: Path | None, read: Decimal | None, write: Decimal | None, storage: Decimal | None
+) -> Prices:
+    """The latest prices, or those of a file, with the given ones in their place."""
+    listed = PRICE_LISTS[-1] if file is None else _prices_of(file)
+    return attrs.evolve(
+        listed,
+        read_million=listed.read_million if read is None else read,
+        write_million=listed.write_million if write is None else write,
+        storage_gb_month=listed.storage_gb_month if storage is None else storage,
+    )
+
+
 def _prices_of(file: Path) -> Prices:
+    """The prices of a JSON file. Raises UsageProblem, which names the file."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST_PRICE_FILE)
@@ -125,9 +136,9 @@ def _prices_of(file: Path) -> Prices:
     except OSError as error:
         raise UsageProblem(f"{file}: {error.strerror}; give a file of prices as JSON") from error
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"{file} is no price list: it is not text in UTF-8") from error
+        raise UsageProblem(f"{file} is not a price list: it is not text in UTF-8") from error
     except ConfigurationError as error:
-        raise UsageProblem(f"{file} is no price list: {error}") from error
+        raise UsageProblem(f"{file} is not a price list: {error}") from error
 
 
 # --- measuring ------------------------------------------------------------------------------------
@@ -135,7 +146,7 @@ def _prices_of(file: Path) -> Prices:
 
 @attrs.frozen
 class Measured:
-    """What was read, and what reading it took."""
+    """A sample of the table: how many items were read, at what cost, and whether that is all."""
 
     sample: Sample
     items: int
@@ -144,6 +155,7 @@ class Measured:
 
 
 def _measure(session: Session, wanted: int) -> Measured:
+    """Read items, eventually consistently, until there are as many as wanted."""
     session.leaves("nothing was changed.")
     sample = Sample()
     items, units, complete = 0, Decimal(0), False
@@ -157,7 +169,7 @@ def _measure(session: Session, wanted: int) -> Measured:
             break
     sample.end(complete=complete)
     if not sample.all.items:
-        raise UsageProblem("the table is empty, there is nothing to measure; give --bytes instead")
+        raise UsageProblem("the table is empty, nothing can be measured; give --bytes instead")
     return Measured(sample, items, complete, units)
 
 
@@ -193,53 +205,17 @@ def _show(
     measured: Measured | None,
     operations: Sequence[OperationCost],
 ) -> None:
+    """Print the estimate as tables: by month, at other prices, and by operation."""
     if measured is not None:
         _show_measured(session, measured)
         session.say("")
-    found = estimate(usage, prices)
-    given = "" if prices in PRICE_LISTS else ", but for what was given"
-    session.say(
-        f"Prices of {prices.since} in {prices.region}{given}, in USD:\n"
-        f"{prices.read_million} a million read units, {prices.write_million} a million write"
-        f" units,\n{prices.storage_gb_month} a GB (2^30 bytes) stored for a month,"
-        f" {prices.recovery_gb_month} more to recover it.\n"
-        "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
-    )
-    many = [plural(users, "user") for users in USERS]
-    _table(
-        session,
-        "USD a month",
-        ["", *many],
-        [
-            _row(f"{plural(usage.reads, 'read')}, consistent", found.reads),
-            _row(plural(usage.writes, "write"), found.writes),
-            _row(f"{usage.bytes:,.0f} bytes stored", found.storage),
-            _row("the guide's estimate", found.simple),
-            _row("+ writes of the index", found.index_writes),
-            _row("+ storage of the index", found.index_storage),
-            _row("+ point-in-time recovery", found.recovery),
-            _row("the table as it should be", found.total),
-        ],
-    )
-    _table(
-        session,
-        "What would change that",
-        ["", *many],
-        [
-            _row("reads eventually consistent", found.if_eventually_consistent),
-            _row("all writes in transactions", found.if_atomic),
-            _row("all writes in batches", found.if_batched),
-        ],
-    )
-    session.say(
-        "An eventually consistent read takes half the units, a write in a transaction\n"
-        "twice as many. A batch takes the units of its items, in fewer requests."
-    )
+    _show_prices(session, prices)
+    _show_months(session, usage, estimate(usage, prices))
     _table(
         session,
         "One user at other prices",
         ["since", "read", "write", "storage", "the guide's estimate", "as it should be"],
-        [_other(usage, each) for each in PRICE_LISTS if each != prices],
+        [_at_prices(usage, each) for each in PRICE_LISTS if each != prices],
     )
     _table(
         session,
@@ -250,65 +226,90 @@ def _show(
             for each in operations
         ],
     )
-    session.say("Reads are eventually consistent unless it says so; writes count the index, too.")
+    session.say("Reads are eventually consistent unless it says so; writes count the index too.")
 
 
 def _show_measured(session: Session, measured: Measured) -> None:
+    """Print what was read, and the means of each type and of all items."""
     part = "the whole table" if measured.complete else "a part of the table"
     all = measured.sample.all
     session.say(
         f"Measured on {part}: {plural(all.items, 'item')} of {plural(all.users, 'user')}, read"
         f" for {measured.read_units:,} read units."
     )
-    _table(
-        session,
-        "",
-        ["type", "items", "users", "bytes an item", "read units", "write units"],
-        [
-            (
-                name,
-                f"{each.items:,}",
-                f"{each.users:,}",
-                f"{mean(each.bytes, each.items):,.0f}",
-                f"{mean(each.read_units, each.items):,.2f}",
-                f"{mean(each.write_units, each.items):,.2f}",
-            )
-            for name, each in [*measured.sample.types, ("all", all)]
-        ],
+    rows = [
+        (
+            name,
+            f"{each.items:,}",
+            f"{each.users:,}",
+            f"{mean(each.bytes, each.items):,.0f}",
+            f"{mean(each.read_units, each.items):,.2f}",
+            f"{mean(each.write_units, each.items):,.2f}",
+        )
+        for name, each in [*measured.sample.types, ("all", all)]
+    ]
+    columns = ["type", "items", "users", "bytes an item", "read units", "write units"]
+    _table(session, "", columns, rows)
+
+
+def _show_prices(session: Session, prices: Prices) -> None:
+    given = "" if prices in PRICE_LISTS else ", but for what was given"
+    session.say(
+        f"Prices of {prices.since} in {prices.region}{given}, in USD:\n"
+        f"{prices.read_million} a million read units, {prices.write_million} a million write"
+        f" units,\n{prices.storage_gb_month} a GB (2^30 bytes) stored for a month,"
+        f" {prices.recovery_gb_month} more to recover it.\n"
+        "A unit reads 4 KB of an item consistently, or writes 1 KB of one."
+    )
+
+
+def _show_months(session: Session, usage: Usage, found: Estimate) -> None:
+    """Print the cost of a month for each number of USERS, and what would change it."""
+    columns = ["", *(plural(users, "user") for users in USERS)]
+    rows = [
+        _row(f"{plural(usage.reads, 'read')}, consistent", found.reads),
+        _row(plural(usage.writes, "write"), found.writes),
+        _row(f"{usage.bytes:,.0f} bytes stored", found.storage),
+        _row("the guide's estimate", found.simple),
+        _row("+ writes of the index", found.index_writes),
+        _row("+ storage of the index", found.index_storage),
+        _row("+ point-in-time recovery", found.recovery),
+        _row("the table as it should be", found.total),
+    ]
+    changes = [
+        _row("reads eventually consistent", found.if_eventually_consistent),
+        _row("all writes in transactions", found.if_atomic),
+        _row("all writes in batches", found.if_batched),
+    ]
+    _table(session, "USD a month", columns, rows)
+    _table(session, "What would change that", columns, changes)
+    session.say(
+        "An eventually consistent read takes half the units, a write in a transaction\n"
+        "twice as many. A batch takes the units of its items, in fewer requests."
     )
 
 
 def _row(label: str, usd: Decimal) -> tuple[str, ...]:
+    """The amount for each number of USERS, in USD: to 6 decimals for one user, else to cents."""
     places = (6, 2, 2)
     amounts = (f"{usd * users:,.{digits}f}" for users, digits in zip(USERS, places, strict=True))
     return label, *amounts
 
 
-def _other(usage: Usage, prices: Prices) -> tuple[str, ...]:
+def _at_prices(usage: Usage, prices: Prices) -> tuple[str, ...]:
+    """The row of one price list: its prices, and the two estimates at them."""
     found = estimate(usage, prices)
-    return (
-        prices.since,
-        f"{prices.read_million}",
-        f"{prices.write_million}",
-        f"{prices.storage_gb_month}",
-        f"{found.simple:,.6f}",
-        f"{found.total:,.6f}",
-    )
+    listed = (prices.since, prices.read_million, prices.write_million, prices.storage_gb_month)
+    return (*map(str, listed), f"{found.simple:,.6f}", f"{found.total:,.6f}")
 
 
 def _table(
     session: Session, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """A table whose numbers stand under each other; they are text already."""
-    table = [columns, *rows]
-    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    """Print a table below an empty line, with columns of numbers, as text, on the right."""
+    numbers = {name for name, cell in zip(columns, rows[0], strict=True) if _is_number(cell)}
     session.say("")
-    texts = {index for index in range(len(columns)) if not _is_number(rows[0][index])}
-    session.table(
-        title,
-        [c if i in texts else c.rjust(widths[i]) for i, c in enumerate(columns)],
-        [[c if i in texts else c.rjust(widths[i]) for i, c in enumerate(row)] for row in rows],
-    )
+    session.table(title, columns, rows, right=numbers)
 
 
 def _is_number(text: str) -> bool:
@@ -358,5 +359,5 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(number: Decimal) -> str:
-    """All digits, none of them needless, and no exponent."""
+    """All significant digits, without trailing zeros or an exponent."""
     return f"{number.normalize():f}" if number else "0"

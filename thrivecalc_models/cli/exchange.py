@@ -13,6 +13,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, members, table_options
 from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.exchange import (
+    Exported,
     FileProblem,
     Imported,
     Mapped,
@@ -28,6 +29,7 @@ _FILE = click.Path(path_type=Path)
 
 
 def _delimiter(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """The delimiter as one character. Raises UsageProblem."""
     if value is None:
         return None
     found = "\t" if value.lower() in ("tab", "\\t") else value
@@ -40,41 +42,34 @@ def _delimiter(ctx: click.Context, option: click.Parameter, value: str | None) -
     "export",
     help="""Write the table, or one user's records, to FILE.
 
-    The end of its name says how: .jsonl or .jsonl.gz (DynamoDB's JSON, an item a line, as its own
-    export to S3), .csv, or .parquet (needs pyarrow). Nothing is lost: what has no typed column is
-    in a column of JSON, and `thrivecalc import` makes the same items of it.
+    The extension names the format: .jsonl or .jsonl.gz (DynamoDB's JSON, an item a line, as in its
+    own export to S3), .csv, or .parquet (needs pyarrow). Nothing is lost: what has no typed column
+    is in a column of JSON, and `thrivecalc import` restores the same items.
 
-    Stopped, even by a kill, the same command goes on. FILE appears when it is whole; only its
-    owner can read it.
+    After a stop, even a kill, the same command continues. FILE appears when it is complete; only
+    its owner can read it.
     """,
 )
 @click.argument("file", type=_FILE)
 @click.option("--user", metavar="USER", help="Only the records of this user id.")
 @table_options
 def export_command(session: Session, file: Path, user: str | None) -> None:
-    session.leaves(f"{file} is not there yet; the same command goes on where this one stopped.")
+    """Export to the file, and print how many records it has."""
+    session.leaves(f"{file} is not complete; the same command continues where this one stopped.")
     with _usage(), _bar(session, f"Exporting to {file.name}") as on_progress:
         done = export_table(
             WholeTable(session.store()), file, user_id=user, on_progress=on_progress
         )
     refused_file = str(done.refused_path) if done.refused else None
     if session.json:
-        session.emit(
-            {
-                "file": str(done.path),
-                "records": done.records,
-                "refused": done.refused,
-                "refusedFile": refused_file,
-                "resumed": done.resumed,
-            }
-        )
+        result = {"file": str(done.path), "records": done.records, "refused": done.refused}
+        session.emit(result | {"refusedFile": refused_file, "resumed": done.resumed})
     else:
-        went_on = " (went on where an earlier run stopped)" if done.resumed else ""
-        session.say(f"{done.path}: {plural(done.records, 'record')}{went_on}")
+        session.say(f"{done.path}: {plural(done.records, 'record')}{_continued(done)}")
     if done.refused:
         raise Findings(
-            f"{plural(done.refused, 'record')} could not be written down; {refused_file} says"
-            " which and why"
+            f"{plural(done.refused, 'record')} could not be exported; {refused_file} says which and"
+            " why"
         )
 
 
@@ -82,21 +77,21 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
     "import",
     help="""Fill the table from FILE: .jsonl, .jsonl.gz, .csv or .parquet.
 
-    Every row is checked before it is written. A record is only written where its key is free;
-    another one under the same key stays as it is, and the row is refused, unless --replace is
-    given. Refused rows are listed in FILE.refused.jsonl, and the exit code is 1.
+    Every row is checked before it is written. A record is written only if its key is free. If the
+    key has another record, that one stays and the row is refused, unless --replace is given.
+    Refused rows are listed in FILE.refused.jsonl, and the exit code is 1.
 
     Columns have the table's names: userId, recordKey, dataType, recordId, createdAt, updatedAt,
-    ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey is taken for
-    somebody else's: its keys are made of dataType and recordId, and every record must fit its type.
-    A folder NAME.parquet is read as its parts.
+    ttl, data.name and so on, and rest for DynamoDB's JSON. A file without recordKey counts as a
+    file of another program: its keys are made of dataType and recordId, and every record must fit
+    its type. A folder NAME.parquet is read as its parts.
 
-    Stopped, even by a kill, the same command goes on.
+    After a stop, even a kill, the same command continues.
     """,
 )
 @click.argument("file", type=_FILE)
 @click.option("--user", metavar="USER", help="Only the records of this user id.")
-@click.option("--check", is_flag=True, help="Write nothing; say what an import would do.")
+@click.option("--check", is_flag=True, help="Write nothing; show what an import would do.")
 @click.option("--replace", is_flag=True, help="Overwrite other records under the same keys.")
 @click.option(
     "--map",
@@ -105,26 +100,24 @@ def export_command(session: Session, file: Path, user: str | None) -> None:
     multiple=True,
     help="A column with another name than the table's, such as data.targetAmount=target_amount.",
 )
-@click.option(
-    "--ignore", "ignored", metavar="COLUMN", multiple=True, help="A column to be left out."
-)
+@click.option("--ignore", "ignored", metavar="COLUMN", multiple=True, help="A column to leave out.")
 @click.option(
     "--delimiter",
     metavar="CHAR",
     callback=_delimiter,
-    help="What parts the cells of CSV, such as ';' or tab. Default: what its header shows.",
+    help="What separates the cells of CSV, such as ';' or tab. Default: as in its header.",
 )
 @click.option(
     "--progress",
     type=_FILE,
     metavar="PATH",
-    help="Where to keep how far it is. Default: beside FILE.",
+    help="Where to keep the progress. Default: beside FILE.",
 )
 @click.option(
     "--max-write-units",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="At most so many write units a second.",
+    help="Use at most N write units a second.",
 )
 @table_options
 def import_command(
@@ -139,6 +132,7 @@ def import_command(
     progress: Path | None,
     max_write_units: float | None,
 ) -> None:
+    """Import the file, and print how many rows were written and which were refused."""
     options = Options(
         user_id=user,
         replace=replace,
@@ -150,7 +144,7 @@ def import_command(
     session.leaves(
         "nothing was written."
         if check
-        else "what was written stays; the same command goes on where this one stopped."
+        else "what was written stays; the same command continues where this one stopped."
     )
     with _usage(), _bar(session, f"Importing {file.name}") as on_progress:
         done = import_file(WholeTable(session.store()), file, options, on_progress=on_progress)
@@ -179,26 +173,26 @@ def _show(session: Session, done: Imported, *, check: bool) -> None:
     counts = done.counts
     parts = [
         f"{counts.written:,} would be written" if check else f"{counts.written:,} written",
-        f"{counts.same:,} there already",
+        f"{counts.same:,} already stored",
         f"{counts.refused:,} refused",
     ]
     if counts.others:
         parts.append(f"{counts.others:,} of other users left out")
-    went_on = " (went on where an earlier run stopped)" if done.resumed else ""
-    session.say(f"{done.path}: {', '.join(parts)}{went_on}")
+    session.say(f"{done.path}: {', '.join(parts)}{_continued(done)}")
     if done.refusals:
-        session.table(
-            "",
-            ["line", "record", "refused because"],
-            [
-                (each.line, each.key["recordKey"] if each.key else None, each.reason)
-                for each in done.refusals
-            ],
-            keep={"record"},
-        )
+        rows = [
+            (each.line, each.key["recordKey"] if each.key else None, each.reason)
+            for each in done.refusals
+        ]
+        session.table("", ["line", "record", "refused because"], rows, keep={"record"})
+
+
+def _continued(done: Exported | Imported) -> str:
+    return " (continued where an earlier run stopped)" if done.resumed else ""
 
 
 def _names(mapped: Sequence[str]) -> dict[str, str]:
+    """The columns of --map by their names in the table. Raises UsageProblem."""
     names: dict[str, str] = {}
     for each in mapped:
         stored, equals, column = each.partition("=")
@@ -212,7 +206,7 @@ def _names(mapped: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Trouble with files, and user ids that none can have, end with exit code 2."""
+    """Turn a problem with a file or a user id into a UsageProblem."""
     try:
         yield
     except (FileProblem, InvalidKeyError) as problem:

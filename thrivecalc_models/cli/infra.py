@@ -11,9 +11,7 @@ from thrivecalc_models.cli.common import Group, Session, UsageProblem, table_opt
 from thrivecalc_models.infra import ROLES, alarms_template, policy, table_template
 from thrivecalc_models.table import Settings, resolve_settings
 
-infra = Group(
-    "infra", help="Print what surrounds the table: a template, alarms, policies. Sends nothing."
-)
+infra = Group("infra", help="Print a template of the table, alarms or IAM policies. Sends nothing.")
 
 
 _format = click.option(
@@ -22,7 +20,7 @@ _format = click.option(
     type=click.Choice(["json", "yaml"]),
     default="json",
     show_default=True,
-    help="CloudFormation takes both.",
+    help="CloudFormation accepts both.",
 )
 
 
@@ -31,25 +29,27 @@ _format = click.option(
 
     It has the keys, the index, TTL, point-in-time recovery, encryption and deletion protection. The
     table stays when its stack is deleted. Parameters: TableName and AlarmTopic, the SNS topic that
-    is told of alarms.
+    receives the alarms.
     """
 )
 @_format
 @table_options
 def cloudformation(session: Session, form: str) -> None:
+    """Print the template of the table."""
     _print(session, table_template(_settings(session).table_name), form)
 
 
 @infra.command(
     help="""Print a CloudFormation template of the alarms alone.
 
-    They watch the metrics that DynamoDB keeps of a table: more than 1 % of the reads, or writes,
-    failed; more than 1 % were refused; anything was throttled.
+    They watch DynamoDB's metrics of the table: more than 1 % of the reads, or of the writes,
+    failed; more than 1 % of the requests were refused; a request was throttled.
     """
 )
 @_format
 @table_options
 def alarms(session: Session, form: str) -> None:
+    """Print the template of the alarms."""
     _print(session, alarms_template(_settings(session).table_name), form)
 
 
@@ -58,9 +58,9 @@ def alarms(session: Session, form: str) -> None:
     help="""Print an IAM policy for the table.
 
     \b
-    service   reads and writes users' records, in batches and transactions too
-    user      the same for one user's records only, and no Scan
-    reader    reads the whole table and how it is set up, and changes nothing
+    service   read and write users' records, in batches and transactions too
+    user      the same for one user's records only, without Scan
+    reader    read the whole table and its settings, and change nothing
     operator  all that this command does: backups, restores, scans, the table
     """,
 )
@@ -70,13 +70,13 @@ def alarms(session: Session, form: str) -> None:
     type=click.Choice(ROLES),
     default="service",
     show_default=True,
-    help="Who is to have it; see above.",
+    help="Who the policy is for; see above.",
 )
 @click.option(
     "--account",
     metavar="DIGITS",
     default="*",
-    help="The AWS account of the table; without it the policy leaves that open.",
+    help="The AWS account of the table. Default: any.",
 )
 @click.option(
     "--user",
@@ -85,6 +85,7 @@ def alarms(session: Session, form: str) -> None:
 )
 @table_options
 def iam_policy(session: Session, role: str, account: str, user: str | None) -> None:
+    """Print the policy of a role."""
     if user is not None and role != "user":
         raise UsageProblem("--user goes with --for user; the other roles are for all users")
     settings = _settings(session)
@@ -99,14 +100,12 @@ def iam_policy(session: Session, role: str, account: str, user: str | None) -> N
 
 
 def _settings(session: Session) -> Settings:
-    return resolve_settings(
-        table_name=session.given["table_name"],
-        region=session.given["region"],
-        endpoint=session.given["endpoint"],
-    )
+    table_name, region, endpoint = session.given.values()
+    return resolve_settings(table_name=table_name, region=region, endpoint=endpoint)
 
 
 def _print(session: Session, template: dict[str, Any], form: str) -> None:
+    """Print a template as JSON or YAML. Raises UsageProblem if PyYAML is missing."""
     if form == "json" or session.json:
         session.emit(template)
         return
@@ -115,8 +114,8 @@ def _print(session: Session, template: dict[str, Any], form: str) -> None:
     except ModuleNotFoundError as missing:
         raise UsageProblem(
             "YAML needs PyYAML, which is not installed here: pip install pyyaml, or use --format"
-            " json, which CloudFormation takes as well"
+            " json, which CloudFormation accepts too"
         ) from missing
-    # Once through JSON, so that nothing is the same object twice: YAML would print references.
+    # A copy through JSON holds no object twice, which YAML would print as references.
     apart = json.loads(json.dumps(template))
     click.echo(yaml.safe_dump(apart, sort_keys=False, allow_unicode=True, width=100), nl=False)

@@ -25,8 +25,8 @@ _POLL_SECONDS = 0.2
 @click.command(
     help="""Start an engine on this machine, with the table, until Ctrl-C.
 
-    Prints the three environment variables with which the library, this command and the web
-    application find it. Any credentials do. Only this machine can reach it.
+    Prints the three environment variables by which the library, this command and the web
+    application find it. Any credentials work. Only this machine can reach it.
     """
 )
 @click.option(
@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.2
     type=click.Choice(["moto", "dynoxide"]),
     default="moto",
     show_default=True,
-    help="moto keeps nothing; dynoxide, a program of its own, can.",
+    help="moto stores nothing on disk; dynoxide, a separate program, can.",
 )
 @click.option("--path", type=_FILE, help="Where dynoxide keeps its data.")
 @click.option("--program", type=_FILE, help="Where dynoxide is. Default: on PATH.")
@@ -55,14 +55,15 @@ def local(
     region: str | None,
     json: bool,
 ) -> None:
+    """Start the engine, make and fill the table, print the settings, and wait for the end."""
     if engine == "moto" and (path or program):
-        raise UsageProblem("moto keeps nothing; --path and --program are for --engine dynoxide")
+        raise UsageProblem("--path and --program are for --engine dynoxide; moto stores nothing")
     if seed is not None:
         _check(seed)
     with _ending_on_sigterm(), started(engine, path, program, port or 0) as running:
         session = Session(table=table, region=region, endpoint=running.endpoint, json=json)
         session.leaves(
-            f"{path} has the data; the same command goes on with it."
+            f"{path} has the data; the same command uses it again."
             if path
             else "the engine has ended, and what it held is gone."
         )
@@ -70,7 +71,7 @@ def local(
             session.store().create_table()
             if seed is not None:
                 _fill(session, seed)
-            _tell(session)
+            _print_variables(session)
         finally:
             session.close()
         _wait(running)
@@ -80,7 +81,7 @@ def local(
 def started(
     engine: str, path: Path | None, program: Path | None, port: int
 ) -> Iterator[LocalEngine]:
-    """The engine of that name, for as long as the block runs."""
+    """Run the engine of that name during the block; port 0 is any that is free."""
     if engine == "moto":
         with EmbeddedEngine(port=port) as embedded:
             yield embedded
@@ -90,6 +91,7 @@ def started(
 
 
 def _check(seed: Path) -> None:
+    """Raise UsageProblem if the file cannot be imported: an engine takes seconds to start."""
     try:
         check_file(seed)
     except FileProblem as problem:
@@ -97,6 +99,7 @@ def _check(seed: Path) -> None:
 
 
 def _fill(session: Session, seed: Path) -> None:
+    """Import the file into the empty table, and note the counts."""
     try:
         done = import_file(WholeTable(session.store()), seed, Options())
     except FileProblem as problem:
@@ -109,7 +112,8 @@ def _fill(session: Session, seed: Path) -> None:
         session.note(f"{done.refused_path} says why rows were refused.")
 
 
-def _tell(session: Session) -> None:
+def _print_variables(session: Session) -> None:
+    """Print the settings that find the engine, as lines for a shell or as JSON."""
     settings = session.store().settings
     variables = {
         "DYNAMODB_TABLE_NAME": settings.table_name,
@@ -126,14 +130,15 @@ def _tell(session: Session) -> None:
 
 
 def _wait(running: LocalEngine) -> None:
+    """Wait until Ctrl-C. Raises ServiceProblem if the engine ends first."""
     while not (isinstance(running, Dynoxide) and running.ended()):
         time.sleep(_POLL_SECONDS)
-    raise ServiceProblem("dynoxide has ended by itself; start it again")
+    raise ServiceProblem("dynoxide has ended unexpectedly; start it again")
 
 
 @contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does, so that no engine is left behind."""
+    """Handle SIGTERM as Ctrl-C during the block, so that no engine keeps running."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,9 +1,10 @@
-"""`thrivecalc show`."""
+"""`thrivecalc show`: the records of one user, masked."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,16 +22,16 @@ from thrivecalc_models.words import plural
 
 
 def _types(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
-    """The types that are registered, those of --types included, for a shell to complete."""
+    """The registered types, those of --types included, for a shell to complete."""
     names = (record.data_type for record in catalogue().records)
     return [name for name in names if name.startswith(incomplete)]
 
 
 @click.command(
-    help="""The records of USER, expired and malformed ones too.
+    help="""Show the records of USER, expired and malformed ones too.
 
-    Of the payload only the names of fields are shown, unless --reveal is given. With --type the
-    records are those whose key begins with the type. Exits with 1 where there is no record.
+    Shows only the names of the payload's fields, unless --reveal is given. With --type the records
+    are those whose key begins with the type. Exits with 1 if there is no record.
     """
 )
 @click.argument("user")
@@ -44,13 +45,9 @@ def _types(ctx: click.Context, option: click.Parameter, incomplete: str) -> list
 @click.option("--reveal", is_flag=True, help="Show the payload: amounts, names, e-mails, texts.")
 @table_options
 def show(session: Session, user: str, data_type: str | None, reveal: bool) -> None:
+    """Print the records of a user as a table or as JSON."""
     session.leaves("nothing was changed; run the same command again.")
-    data = session.store().user(user)
-    with warnings.catch_warnings(record=True) as noticed:
-        warnings.simplefilter("always", UnknownTypeWarning)
-        records = data.iterate(data_type, consistent=True, include_expired=True)
-    for warning in noticed:
-        session.note(f"warning: {warning.message}")
+    records = _records(session, user, data_type)
     now = datetime.now(UTC)
     if session.json:
         found = [_as_json(record, now, reveal=reveal) for record in records]
@@ -65,6 +62,17 @@ def show(session: Session, user: str, data_type: str | None, reveal: bool) -> No
     session.say(plural(len(rows), "record"))
     if not rows:
         raise Findings
+
+
+def _records(session: Session, user: str, data_type: str | None) -> Iterator[UserRecord]:
+    """The records of a user, after a note about a type that is probably misspelt."""
+    data = session.store().user(user)
+    with warnings.catch_warnings(record=True) as noticed:
+        warnings.simplefilter("always", UnknownTypeWarning)
+        records = data.iterate(data_type, consistent=True, include_expired=True)
+    for warning in noticed:
+        session.note(f"warning: {warning.message}")
+    return records
 
 
 def _row(record: UserRecord, now: datetime, *, reveal: bool) -> tuple[object, ...]:
@@ -100,7 +108,7 @@ def _as_json(record: UserRecord, now: datetime, *, reveal: bool) -> dict[str, ob
 
 def _item(record: UserRecord) -> Item:
     item = record.item
-    assert item is not None  # it was read
+    assert item is not None  # the record was read
     return item
 
 
@@ -125,9 +133,9 @@ def _notes(record: UserRecord, now: datetime) -> list[str]:
 
 
 def _field_names(record: UserRecord, item: Item) -> tuple[list[str], int]:
-    """The stored fields that the type declares, in its order, and how many others there are.
+    """The stored fields that the type declares, in its order, and the number of other fields.
 
-    The names of the others are not shown: what is a name there may be somebody's.
+    The others are not named: their names may be personal.
     """
     content = item.get(table.DATA, {}).get("M", {})
     names = [name for name in _declared(record) if name in content]
@@ -145,6 +153,7 @@ def _masked(record: UserRecord, item: Item) -> str:
 
 
 def _revealed(record: UserRecord, item: Item) -> list[str]:
+    """A line for each field, declared ones first, and for each undeclared attribute."""
     form = item.get(table.DATA, {"M": {}})
     if "M" in form:
         known = _field_names(record, item)[0]
@@ -157,9 +166,10 @@ def _revealed(record: UserRecord, item: Item) -> list[str]:
 
 
 def _plain(form: AttributeValue) -> str:
+    """A stored value as text; containers are JSON."""
     try:
         value = codec.decode_plain(form, table.DATA)
-    except codec.Unfit:  # a number that is none: as it is stored
+    except codec.Unfit:  # an invalid number is shown as it is stored
         return json.dumps(form, ensure_ascii=False)
     if isinstance(value, str | Decimal):
         return str(value)
@@ -167,5 +177,5 @@ def _plain(form: AttributeValue) -> str:
 
 
 def _text(value: Any) -> object:
-    """For what JSON has no form of: a set as a list, and numbers with all their digits as text."""
+    """What JSON has no form for: a set as a list, and a number with all its digits as text."""
     return sorted(value) if isinstance(value, set | frozenset) else str(value)

@@ -1,4 +1,4 @@
-"""Print rows under columns, in a pipe or in a terminal; what is copied from them stays whole.
+"""Print rows under columns, in a pipe or in a terminal.
 
 In a pipe every row is one line. In a narrow terminal a cell continues on the next line, but no word
 is broken; if that is not enough, each row becomes several lines.
@@ -23,7 +23,7 @@ _INDENT = "  "
 
 @attrs.frozen
 class Grid:
-    """The texts of a table. The columns of `keep` are never broken, not at blanks either."""
+    """The texts of a table, with the indexes of columns aligned right and of those never broken."""
 
     title: str
     columns: Sequence[str]
@@ -32,7 +32,7 @@ class Grid:
     keep: frozenset[int]
 
     def print_to(self, out: Console) -> None:
-        """Print it as wide as the terminal allows; in a pipe as wide as it is."""
+        """Print the table: as wide as the terminal allows, and in a pipe as wide as it is."""
         natural = self._widths(lambda text: [text])
         if not out.is_terminal:
             self._print_to_pipe(out, natural)
@@ -43,7 +43,7 @@ class Grid:
             for at, width in enumerate(self._widths(str.split))
         ]
         if sum(least) <= room:
-            out.print(self._made(_shared(least, natural, room)))
+            out.print(self._rich_table(_shared(least, natural, room)))
         else:
             for line in self._stacked(out.width):
                 out.print(line, soft_wrap=True)
@@ -60,8 +60,8 @@ class Grid:
             for at, column in enumerate(self.columns)
         ]
 
-    def _made(self, widths: Sequence[int]) -> Table:
-        made = Table(
+    def _rich_table(self, widths: Sequence[int]) -> Table:
+        table = Table(
             title=Text(self.title) if self.title else None,
             box=box.SIMPLE_HEAD,
             title_justify="left",
@@ -69,20 +69,20 @@ class Grid:
             pad_edge=False,
         )
         for at, column in enumerate(self.columns):
-            made.add_column(
+            table.add_column(
                 Text(column),
                 justify="right" if at in self.right else "left",
                 overflow="fold",
                 width=widths[at],
             )
         for row in self.rows:
-            made.add_row(*map(Text, row))
-        return made
+            table.add_row(*map(Text, row))
+        return table
 
     def _print_to_pipe(self, out: Console, widths: Sequence[int]) -> None:
         out.width = max(cell_len(self.title), sum(widths) + _GAP * (len(widths) - 1))
         with out.capture() as printed:
-            out.print(self._made(widths))
+            out.print(self._rich_table(widths))
         for line in printed.get().splitlines():
             out.file.write(line.rstrip() + "\n")
         out.file.flush()
@@ -102,7 +102,7 @@ class Grid:
 
 
 def _joined(cells: Iterable[list[str]], width: int) -> Iterator[str]:
-    """The lines of cells one after the other; those of one line share lines as far as they fit."""
+    """The lines of all cells; cells of one line share a line as long as they fit."""
     line = ""
     for lines in cells:
         longer = f"{line}{' ' * _GAP}{lines[0].strip()}"
@@ -119,6 +119,7 @@ def _joined(cells: Iterable[list[str]], width: int) -> Iterator[str]:
 
 
 def _below(column: str, cell: str, width: int, *, whole: bool) -> list[str]:
+    """The lines of a cell below its row: with its column's name in front, or indented below it."""
     lines = [line.strip() for line in cell.splitlines()]
     label = f"{_INDENT}{column}:" if column else _INDENT
     if len(lines) == 1 and cell_len(f"{label} {lines[0]}") <= width:
@@ -128,23 +129,16 @@ def _below(column: str, cell: str, width: int, *, whole: bool) -> list[str]:
         if cell_len(_INDENT * 2 + line) <= width:
             shown.append(_INDENT * 2 + line)
         elif whole:
-            shown.append(
-                line
-            )  # by itself, so that the terminal alone breaks it, and copies it whole
+            shown.append(line)  # without indent: a terminal copies the line that it breaks whole
         else:
-            shown += textwrap.wrap(
-                line,
-                width,
-                initial_indent=_INDENT * 2,
-                subsequent_indent=_INDENT * 2,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+            wrapper.initial_indent = wrapper.subsequent_indent = _INDENT * 2
+            shown += wrapper.wrap(line)
     return shown
 
 
 def _shared(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
-    """Widths between the least and the natural ones, which share the room that is left."""
+    """Widths between the least and the natural ones that together fill the room."""
     widths = list(least)
     left = room - sum(least)
     growing = sorted(range(len(widths)), key=lambda at: natural[at] - least[at])
