@@ -175,7 +175,7 @@ def test_a_denied_action_ends_with_3(made):
 
 @on_moto
 def test_ctrl_c_says_what_is_left(place, monkeypatch):
-    """Ctrl-C ends with 130 and a line: what it leaves, and that the same command goes on."""
+    """Ctrl-C ends with 130 and a line: what it leaves, and that the same command continues."""
 
     def interrupted(whole):
         raise KeyboardInterrupt

@@ -214,7 +214,7 @@ def test_wrong_price_files(tmp_path, content):
     file = tmp_path / "prices.json"
     file.write_bytes(content)
     result = run("cost", "--prices", str(file), exit_code=2)
-    assert result.stderr.startswith(f"Error: {file} is no price list: ")
+    assert result.stderr.startswith(f"Error: {file} is not a price list: ")
     assert result.stderr.count("\n") == 1
 
 

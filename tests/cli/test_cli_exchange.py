@@ -140,7 +140,7 @@ def test_no_colours_no_traceback_and_the_exit_codes(few, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text("nonsense\n")
     done = run_alone("import", str(bad), *few.options, exit_code=1)
-    assert "no JSON" in done.stdout
+    assert "not JSON" in done.stdout
     assert "1 row was refused" in done.stderr
 
 
@@ -156,10 +156,10 @@ def one_line(result, *texts):
     ("name", "content", "texts"),
     [
         ("missing.jsonl", None, ["No such file", "check the name"]),
-        ("a.txt", b"", ["the name says no format", ".parquet"]),
-        ("a.jsonl.gz", b"no gzip", ["is no gzip file"]),
-        ("cut.jsonl.gz", gzip.compress(b'{"Item": {}}\n' * 99)[:-12], ["ends in the middle"]),
-        ("a.parquet", b"no parquet", ["is no Parquet file"]),
+        ("a.txt", b"", ["has no known extension", ".parquet"]),
+        ("a.jsonl.gz", b"no gzip", ["is not a gzip file"]),
+        ("cut.jsonl.gz", gzip.compress(b'{"Item": {}}\n' * 99)[:-12], ["is cut off"]),
+        ("a.parquet", b"no parquet", ["is not a Parquet file"]),
         ("empty.csv", b"", ["has no column for userId, dataType, recordId", "--map userId=COLUMN"]),
         ("a.csv", b"userId,recordKey,colour\n", ["colour", "--ignore colour"]),
         ("latin.csv", "userId,recordKey\né,é\n".encode("latin-1"), ["line 2", "UTF-8"]),
@@ -190,7 +190,7 @@ def test_options_that_cannot_be_meant(made, tmp_path):
     lines = tmp_path / "a.jsonl"
     lines.write_text("")
     one_line(made.run("import", str(lines), "--ignore", "x", exit_code=2), "have none")
-    one_line(made.run("export", str(tmp_path / "no" / "a.csv"), exit_code=2), "no directory")
+    one_line(made.run("export", str(tmp_path / "no" / "a.csv"), exit_code=2), "not a directory")
     one_line(made.run("export", str(tmp_path / "b.csv"), "--user", "", exit_code=2), "user id")
 
 
@@ -214,7 +214,7 @@ def test_a_table_with_other_keys(place, tmp_path):
 @MOTO
 @pytest.mark.parametrize("operation", ["Scan", "PutItem"])
 def test_a_denied_action(few, tmp_path, operation):
-    """Exit code 3, the action is named, there is no file; allowed, the same command goes on."""
+    """Exit code 3, the action is named, there is no file; allowed, the same command continues."""
     path = tmp_path / "a.jsonl"
     command = "export" if operation == "Scan" else "import"
     if command == "import":
@@ -261,7 +261,7 @@ def test_a_full_disk(few, tmp_path, monkeypatch):
 
 @MOTO
 def test_ctrl_c(few, tmp_path):
-    """One line says what is left, exit code 130, and the same command goes on."""
+    """One line says what is left, exit code 130, and the same command continues."""
     path = tmp_path / "a.jsonl"
     with FaultyProxy(few.engine.endpoint) as proxy:
 
@@ -340,13 +340,13 @@ NOWHERE = ("--endpoint", "http://127.0.0.1:9")
     ("words", "text"),
     [
         (("import", "nope.jsonl"), "nope.jsonl cannot be imported: No such file"),
-        (("import", "a.txt"), "the name says no format"),
+        (("import", "a.txt"), "has no known extension"),
         (("import", "a.csv"), "has columns that the table has no name for"),
         (("import", "a.csv", "--check"), "has columns that the table has no name for"),
         (("import", "a.csv", "--map", "userId"), "STORED=COLUMN"),
         (("import", "a.csv", "--user", ""), "user id"),
         (("export", "a.csv"), "exists already"),
-        (("export", "no/a.csv"), "no directory"),
+        (("export", "no/a.csv"), "not a directory"),
         (("export", "b.csv", "--user", ""), "user id"),
         (("export", "dangling.csv"), "is a link to a file that is not there"),
         (("erase", ""), "user id"),

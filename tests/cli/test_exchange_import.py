@@ -145,8 +145,8 @@ def test_check_writes_nothing(tmp_path):
 # --- rows that are refused ------------------------------------------------------------------------
 
 BAD_LINES = [
-    ("not json", "no JSON"),
-    ('{"Item": {"userId"', "no JSON"),
+    ("not json", "not JSON"),
+    ('{"Item": {"userId"', "not JSON"),
     ("[]", "no item"),
     ('{"item": {}}', "no item"),
     ('{"Item": []}', "no item"),
@@ -160,7 +160,7 @@ BAD_LINES = [
     (json.dumps({"Item": {**ITEM, "n": {"SS": []}}}), "n is an empty set"),
     (json.dumps({"Item": {**ITEM, "n": {"B": "?"}}}), "n is not base64"),
     (json.dumps({"Item": {**ITEM, "n": {"S": "x" * 410_000}}}), "DynamoDB takes 409,600"),
-    ("[" * 100_000, "no JSON"),
+    ("[" * 100_000, "not JSON"),
 ]
 
 
@@ -249,11 +249,11 @@ def with_cells(tmp_path, **cells):
         ("data.targetAmount", "a lot", "data.targetAmount is text that is no number"),
         ("data.targetAmount", "1,000", "data.targetAmount is text that is no number"),
         ("data.targetDate", "soon", "data.targetDate takes a date such as 2025-12-31"),
-        ("data.tags", "a, b", "data.tags is no field of this dataType"),
-        ("data.currentAge", "1.5", "data.currentAge is no field of this dataType"),
+        ("data.tags", "a, b", "data.tags is not a field of this dataType"),
+        ("data.currentAge", "1.5", "data.currentAge is not a field of this dataType"),
         ("createdAt", "2025-01-01", "createdAt takes a date-time with its zone"),
         ("ttl", "1.5", "ttl takes a whole number"),
-        ("rest", "{", "rest is no item"),
+        ("rest", "{", "rest is not an item"),
         ("rest", '{"userId": {"S": "u"}}', "userId is given twice"),
         ("rest", '{"data": {"M": {"name": {"S": "n"}}}}', "data.name is given twice"),
         ("rest", '{"data": {"S": "n"}}', "data is given twice"),
@@ -364,7 +364,7 @@ def test_a_stopped_import_goes_on_with_its_stamps(tmp_path):
             {"type": "no-such-type"},
             "data.name is given, but the fields of this dataType are not known",
         ),
-        ({"type": "budget"}, "data.targetAmount is no field of this dataType"),
+        ({"type": "budget"}, "data.targetAmount is not a field of this dataType"),
     ],
 )
 def test_a_record_of_another_program_must_fit_its_type(tmp_path, change, reason):
@@ -526,14 +526,14 @@ SCAN = {"Items": [ITEM], "Count": 1, "ScannedCount": 1}
         ("a.json", json.dumps([ITEM]), ["is one list"]),
         ("a.json", json.dumps({"Item": ITEM}, indent=4), ["over several lines", "{Item}"]),
         ("manifest.json", '{"itemCount":1,"dataFileS3Key":"x"}', ["a manifest of an export"]),
-        ("a.jsonl.gz", lines_of([ITEM]), ["is no gzip file: it is text", "end in .jsonl"]),
+        ("a.jsonl.gz", lines_of([ITEM]), ["is not a gzip file: it is text", "end in .jsonl"]),
         ("a.jsonl", gzip.compress(b"{}"), ["packed with gzip"]),
-        ("a.csv", gzip.compress(b"{}"), ["is no CSV file", "packed with gzip"]),
+        ("a.csv", gzip.compress(b"{}"), ["is not a CSV file", "packed with gzip"]),
         ("a.csv", b"PK\x03\x04rest", ["a spreadsheet"]),
         ("a.csv", "userId,recordKey\n".encode("utf-16"), ["UTF-16"]),
         ("a.jsonl", lines_of([ITEM]).encode("utf-16"), ["UTF-16"]),
         ("a.jsonl", b"PAR1rest", ["a Parquet file"]),
-        ("a.parquet", b"{}", ["is no Parquet file"]),
+        ("a.parquet", b"{}", ["is not a Parquet file"]),
         ("a.csv", None, ["is a folder"]),
     ],
 )
@@ -795,7 +795,7 @@ def test_a_folder_can_be_imported_again(tmp_path):
     [
         (lambda folder: None, "without Parquet files"),
         (lambda folder: (folder / "dataType=budget").mkdir(), "write it again without partitions"),
-        (lambda folder: (folder / "a.parquet").write_text("x"), "a.parquet is no Parquet file"),
+        (lambda folder: (folder / "a.parquet").write_text("x"), "a.parquet is not a Parquet file"),
     ],
 )
 def test_a_folder_that_cannot_be_read(tmp_path, make, words):
@@ -843,7 +843,7 @@ def test_a_folder_that_cannot_be_written():
         try:
             with pytest.raises(
                 FileProblem,
-                match=r"a.jsonl.lock cannot be made: .* progress file beside .* --progress",
+                match=r"a.jsonl.lock cannot be created: .* put the progress file elsewhere, with --progress",
             ):
                 fill(SimulatedTable(), path)
             assert fill(SimulatedTable(), path, check=True).counts.written == 1

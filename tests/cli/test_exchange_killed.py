@@ -122,7 +122,7 @@ def test_progress_of_something_else_is_not_taken(tmp_path):
         export(table, path)
     for text in ("{}", "", '{"of": "export"}', '{"of": "import"}', "[]"):
         (tmp_path / "a.jsonl.progress").write_text(text)
-        with pytest.raises(FileProblem, match="is no progress file of an export; remove it"):
+        with pytest.raises(FileProblem, match="is not a progress file of an export; remove it"):
             export(table, path)
 
 

@@ -19,6 +19,7 @@ from thrivecalc_models.cli.common import (
     TYPES,
     Findings,
     Group,
+    ServiceProblem,
     UsageProblem,
     exit_code,
     left,
@@ -109,10 +110,10 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         if str(findings):
             stdio.print_error(str(findings))
         code = 1
-    except ThriveCalcError as error:
+    except (ThriveCalcError, UsageProblem, ServiceProblem) as error:
         stdio.print_error(f"Error: {_one_line(error)}")
         code = exit_code(error)
-    except click.ClickException as error:
+    except click.ClickException as error:  # click's own, which shows the usage too
         shown = io.StringIO()
         error.show(shown)
         stdio.print_error(shown.getvalue().rstrip("\n"))
@@ -125,7 +126,7 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
     raise click.exceptions.Exit(code)
 
 
-def _one_line(error: ThriveCalcError) -> str:
+def _one_line(error: Exception) -> str:
     """The message on one line; a call that it advises is the command that does the same."""
     text = " ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ServiceError):

@@ -53,8 +53,10 @@ class ServiceProblem(click.ClickException):
     exit_code = 3
 
 
-def exit_code(error: ThriveCalcError) -> int:
-    """The exit code of a command that ends with this error."""
+def exit_code(error: ThriveCalcError | click.ClickException) -> int:
+    """Return the exit code of a command that ends with this error."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
     if isinstance(error, ServiceError):
         return 3
     if isinstance(error, ConfigurationError | FileProblem | InvalidRecordError):

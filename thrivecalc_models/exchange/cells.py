@@ -2,7 +2,7 @@
 
 A cell holds plain Python: str, int, Decimal, bool, bytes, date, datetime, list, dict. Reading a
 cell accepts other forms of the same value (a float for an amount, a date-time for a date) and
-refuses the rest. A stored value goes into a cell only if reading the cell gives exactly that value.
+refuses the rest. A stored value gets a cell only if reading the cell returns exactly that value.
 """
 
 from __future__ import annotations
@@ -30,40 +30,39 @@ from thrivecalc_models.wire import (
 
 
 class NoCell(Exception):
-    """A stored value that a cell cannot hold exactly."""
+    """Raised for a stored value that a cell cannot hold exactly."""
 
 
-# --- reading cells --------------------------------------------------------------------------------
+# --- cells to stored values -----------------------------------------------------------------------
 
 
 def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> AttributeValue:
-    """The stored value that a cell of this kind stands for. Raises RowProblem."""
+    """Convert a cell of a column of this kind to the stored value. Raises RowProblem.
+
+    With `js_safe`, numbers that JavaScript cannot hold are refused.
+    """
+
+    def inner(kind: kinds.FieldKind, member: Any, place: str) -> AttributeValue:
+        return form_of(kind, member, path + place, js_safe=js_safe)
+
     scalar = scalar_of(kind)
     if scalar is not None:
         read: Reader = _READERS.get(type(kind), _text)
         return {scalar.tag: read(value, path, js_safe)}
     match kind:
-        case kinds.Optional(inner):
-            return {"NULL": True} if value is None else form_of(inner, value, path, js_safe=js_safe)
+        case kinds.Optional(held):
+            return {"NULL": True} if value is None else inner(held, value, "")
         case kinds.SetOfText():
             members = _of_type(value, list | set | frozenset, "a list of text", path)
             return {"SS": [_of_type(member, str, "text", path) for member in members]}
         case kinds.ListOf(element):
             members = _of_type(value, list, "a list", path)
-            return {
-                "L": [
-                    form_of(element, member, f"{path}[{at}]", js_safe=js_safe)
-                    for at, member in enumerate(members)
-                ]
-            }
+            return {"L": [inner(element, each, f"[{at}]") for at, each in enumerate(members)]}
         case kinds.DictOf(element):
-            return {
-                "M": {
-                    name: form_of(element, member, f"{path}.{name}", js_safe=js_safe)
-                    for name, member in _named(value, path).items()
-                    if member is not None or isinstance(element, kinds.Optional)
-                }
-            }
+            named = _named(value, path)
+            if not isinstance(element, kinds.Optional):
+                named = _without_none(named)
+            return {"M": {name: inner(element, each, f".{name}") for name, each in named.items()}}
         case kinds.Nested(payload_class):
             return {"M": _nested(payload_class, value, path, js_safe=js_safe)}
     raise RowProblem(f"{path} has no typed column; put it in the column of JSON")
@@ -72,18 +71,24 @@ def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> A
 def _nested(
     payload_class: type, value: Any, path: str, *, js_safe: bool
 ) -> dict[str, AttributeValue]:
-    given = {name: member for name, member in _named(value, path).items() if member is not None}
+    given = _without_none(_named(value, path))
     known = {field.wire_name: field for field in fields_of(payload_class)}
     for name in given:
         if name not in known:
-            raise RowProblem(f"{path}.{name} is no field of {payload_class.__name__}")
+            raise RowProblem(f"{path}.{name} is not a field of {payload_class.__name__}")
     return {
         name: form_of(known[name].kind, member, f"{path}.{name}", js_safe=js_safe)
         for name, member in given.items()
     }
 
 
+def _without_none(named: dict[str, Any]) -> dict[str, Any]:
+    """The members that are present: Arrow gives absent ones as None."""
+    return {name: member for name, member in named.items() if member is not None}
+
+
 def _of_type(value: Any, wanted: Any, words: str, path: str) -> Any:
+    """Return the value if it has the type, which `words` name. Raises RowProblem."""
     if not isinstance(value, wanted) or isinstance(value, Number):
         raise RowProblem(f"{path} takes {words}, not {_kind_of(value)}")
     return value
@@ -115,8 +120,7 @@ def _number(value: Any, path: str, js_safe: bool) -> str:
     try:
         return number_text(given, path=path, js_safe=js_safe)
     except InvalidRecordError as error:
-        problem = RowProblem(str(error))
-    raise problem
+        raise RowProblem(str(error)) from None
 
 
 def _integer(value: Any, path: str, js_safe: bool) -> str:
@@ -149,8 +153,7 @@ def _timestamp(value: Any, path: str, js_safe: bool) -> str:
     try:
         return format_timestamp(floor_ms(moment), path=path)
     except InvalidRecordError as error:
-        problem = RowProblem(str(error))
-    raise problem
+        raise RowProblem(str(error)) from None
 
 
 def _boolean(value: Any, path: str, js_safe: bool) -> bool:
@@ -164,16 +167,15 @@ def _boolean(value: Any, path: str, js_safe: bool) -> bool:
 def _binary(value: Any, path: str, js_safe: bool) -> str:
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    text = _of_type(value, str, "base64 text", path)
     try:
-        return b64encode(
-            b64decode(_of_type(value, str, "base64 text", path), validate=True)
-        ).decode()
+        return b64encode(b64decode(text, validate=True)).decode()
     except ValueError:
-        problem = RowProblem(f"{path} takes base64 text")
-    raise problem
+        raise RowProblem(f"{path} takes base64 text") from None
 
 
 Reader = Callable[[Any, str, bool], Any]
+"""Reads a scalar cell, with its path and `js_safe`; returns the stored content without its tag."""
 
 _READERS: dict[type, Reader] = {
     kinds.AmountKind: _number,
@@ -186,7 +188,7 @@ _READERS: dict[type, Reader] = {
 
 
 def _named(value: Any, path: str) -> dict[str, Any]:
-    """A map: a dict, or the pairs that Arrow makes of one."""
+    """The members of a map: a dict, or the list of pairs that Arrow returns for one."""
     if isinstance(value, dict):
         return value
     pairs = _of_type(value, list, "a map", path)
@@ -198,14 +200,14 @@ def _named(value: Any, path: str) -> dict[str, Any]:
     return named
 
 
-# --- making cells ---------------------------------------------------------------------------------
+# --- stored values to cells -----------------------------------------------------------------------
 
 ScalarCell = Callable[[kinds.FieldKind, AttributeValue], Any]
-"""How a format writes a scalar; it may raise NoCell, ValueError or ArithmeticError."""
+"""How a format holds a scalar; it may raise NoCell, ValueError or ArithmeticError."""
 
 
 def cell_of(kind: kinds.FieldKind, form: AttributeValue, scalar: ScalarCell) -> Any:
-    """The cell that holds a stored value. Raises NoCell where none holds it exactly."""
+    """Return the cell that holds a stored value exactly. Raises NoCell if there is none."""
     try:
         cell = _cell(kind, form, scalar)
         again = form_of(kind, cell, "", js_safe=False)
@@ -241,7 +243,7 @@ def _nested_cell(
 
 
 def python_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
-    """A scalar as Python has it: Decimal, int, date, aware datetime, bytes, bool, str."""
+    """Return a scalar as Python's type: Decimal, int, date, aware datetime, bytes, bool, str."""
     scalar = scalar_of(kind)
     if scalar is None:
         raise NoCell
@@ -249,6 +251,6 @@ def python_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
 
 
 def text_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
-    """A scalar as JSON text has it: numbers with all their digits, binary as base64."""
+    """Return a scalar as JSON text holds it: numbers with all their digits, binary as base64."""
     ((tag, content),) = form.items()
     return Number(content) if tag == "N" else content

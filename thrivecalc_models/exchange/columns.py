@@ -2,7 +2,7 @@
 
 Columns have the table's names: `userId`, …, `ttl`, then `data.` and the name of every field of the
 registered payload classes. The last column is `rest`: an item in DynamoDB's JSON with everything
-that the other columns cannot hold exactly. What is in no column is not in the item.
+that the other columns cannot hold exactly. An attribute without a cell is absent from the item.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ TOP: Final[dict[str, kinds.FieldKind]] = {
 
 @attrs.frozen
 class Columns:
-    """The typed columns: the kind of each, and which fields of each registered type have one."""
+    """The typed columns: the kind of each, and the fields of each registered type that have one."""
 
     kinds: Mapping[str, kinds.FieldKind]
     fields: Mapping[str, frozenset[str]]
 
     def of(self, item: Item) -> frozenset[str] | None:
-        """The fields of the item's `data` that have columns; None where its type is unknown."""
+        """Return the fields of the item's `data` that have columns; None if its type is unknown."""
         data_type = item.get(table.DATA_TYPE, {}).get("S")
         return self.fields.get(data_type) if isinstance(data_type, str) else None
 
 
 def registered_columns() -> Columns:
-    """The columns of the types that are registered now.
+    """Return the columns of the types that are registered now.
 
-    Where types have a field of one name in two kinds, the column is the first type's.
+    If two types have a field of one name in different kinds, the first type gets the column.
     """
     columns = dict(TOP)
     fields = {}
@@ -79,12 +79,12 @@ def _kinds_of(data_type: str) -> dict[str, kinds.FieldKind]:
 
 
 def _bare(kind: kinds.FieldKind) -> kinds.FieldKind:
-    """Nothing in a column stands for absent, whether or not NULL may be there, too."""
+    """The kind without Optional: an empty cell is an absent field, and NULL goes to `rest`."""
     return kind.kind if isinstance(kind, kinds.Optional) else kind
 
 
 def has_column(kind: kinds.FieldKind, inside: tuple[type, ...]) -> bool:
-    """Whether a kind has a type of column: neither `Any`, nor classes that hold themselves."""
+    """Whether a kind can be a column: not `Any`, nor a payload class that contains itself."""
     match kind:
         case kinds.Anything():
             return False
@@ -101,11 +101,11 @@ def has_column(kind: kinds.FieldKind, inside: tuple[type, ...]) -> bool:
 # --- items to cells -------------------------------------------------------------------------------
 
 MakeCell = Callable[[kinds.FieldKind, AttributeValue], Any]
-"""Makes the cell of a stored value; raises NoCell where none can hold it exactly."""
+"""Makes the cell of a stored value; raises NoCell if none can hold it exactly."""
 
 
 def cells_of(item: Item, columns: Columns, make: MakeCell) -> tuple[dict[str, Any], Item]:
-    """The cells of an item by column, and the rest of it, which no cell holds exactly."""
+    """Return the cells of an item by column, and the rest, which no cell holds exactly."""
     cells: dict[str, Any] = {}
     rest: Item = {}
     own = columns.of(item) or ()
@@ -119,12 +119,9 @@ def cells_of(item: Item, columns: Columns, make: MakeCell) -> tuple[dict[str, An
 
     for name, form in item.items():
         if name == table.DATA and "M" in form:
-            left = {
-                field: value
-                for field, value in form["M"].items()
-                if not (field in own and put(_IN_DATA + field, value))
-            }
-            if left or not form["M"]:
+            fields = form["M"]
+            left = {f: v for f, v in fields.items() if not (f in own and put(_IN_DATA + f, v))}
+            if left or not fields:
                 rest[name] = {"M": left}
         elif not (name in TOP and put(name, form)):
             rest[name] = form
@@ -136,10 +133,11 @@ def cells_of(item: Item, columns: Columns, make: MakeCell) -> tuple[dict[str, An
 
 @attrs.frozen
 class Layout:
-    """Where a file has what: a column of the file for each of ours.
+    """Maps the table's columns to those of a file, and converts its rows to items.
 
-    Without a column for `recordKey` the file is foreign: keys are made of `dataType` and
-    `recordId`, missing stamps are `stamp`, and a record must fit its class.
+    `sources` has the file's name of each column. A file without a column for `recordKey` is
+    foreign: keys are made of `dataType` and `recordId`, missing timestamps are `stamp`, and every
+    record must fit its class.
     """
 
     columns: Columns
@@ -148,21 +146,23 @@ class Layout:
 
     @property
     def foreign(self) -> bool:
+        """Whether the file comes from another program."""
         return table.RECORD_KEY not in self.sources
 
     @property
     def stamped(self) -> frozenset[str]:
-        """The stamps that every record gets from the import: the file has none."""
+        """The timestamps that the file lacks and the import sets."""
         return _STAMPS - self.sources.keys() if self.foreign else frozenset()
 
     def row(self, line: int, cells: Mapping[str, Any]) -> Row:
-        """The item of a row's cells, or why there is none."""
+        """Convert the cells of a line to a row: with its item, or with the reason to refuse it."""
         try:
             return Row(line, self.item(cells))
         except RowProblem as problem:
             return Row(line, problem=str(problem), key=self._key(cells))
 
     def _key(self, cells: Mapping[str, Any]) -> dict[str, str] | None:
+        """The key of a refused row, as far as its cells say it."""
         names = (table.USER_ID, table.DATA_TYPE, table.RECORD_ID, table.RECORD_KEY)
         found = {name: cells.get(self.sources.get(name, "")) for name in names}
         if self.foreign:
@@ -175,7 +175,7 @@ class Layout:
         return {table.USER_ID: str(user_id), table.RECORD_KEY: key}
 
     def item(self, row: Mapping[str, Any]) -> Item:
-        """The item of a row, given by the file's own column names. Raises RowProblem."""
+        """Convert a row, by the file's own column names, to an item. Raises RowProblem."""
         cells = {name: row.get(source) for name, source in self.sources.items()}
         given = {name: cell for name, cell in cells.items() if cell is not None}
         item = _rest_of(given.pop(REST, None))
@@ -184,14 +184,13 @@ class Layout:
             if name in item:
                 raise RowProblem(f"{name} is given twice: in its column and in {REST}")
             item[name] = form_of(TOP[name], value, name, js_safe=False)
-        if not self.foreign:
-            self._add_data(item, given)
-            return item
-        _check_ids(item)
+        if self.foreign:
+            _check_ids(item)
         self._add_data(item, given)
-        return _completed(item, self.stamp)
+        return _completed(item, self.stamp) if self.foreign else item
 
     def _add_data(self, item: Item, given: Mapping[str, Any]) -> None:
+        """Add the cells of fields to the item's `data`. Raises RowProblem."""
         paths = [name for name in given if name.startswith(_IN_DATA)]
         if not paths:
             return
@@ -206,7 +205,7 @@ class Layout:
         for path in paths:
             name = path.removeprefix(_IN_DATA)
             if name not in own:
-                raise RowProblem(f"{path} is no field of this {table.DATA_TYPE}")
+                raise RowProblem(f"{path} is not a field of this {table.DATA_TYPE}")
             if name in content:
                 raise RowProblem(f"{path} is given twice: in its column and in {REST}")
             content[name] = form_of(
@@ -219,11 +218,12 @@ _IDS: Final = (table.USER_ID, table.RECORD_ID)
 
 
 def _as_text(value: Any) -> Any:
-    """Ids are text here; other programs have numbers."""
+    """An integer as text: ids of other programs may be numbers."""
     return str(value) if type(value) is int else value
 
 
 def _rest_of(text: Any) -> Item:
+    """The attributes of a cell of `rest`. Raises RowProblem."""
     if text is None:
         return {}
     try:
@@ -231,7 +231,7 @@ def _rest_of(text: Any) -> Item:
     except jsontext.NotJsonError:
         rest = None
     if not isinstance(rest, dict) or not all(isinstance(form, dict) for form in rest.values()):
-        raise RowProblem(f"{REST} is no item in DynamoDB's JSON")
+        raise RowProblem(f"{REST} is not an item in DynamoDB's JSON")
     return rest
 
 
@@ -242,7 +242,7 @@ def _check_ids(item: Item) -> None:
 
 
 def _completed(item: Item, stamp: str) -> Item:
-    """An item of a foreign file with its key and stamps, if it fits its class."""
+    """Add key and timestamps to an item of a foreign file. Raises RowProblem if it is malformed."""
     item[table.RECORD_KEY] = {
         "S": record_key(item[table.DATA_TYPE]["S"], item[table.RECORD_ID]["S"])
     }
@@ -251,13 +251,11 @@ def _completed(item: Item, stamp: str) -> Item:
     try:
         check_item(item, describe="the item")
     except InvalidRecordError as error:
-        problem = RowProblem(str(error))
-    else:
-        record = read_item(item)
-        if not record.malformed:
-            return item
-        problem = RowProblem("; ".join(record.problems))
-    raise problem
+        raise RowProblem(str(error)) from None
+    record = read_item(item)
+    if record.malformed:
+        raise RowProblem("; ".join(record.problems))
+    return item
 
 
 # --- finding the columns of a file ----------------------------------------------------------------
@@ -265,9 +263,9 @@ def _completed(item: Item, stamp: str) -> Item:
 
 @attrs.frozen(kw_only=True)
 class Mapped:
-    """What was said about the columns of a file: our name to its name, and those left out.
+    """The caller's assignments: the table's names to those of the file, and ignored columns.
 
-    The delimiter is that of CSV; None is the one that the file seems to have.
+    `delimiter` is that of CSV; None detects it in the header.
     """
 
     names: Mapping[str, str] = attrs.field(factory=dict)
@@ -280,8 +278,8 @@ def layout(path: Path, found: Sequence[str], mapped: Mapped, stamp: str) -> Layo
     columns = registered_columns()
     known = {*columns.kinds, REST}
     _check_names(path, found, mapped, known)
-    spoken_for = {*mapped.names.values(), *mapped.ignored}
-    own = [name for name in found if name not in spoken_for]
+    assigned = {*mapped.names.values(), *mapped.ignored}
+    own = [name for name in found if name not in assigned]
     sources = {name: name for name in own if name in known} | dict(mapped.names)
     unknown = [name for name in own if name not in known]
     if unknown:
@@ -290,30 +288,37 @@ def layout(path: Path, found: Sequence[str], mapped: Mapped, stamp: str) -> Layo
             f"{path} has columns that the table has no name for: {', '.join(unknown)}; say what"
             f" they are: {options}"
         )
-    needed = [table.USER_ID, table.RECORD_KEY]
+    _check_ids_assigned(path, sources)
+    return Layout(columns, sources, stamp)
+
+
+def _check_ids_assigned(path: Path, sources: Mapping[str, str]) -> None:
+    """Raise FileProblem if a column is missing that the keys are made of."""
+    needed = [table.USER_ID]
     if table.RECORD_KEY not in sources:
-        needed = [table.USER_ID, table.DATA_TYPE, table.RECORD_ID]
+        needed += [table.DATA_TYPE, table.RECORD_ID]
     missing = [name for name in needed if name not in sources]
     if missing:
         options = " ".join(f"--map {name}=COLUMN" for name in missing)
         raise FileProblem(f"{path} has no column for {', '.join(missing)}; say which: {options}")
-    return Layout(columns, sources, stamp)
 
 
 def _check_names(path: Path, found: Sequence[str], mapped: Mapped, known: set[str]) -> None:
+    """Raise FileProblem for options that name unknown columns, and for duplicate columns."""
     for stored in mapped.names:
         if stored not in known:
             raise FileProblem(
-                f"--map {stored}=…: the table has no {stored}; there are {', '.join(sorted(known))}"
+                f"--map {stored}=…: the table has no {stored}; it has {', '.join(sorted(known))}"
             )
     for column in (*mapped.names.values(), *mapped.ignored):
         if column not in found:
             raise FileProblem(f"{path} has no column {column}; it has {', '.join(found)}")
     if len(set(found)) < len(found):
-        raise FileProblem(f"{path} has two columns of one name; rename one")
+        raise FileProblem(f"{path} has two columns of the same name; rename one")
 
 
 def _suggestion(column: str, free: set[str]) -> str:
+    """The option for an unknown column: --map to a name that is spelt alike, else --ignore."""
     plain = _plain(column)
     alike = [
         name
@@ -324,9 +329,9 @@ def _suggestion(column: str, free: set[str]) -> str:
         alike = [table.DATA_TYPE]
     if plain == "id":
         alike = [table.RECORD_ID]
-    return (
-        f"--map {shell_word(f'{alike[0]}={column}')}" if alike else f"--ignore {shell_word(column)}"
-    )
+    if alike:
+        return f"--map {shell_word(f'{alike[0]}={column}')}"
+    return f"--ignore {shell_word(column)}"
 
 
 def _plain(name: str) -> str:

@@ -193,7 +193,7 @@ class CsvReader:
         except csv.Error:
             if self._header and self._ends == b"\n" and "\r" in self._last.rstrip("\r\n"):
                 raise _BareReturnError from None
-            reason = "is no CSV: a quote is missing, or the file was cut off; mend the line"
+            reason = "is not CSV: a quote is missing, or the file was cut off; mend the line"
         raise FileProblem(f"{self._path}, line {line} {reason}")
 
     def _row(self, line: int, cells: list[str]) -> Row:

@@ -1,7 +1,7 @@
 """Write the table, or one user's part of it, to a file: in flat memory, completely or not at all.
 
-The file grows under another name, beside a small file with the progress. Both are flushed to disk
-before the progress counts. The file gets its name in one step, when it is complete.
+The file grows under another name, beside a small file with the progress, which is saved only after
+the content is on the disk. The file gets its name in one step, when it is complete.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from thrivecalc_models.wire import Item
 SEGMENTS = 4
 
 OnProgress = Callable[[int, int], object]
-"""Called with how much is done, and of how much."""
+"""Called with how much is done, and of how much: bytes, rows or items."""
 
 
 @attrs.frozen
 class Exported:
-    """An export that is whole: how many records the file has, and how many it could not have."""
+    """A complete export: how many records the file has, and how many it could not hold."""
 
     path: Path
     records: int
@@ -42,11 +42,11 @@ class Exported:
 
 @attrs.define
 class _ExportState:
-    """How far an export is; all of it is on the disk."""
+    """The progress of an export; everything that it counts is on the disk."""
 
     what: dict[str, Any]
     of: str = "export"
-    stage: str = "read"  # then "make", where the file is made of what was read; then "rename"
+    stage: str = "read"  # then "make" if the format converts what was read; then "rename"
     size: int = 0
     refused_size: int = 0
     records: int = 0
@@ -62,14 +62,14 @@ def export_table(
     disk: Disk | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Exported:
-    """Write every item to a file, or those of one user; goes on where an earlier run was stopped.
+    """Write every item, or those of one user, to a file; continue where an earlier run stopped.
 
-    It is no snapshot: what is written to the table meanwhile may be in it or not. Raises
-    FileProblem (also where the file is there already), ConfigurationError for a table with other
-    keys, and ServiceError; the same call goes on afterwards.
+    It is not a snapshot: the file may miss what is written to the table meanwhile. Raises
+    FileProblem (also if the file exists already), ConfigurationError for a table with other keys,
+    and ServiceError; afterwards the same call continues.
     """
     if not path.parent.is_dir():
-        raise FileProblem(f"{path.parent} is no directory; make it first")
+        raise FileProblem(f"{path.parent} is not a directory; create it first")
     export = _Export(whole, path, user_id, disk or Disk())
     with (
         files.naming_errors(export.growing, "written"),
@@ -79,6 +79,8 @@ def export_table(
 
 
 class _Export:
+    """One run of an export. Paths beside the file hold what grows, the refusals, the progress."""
+
     def __init__(self, whole: WholeTable, path: Path, user_id: str | None, disk: Disk) -> None:
         self._whole = whole
         self._path = path
@@ -91,16 +93,18 @@ class _Export:
         self._progress = beside(path, ".progress")
 
     def run(self, on_progress: OnProgress) -> Exported:
+        """Do the stages that earlier runs have not finished."""
         what = {**whereabouts(self._whole, self._user_id), "head": crc32(self._format.head())}
         state, resumed = self._state(what)
         if state.stage == "read":
             self._read(state, on_progress)
         if state.stage == "make":
             self._make(state)
-        self._name_it(state)
+        self._rename()
         return Exported(self._path, state.records, state.refused, self._refused, resumed)
 
     def _state(self, what: dict[str, Any]) -> tuple[_ExportState, bool]:
+        """The state that was saved, or a new one, and which of these it is. Raises FileProblem."""
         saved = files.load(self._progress, _ExportState, of="export")
         if saved is None:
             self._check_free()
@@ -113,12 +117,13 @@ class _Export:
         return _ExportState(**saved), True
 
     def _check_free(self) -> None:
+        """Raise FileProblem if the file exists: an export never overwrites one."""
         if self._path.is_symlink() and not self._path.exists():
             raise FileProblem(
                 f"{self._path} is a link to a file that is not there; name that file instead"
             )
         if self._path.exists():
-            raise FileProblem(f"{self._path} is there already; take another name, or remove it")
+            raise FileProblem(f"{self._path} exists already; choose another name, or remove it")
 
     def _save(self, state: _ExportState) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
@@ -127,7 +132,7 @@ class _Export:
 
     def _read(self, state: _ExportState, on_progress: OnProgress) -> None:
         total = item_count(self._whole)
-        if self._user_id is not None:  # read anew: one user's part is small
+        if self._user_id is not None:  # one user is read again: the part is small
             state.size = state.refused_size = state.records = state.refused = 0
         with (
             Growing(self._disk, self.growing, state.size) as growing,
@@ -144,10 +149,10 @@ class _Export:
             self._settle(state, growing, refused)
 
     def _rounds(self, state: _ExportState) -> Iterator[tuple[list[Item], dict[str, Item | None]]]:
-        """Items, and where each segment goes on behind them.
+        """Yield items with the key after which each segment continues.
 
-        The pages of a round of all segments together, so that a run that goes on writes the same
-        file as one that was not stopped.
+        A round has a page of every unfinished segment, in order. So a run that continues writes the
+        same file as one that was not stopped, however the segments were interleaved.
         """
         if self._user_id is not None:
             for items in self._whole.user_items(self._user_id):
@@ -180,9 +185,10 @@ class _Export:
         state.size, state.refused_size = growing.size, refused.size
         self._save(state)
 
-    # Making the file of it
+    # Completing the file
 
     def _make(self, state: _ExportState) -> None:
+        """Convert the lines to a file of the format."""
         with self._disk.open(self._made) as made:
             self._disk.cut(made, 0)
             if isinstance(self._format, Parquet):
@@ -191,13 +197,13 @@ class _Export:
         state.stage = "rename"
         self._save(state)
 
-    def _name_it(self, state: _ExportState) -> None:
-        """A file without the other means that an earlier run came to the rename, or behind it."""
+    def _rename(self) -> None:
+        """Give the file its name, if no earlier run has done so, and remove the others."""
         if self._made.exists():
             self._check_free()
             self._disk.rename(self._made, self._path)
         elif not self._path.exists():
-            raise FileProblem(f"{self._made} is gone; remove {self._progress} to begin anew")
+            raise FileProblem(f"{self._made} is missing; remove {self._progress} to start again")
         self._disk.remove(self.growing)
         files.forget(self._disk, self._progress)
 
@@ -205,7 +211,7 @@ class _Export:
 def _in_rounds(
     pages: Iterable[Segment], after: Mapping[int, Item | None]
 ) -> Iterator[list[Segment]]:
-    """The pages of all unfinished segments together."""
+    """Collect pages into rounds of one page of every unfinished segment."""
     unfinished = {number for number in range(SEGMENTS) if after.get(number, True) is not None}
     held: list[Segment] = []
     for page in pages:

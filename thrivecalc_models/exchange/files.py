@@ -1,4 +1,4 @@
-"""Files that survive a kill at any moment: work recorded as done is on disk."""
+"""Files that survive a kill at any moment: what is recorded as done is on disk."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if sys.platform != "win32":
     import fcntl
 
 PRIVATE = 0o600
-"""Files with records are for their owner alone."""
+"""The mode of files with records: only their owner can read them."""
 
 
 class Disk:
-    """The few things that are done to files, one method each: tests put in one that breaks."""
+    """All changes of files, one method each, so that tests can pass in a disk that fails."""
 
     def open(self, path: Path) -> FileIO:
-        """For reading and writing from its beginning on; made if it is not there."""
+        """Open a file for reading and writing at its beginning; create it if it does not exist."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE)
-        return os.fdopen(descriptor, "r+b", buffering=0)  # closing must not write anything
+        return os.fdopen(descriptor, "r+b", buffering=0)  # so that closing never writes
 
     def cut(self, file: FileIO, size: int) -> None:
-        """Drop what is behind `size` bytes, and go on there."""
+        """Drop what follows `size` bytes, and stand there."""
         file.seek(size)
         file.truncate()
 
     def write(self, file: FileIO, content: bytes) -> None:
-        """All of it."""
+        """Write all of the content."""
         rest = memoryview(content)
         while rest:
             rest = rest[file.write(rest) :]
@@ -47,18 +47,19 @@ class Disk:
         os.fsync(file.fileno())
 
     def rename(self, old: Path, new: Path) -> None:
-        """In one step, so that there is never half a file under the new name."""
+        """Rename in one step, so that the new name never has half a file."""
         os.replace(old, new)
         sync_directory(new.parent)
 
     def remove(self, path: Path) -> None:
+        """Remove the file if it exists."""
         path.unlink(missing_ok=True)
 
 
 class Growing:
-    """A file that grows. What is behind `size` was never recorded, and is dropped.
+    """A file that grows. Opening it drops what follows `size`: it was never recorded as done.
 
-    It is made with the first content; with nothing recorded, one that is there is removed.
+    The file is created with the first content. With a size of 0, an existing one is removed.
     """
 
     def __init__(self, disk: Disk, path: Path, size: int) -> None:
@@ -73,7 +74,7 @@ class Growing:
         elif not self.path.exists() or self.path.stat().st_size < self.size:
             raise FileProblem(
                 f"{self.path} is shorter than what was written; remove the progress file beside it"
-                " to begin anew"
+                " to start again"
             )
         else:
             self._file = self._disk.open(self.path)
@@ -88,18 +89,20 @@ class Growing:
             self._file.close()
 
     def add(self, content: bytes) -> None:
+        """Append the content."""
         if self._file is None:
             self._file = self._disk.open(self.path)
         self._disk.write(self._file, content)
         self.size += len(content)
 
     def sync(self) -> None:
+        """Return once everything appended is on the disk."""
         if self._file is not None:
             self._disk.sync(self._file)
 
 
 def sync_directory(directory: Path) -> None:
-    """Let renames reach the disk, where directories can be synchronised."""
+    """Return once renames in the directory are on the disk, if the system can synchronise that."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -110,12 +113,12 @@ def sync_directory(directory: Path) -> None:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """The file of that suffix beside another one."""
+    """Return the path with the suffix appended to its name."""
     return path.with_name(path.name + suffix)
 
 
 def save(disk: Disk, path: Path, content: dict[str, Any]) -> None:
-    """Replace a small JSON file as a whole."""
+    """Replace a small JSON file in one step."""
     new = beside(path, ".new")
     with disk.open(new) as file:
         disk.cut(file, 0)
@@ -125,13 +128,13 @@ def save(disk: Disk, path: Path, content: dict[str, Any]) -> None:
 
 
 def forget(disk: Disk, path: Path) -> None:
-    """Remove what `save` has saved, or begun to."""
+    """Remove what `save` has saved, or begun to save."""
     disk.remove(beside(path, ".new"))
     disk.remove(path)
 
 
 def load(path: Path, state_class: type, *, of: str) -> dict[str, Any] | None:
-    """The fields of a state that `save` has saved, or None. Raises FileProblem."""
+    """Return the fields of a state that `save` has saved, or None. Raises FileProblem."""
     try:
         content = jsontext.loads(path.read_bytes())
     except FileNotFoundError:
@@ -140,20 +143,19 @@ def load(path: Path, state_class: type, *, of: str) -> dict[str, Any] | None:
         content = None
     names = {field.name for field in attrs.fields(state_class)}
     if not isinstance(content, dict) or content.keys() != names or content["of"] != of:
-        raise FileProblem(f"{path} is no progress file of an {of}; remove it to begin anew")
+        raise FileProblem(f"{path} is not a progress file of an {of}; remove it to start again")
     return content
 
 
-_WRITABLE = "take a directory that you may write"
+_WRITABLE = "use a directory that you can write to"
 
 
 @contextmanager
 def exclusive(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
-    """Refuse what another process is doing already, with a file beside `path`.
+    """Hold a lock on a file beside `path` during the block. On Windows there is no lock.
 
-    Where it cannot be made, for want of permission, `otherwise` is the way out.
-
-    The lock ends with the process, however that ends. On Windows there is none. Raises FileProblem.
+    Raises FileProblem if another process holds it, and if the file cannot be created for lack of
+    permission; the fix is then `otherwise`. The system releases the lock when the process ends.
     """
     if sys.platform == "win32":
         yield
@@ -168,38 +170,37 @@ def exclusive(path: Path, *, otherwise: str = _WRITABLE) -> Iterator[None]:
 
 
 def _locked(lock: Path, otherwise: str) -> int:
+    """Create and lock the file, and return its descriptor. Raises FileProblem."""
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
         except OSError as error:
             if error.errno not in _FORBIDDEN:
                 raise
-            problem = FileProblem(f"{lock} cannot be made: {error.strerror}; {otherwise}")
+            problem = FileProblem(f"{lock} cannot be created: {error.strerror}; {otherwise}")
             raise problem from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as unless_locked:
+            unless_locked.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                problem = FileProblem(f"{lock} is held by another run of this; wait for its end")
+                raise problem from None
+            # An owner that ended in between has removed this file, and a later run may have created
+            # another one: a lock on the removed file would exclude nothing.
             if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+                unless_locked.pop_all()
                 return descriptor
-        except BlockingIOError:
-            taken = True
-        except BaseException:
-            os.close(descriptor)
-            raise
-        else:
-            taken = False  # its owner has just ended, and removed it
-        os.close(descriptor)
-        if taken:
-            raise FileProblem(f"{lock} is held by another run of this; wait for its end")
 
 
 @contextmanager
 def naming_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn an OSError into a FileProblem that names the file and the way out."""
+    """Turn an OSError of the block into a FileProblem that names the file and the fix."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        problem = FileProblem(f"{path} cannot be {doing}: {reason}; {_way_out(error)}")
+        problem = FileProblem(f"{path} cannot be {doing}: {reason}; {_fix_of(error)}")
     else:
         return
     raise problem
@@ -208,11 +209,12 @@ def naming_errors(path: Path, doing: str) -> Iterator[None]:
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def _way_out(error: OSError) -> str:
+def _fix_of(error: OSError) -> str:
+    """What to do about the error, for the end of a message."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room, and the same command goes on where it stopped"
+        return "make room, and the same command continues where it stopped"
     if isinstance(error, FileNotFoundError):
         return "check the name"
     if error.errno in _FORBIDDEN:
-        return "take a file and a directory that you may read and write"
-    return "fix that, and the same command goes on where it stopped"
+        return "use a file and a directory that you can read and write"
+    return "fix that, and the same command continues where it stopped"

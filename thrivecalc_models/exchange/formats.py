@@ -1,4 +1,4 @@
-"""File formats by file extension, and what each supports."""
+"""The file formats, chosen by the extension, and what each must do."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from thrivecalc_models.wire import Item
 
 
 class Reader(Protocol):
-    """An open file: its rows, and how far reading it is."""
+    """An open file: its rows, and the progress of reading it."""
 
     total: int  # bytes, or rows
-    stamped: frozenset[str]  # attributes that the file has not, and the import makes
+    stamped: frozenset[str]  # timestamps that the file lacks and the import sets
 
     def rows(self, *, after: int) -> Iterator[Row]:
-        """The rows behind that line. Raises FileProblem and OSError."""
+        """Yield the rows after that line. Raises FileProblem and OSError."""
 
     def done(self) -> int:
-        """How much of `total` was read."""
+        """Return how much of `total` was read."""
 
     def close(self) -> None: ...
 
 
 class Format(Protocol):
-    """One way to write items down, of which the file grows at its end, so that it can be resumed.
+    """A file format. An export appends its lines to a file, so that it can be resumed.
 
-    The file of Parquet cannot grow: for it these are the lines that the file is made of at last.
+    A Parquet file cannot grow: its lines are those of a file that is converted at the end.
     """
 
     @property
     def name(self) -> str: ...
 
     def head(self) -> bytes:
-        """What stands before the first item."""
+        """Return what the file begins with, before the first item."""
 
     def line(self, item: Item) -> bytes:
-        """One item. Raises RowProblem for one that cannot be written down exactly."""
+        """Encode one item. Raises RowProblem if the format cannot hold it exactly."""
 
     def pack(self, lines: bytes) -> bytes:
-        """Some lines as they are appended to the file."""
+        """Return lines as they are appended to the file: compressed, if the format is."""
 
     def reader(self, path: Path, mapped: Mapped, stamp: str) -> Reader:
         """Open a file for reading. Raises FileProblem and OSError."""
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file's name. Raises FileProblem."""
+    """Return the format that the file's extension names. Raises FileProblem."""
     name = path.name.lower()
     for ends, made in _FORMATS:
         if name.endswith(ends):
             return made()
     raise FileProblem(
-        f"{path}: the name says no format; let it end in .jsonl, .jsonl.gz, .csv or .parquet"
+        f"{path}: the name has no known extension; use .jsonl, .jsonl.gz, .csv or .parquet"
     )
 
 

@@ -54,7 +54,9 @@ COPIES = 2
 SHOWN = 20
 """Refusals that the result holds; the file has all."""
 
-_ELSEWHERE = "so the progress file beside it cannot be made; put it elsewhere with --progress FILE"
+_ELSEWHERE = (
+    "so the progress file beside it cannot be created; put it elsewhere with --progress FILE"
+)
 _TAKEN = "another record has this key; --replace would overwrite it"
 _INVALID = "the service refused it as invalid"
 

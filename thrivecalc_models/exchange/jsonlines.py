@@ -28,11 +28,13 @@ from thrivecalc_models.exchange.sniff import (
 from thrivecalc_models.wire import Item
 
 MAX_LINE = 16 * 1024 * 1024
-"""Bytes of a line; an item of 400 KB has at most a fifth of that, however it is written."""
+"""Most bytes of a line; an item of 400 KB has at most a fifth of that in any notation."""
 
 
 @attrs.frozen
 class JsonLines:
+    """The format of JSON lines, packed with gzip or not."""
+
     packed: bool
 
     @property
@@ -46,7 +48,7 @@ class JsonLines:
         return line_of(item)
 
     def pack(self, lines: bytes) -> bytes:
-        """A gzip file may have many members, so that it can grow."""
+        """Compress lines as a gzip member: a file may have many members, so it can grow."""
         return gzip.compress(lines, 6, mtime=0) if self.packed else lines
 
     def reader(self, path: Path, mapped: Mapped, stamp: str) -> JsonLinesReader:
@@ -58,14 +60,16 @@ class JsonLines:
 
 
 def line_of(item: Item) -> bytes:
+    """Encode an item as a line. Raises RowProblem for text that UTF-8 cannot hold."""
     try:
         return jsontext.dumps({"Item": item}) + b"\n"
     except jsontext.NotJsonError as error:
-        problem = RowProblem(f"the item {error}")
-    raise problem
+        raise RowProblem(f"the item {error}") from None
 
 
 class JsonLinesReader:
+    """The rows of a file of JSON lines. Raises FileProblem for a file of another format."""
+
     stamped: frozenset[str] = frozenset()
 
     def __init__(self, path: Path, *, packed: bool) -> None:
@@ -80,7 +84,7 @@ class JsonLinesReader:
             raise
 
     def _check(self, *, packed: bool) -> None:
-        """Raise FileProblem for a file that is something else, or cannot be unpacked."""
+        """Raise FileProblem for a file of another format, or one that cannot be unpacked."""
         head = self._file.read(HEAD)
         check_beginning(self._path, head, wanted="file of JSON lines", own=GZIP if packed else b"")
         self._file.seek(0)
@@ -104,7 +108,7 @@ class JsonLinesReader:
         self._file.close()
 
     def _whole_lines(self) -> Iterator[bytes]:
-        """Every line; of a longer one than MAX_LINE only the beginning."""
+        """Yield every line; of one longer than MAX_LINE only the beginning."""
         while line := self._readline():
             yield line
             while len(line) > MAX_LINE and not line.endswith(b"\n"):
@@ -114,14 +118,13 @@ class JsonLinesReader:
         return self._unpacked(lambda: self._lines.readline(MAX_LINE + 1))
 
     def _unpacked(self, read: Callable[[], bytes]) -> bytes:
+        """Call `read`. Raises FileProblem for a gzip file that is damaged or cut off."""
         try:
             return read()
         except EOFError:
-            reason = (
-                "ends in the middle: it was cut off; get it again, and the same command goes on"
-            )
+            reason = "is cut off; get it again, and the same command continues"
         except (gzip.BadGzipFile, zlib.error):
-            reason = "is no gzip file, or a damaged one; get it again"
+            reason = "is damaged, or not a gzip file; get it again"
         raise FileProblem(f"{self._path} {reason}")
 
 
@@ -131,7 +134,7 @@ def _row(number: int, line: bytes) -> Row:
     try:
         content: Any = jsontext.loads(line)
     except jsontext.NotJsonError:
-        return Row(number, problem="the line is no JSON, or a part of a line")
+        return Row(number, problem="the line is not JSON, or cut off")
     item = content.get("Item") if isinstance(content, dict) else None
     change = change_in(content) if isinstance(content, dict) else None
     if change is not None:

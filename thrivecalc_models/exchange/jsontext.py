@@ -1,4 +1,4 @@
-"""JSON text of items and cells, by orjson if it is installed, else by the standard library."""
+"""Read and write the JSON of items and cells, with orjson if it is installed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ try:
     import orjson
 
     FAST = True
-except ImportError:  # the extra `fast` is not there
+except ImportError:  # the extra `fast` is not installed
     FAST = False
 
 
 class NotJsonError(ValueError):
-    """Text that is no JSON, or a value that JSON text cannot hold."""
+    """Raised for text that is not JSON, and for a value that JSON in UTF-8 cannot hold."""
 
 
 class Number(str):
-    """A number as JSON text has it: not yet rounded to anything."""
+    """The text of a number in JSON, with all its digits."""
 
     __slots__ = ()
 
 
 def dumps(value: Any) -> bytes:
-    """JSON in UTF-8, on one line. Raises NotJsonError for halves of surrogate pairs."""
+    """Return a value as one line of JSON in UTF-8. Raises NotJsonError for unpaired surrogates."""
     try:
         if FAST:
             return orjson.dumps(value)
@@ -35,24 +35,24 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(text: bytes | str) -> Any:
-    """The value of JSON text. Raises NotJsonError, without the text."""
+    """Return the value of JSON text. Raises NotJsonError, which does not show the text."""
     try:
         if FAST:
             return orjson.loads(text)
         return json.loads(text.decode() if isinstance(text, bytes) else text)
     except (ValueError, RecursionError):
-        reason = "is no JSON"
+        reason = "is not JSON"
     raise NotJsonError(reason)
 
 
 def loads_exactly(text: str) -> Any:
-    """The same, with numbers as `Number`."""
+    """Return the value of JSON text with its numbers as `Number`. Raises NotJsonError."""
     try:
         return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        reason = "is no JSON"
+        reason = "is not JSON"
     raise NotJsonError(reason)
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError("NaN and infinities are no JSON")
+    raise ValueError("NaN and infinities are not JSON")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Waits so long that units come to no more than so many a second; None is no limit.
+    """Delays requests so that they use at most so many capacity units a second; None is no limit.
 
-    What a request costs is known after it: the next one waits until that much time has passed.
+    The cost of a request is known after it, so the next one waits until it is paid.
     """
 
     def __init__(
@@ -23,10 +23,12 @@ class Pace:
         self._free_at = monotonic()
 
     def wait(self) -> None:
+        """Sleep until what was spent is paid."""
         seconds = self._free_at - self._monotonic()
         if seconds > 0:
             self._sleep(seconds)
 
     def spent(self, units: float) -> None:
+        """Count the units of a request."""
         if self.most is not None:
             self._free_at = max(self._free_at, self._monotonic()) + units / self.most

@@ -216,7 +216,7 @@ class ParquetReader:
         try:
             return self._arrow.parquet.ParquetFile(part, page_checksum_verification=True)
         except self._errors:
-            problem = FileProblem(f"{part} is no Parquet file, or a part of one; get it again")
+            problem = FileProblem(f"{part} is not a Parquet file, or a part of one; get it again")
         raise problem
 
     def rows(self, *, after: int) -> Iterator[Row]:

@@ -11,14 +11,14 @@ from thrivecalc_models.wire import Item
 
 
 class RowProblem(Exception):
-    """A row or an item that cannot be taken; the text says why and shows no value."""
+    """Raised for a row or an item that is refused; the text gives the reason without values."""
 
 
 @attrs.frozen
 class Row:
-    """One row: its line (of a Parquet file its number, from 1), and its item or why it has none.
+    """One row: its line (of a Parquet file its number, from 1), and its item or the problem.
 
-    `key` is the key of a row without an item, as far as it is known.
+    `key` is the key of a row without an item, if it is known.
     """
 
     line: int
@@ -29,20 +29,21 @@ class Row:
 
 @attrs.frozen
 class Refusal:
-    """A row that was not taken over, for the file of refused rows."""
+    """A refused row, for the file of refused rows; `line` is None in an export."""
 
     line: int | None
     key: dict[str, str] | None = attrs.field(repr=False)
     reason: str
 
     def line_of_json(self) -> bytes:
+        """The refusal as a line of JSON, in UTF-8."""
         place = {} if self.line is None else {"line": self.line}
         key = None if self.key is None else {n: escape_surrogates(t) for n, t in self.key.items()}
         return jsontext.dumps({**place, "key": key, "reason": self.reason}) + b"\n"
 
 
 def key_of(item: object) -> dict[str, str] | None:
-    """The key of an item, if it is text."""
+    """Return the key of an item in DynamoDB's JSON, or None unless both parts are text."""
     if not isinstance(item, dict):
         return None
     found = {}

@@ -1,4 +1,4 @@
-"""Detect by its first bytes that a file is not what its name says."""
+"""Detect by its first bytes that a file has another format than its name says."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 
 HEAD = 65_536
-"""Bytes of a file that are looked at."""
+"""Bytes of a file that are examined."""
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
 MARK = b"\xef\xbb\xbf"
-"""What some programs write before UTF-8."""
+"""The byte order mark that some programs write before UTF-8."""
 
 _UTF16 = "text in UTF-16; save it in UTF-8"
 _BEGINNINGS = {
@@ -38,17 +38,17 @@ _SCAN = re.compile(
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is no file. Raises FileProblem, and OSError where there is nothing."""
+    """Raise FileProblem unless this is a file or a folder, and OSError if nothing is there."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise FileProblem(
-            f"{path} is a pipe or a device; an import goes on where it stopped, and needs a file"
+            f"{path} is a pipe or a device; an import continues where it stopped, and needs a file"
             " for that: write it to one first"
         )
 
 
 def fingerprint(path: Path) -> list[int]:
-    """Return what identifies a file, or a folder of parts, as the one that an earlier run read."""
+    """Return size and time of a file, or of a folder's parts and their number, to recognise it."""
     found = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     stats = [each.stat() for each in found]
     changed = max((each.st_mtime_ns for each in stats), default=0)
@@ -56,41 +56,51 @@ def fingerprint(path: Path) -> list[int]:
 
 
 def check_beginning(path: Path, head: bytes, *, wanted: str, own: bytes = b"") -> None:
-    """Raise FileProblem for a file that is something else than its name says, naming what."""
+    """Raise FileProblem for a file of another format than its name says; the text names it."""
     for beginning, what in _BEGINNINGS.items():
         if head.startswith(beginning) and beginning != own:
-            raise FileProblem(f"{path} is no {wanted}: it is {what}")
+            raise FileProblem(f"{path} is not a {wanted}: it is {what}")
     if own == GZIP and head and not head.startswith(GZIP):
         kind = "text" if head.removeprefix(MARK).lstrip()[:1] in b"{[" else "something else"
         raise FileProblem(
-            f"{path} is no gzip file: it is {kind}; if it is JSON lines, let its name end in .jsonl"
+            f"{path} is not a gzip file: it is {kind}; if it is JSON lines, let its name end in"
+            " .jsonl"
         )
 
 
 def check_json_lines(path: Path, head: bytes) -> None:
-    """Raise FileProblem for JSON that is not an item a line, with the command that makes it so."""
+    """Raise FileProblem for JSON that is not an item a line, with a command that converts it."""
     text = head.removeprefix(MARK).lstrip()
     first = text.partition(b"\n")[0]
     try:
         content: Any = jsontext.loads(first)
     except jsontext.NotJsonError:
         content = None
-    what = _other_document(content, text)
-    if what is not None:
-        raise FileProblem(f"{path} {what[0]}; {_way_out(path, what[1])}")
+    if isinstance(content, dict):
+        if change_in(content):
+            raise FileProblem(f"{path} {change_in(content)}; make a full export instead")
+        if content.keys() & {"dataFileS3Key", "manifestFilesS3Key"}:
+            raise FileProblem(
+                f"{path} is a manifest of an export to S3; import the files of its folder data"
+            )
+    other = _other_document(content, text)
+    if other is not None:
+        what, jq = other
+        name = shell_word(str(path))
+        unpacked = f"gunzip -c {name} | jq -c" if path.suffix == ".gz" else "jq -c"
+        source = "" if path.suffix == ".gz" else f" {name}"
+        raise FileProblem(
+            f"{path} {what}; convert it: {unpacked} {shlex.quote(jq)}{source} > items.jsonl"
+        )
 
 
 def _other_document(content: Any, text: bytes) -> tuple[str, str] | None:
-    """What the JSON is, and the filter of jq that makes items of it, or words."""
-    if isinstance(content, dict):
-        if isinstance(content.get("Items"), list):
-            return "is what `aws dynamodb scan` or `query` prints", ".Items[] | {Item: .}"
-        change = change_in(content)
-        if change is not None:
-            return change, ""
-        if content.keys() & {"dataFileS3Key", "manifestFilesS3Key"}:
-            return "is a manifest of an export to S3", " import the files of its folder data"
-    if _SCAN.match(text):
+    """What other JSON with items this is, and the filter of jq that extracts them; else None.
+
+    `content` is that of the first line, None if the document has several lines.
+    """
+    of_scan = isinstance(content, dict) and isinstance(content.get("Items"), list)
+    if of_scan or _SCAN.match(text):
         return "is what `aws dynamodb scan` or `query` prints", ".Items[] | {Item: .}"
     of_items = isinstance(content, list) and content and isinstance(content[0], dict)
     if of_items or (content is None and re.match(rb"\[\s*[{\n]", text)):
@@ -101,24 +111,14 @@ def _other_document(content: Any, text: bytes) -> tuple[str, str] | None:
 
 
 def change_in(content: dict[str, Any]) -> str | None:
-    """Whether a line of JSON is of an incremental export, which has changes and not items."""
+    """What the content of a line is if it is of an incremental export, else None."""
     if "Item" in content or not content.keys() & {"NewImage", "OldImage", "Keys"}:
         return None
     return "is of an incremental export, which has changes and not items"
 
 
-def _way_out(path: Path, how: str) -> str:
-    if not how:
-        return "export the whole table, as a full export"
-    if how.startswith(" "):
-        return how.strip()
-    unpack = f"gunzip -c {shell_word(str(path))} | " if path.suffix == ".gz" else ""
-    source = "" if unpack else f" {shell_word(str(path))}"
-    return f"make it so: {unpack}jq -c {shlex.quote(how)}{source} > items.jsonl"
-
-
 def shell_word(text: str) -> str:
-    """Text as one word of a command for people to copy, whatever is in it."""
+    """Quote text as one word of a command for people to copy; control characters are escapes."""
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + text.encode("unicode_escape").decode().replace("'", "\\'") + "'"

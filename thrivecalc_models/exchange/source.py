@@ -11,7 +11,7 @@ from thrivecalc_models.wire import check_user_id, masked_user
 
 
 def whereabouts(whole: WholeTable, user_id: str | None) -> dict[str, Any]:
-    """What a progress file says of the table and the user that it belongs to."""
+    """Return what a progress file records of its table and user."""
     settings = whole.store.settings
     return {
         "table": settings.table_name,
@@ -22,7 +22,7 @@ def whereabouts(whole: WholeTable, user_id: str | None) -> dict[str, Any]:
 
 
 def item_count(whole: WholeTable) -> int:
-    """About how many items there are: DynamoDB counts every six hours.
+    """Return about how many items the table has: DynamoDB counts every six hours.
 
     Raises ConfigurationError for a table with other keys, and ServiceError. Source:
     "TableDescription", Amazon DynamoDB API Reference.
@@ -30,7 +30,8 @@ def item_count(whole: WholeTable) -> int:
     name = whole.store.table_name
     description = whole.call("DescribeTable", TableName=name)["Table"]
     keys = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
-    types = {each["AttributeName"]: each["AttributeType"] for each in _defined(description)}
+    defined = description.get("AttributeDefinitions", [])
+    types = {each["AttributeName"]: each["AttributeType"] for each in defined}
     wanted = {"HASH": table.USER_ID, "RANGE": table.RECORD_KEY}
     if keys != wanted or any(types.get(key, "S") != "S" for key in keys.values()):
         raise ConfigurationError(
@@ -38,8 +39,3 @@ def item_count(whole: WholeTable) -> int:
             " text; name the right one with --table"
         )
     return int(description.get("ItemCount", 0))
-
-
-def _defined(description: dict[str, Any]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = description.get("AttributeDefinitions", [])
-    return found

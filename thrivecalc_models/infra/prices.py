@@ -105,12 +105,12 @@ def _object(text: str) -> Mapping[str, Any]:
         given = None
     if not isinstance(given, dict):
         needed = ", ".join(_SPELLED.values())
-        raise ConfigurationError(f"it is no JSON object; it needs {needed}")
+        raise ConfigurationError(f"it is not a JSON object; it needs {needed}")
     return given
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and infinities are no JSON")
+    raise ValueError("NaN and infinities are not JSON")
 
 
 def _since(value: object) -> str:
