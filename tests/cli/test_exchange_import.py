@@ -151,10 +151,10 @@ BAD_LINES = [
     ('{"item": {}}', "no item"),
     ('{"Item": []}', "no item"),
     (json.dumps({"Item": {k: v for k, v in ITEM.items() if k != "userId"}}), "userId is missing"),
-    (json.dumps({"Item": {**ITEM, "userId": {"N": "1"}}}), "userId is missing, empty or no text"),
+    (json.dumps({"Item": {**ITEM, "userId": {"N": "1"}}}), "userId is missing, empty or not text"),
     (json.dumps({"Item": {**ITEM, "recordKey": {"S": ""}}}), "recordKey is missing, empty"),
     (json.dumps({"Item": {**ITEM, "recordKey": {"S": "é" * 513}}}), "recordKey has over 1,024"),
-    (json.dumps({"Item": {**ITEM, "dataType": {"N": "1"}}}), "dataType is missing, empty or no"),
+    (json.dumps({"Item": {**ITEM, "dataType": {"N": "1"}}}), "dataType is missing, empty or not"),
     (json.dumps({"Item": {**ITEM, "data": "x"}}), "data is not in DynamoDB's JSON"),
     (json.dumps({"Item": {**ITEM, "n": {"N": "1e200"}}}), "n is no number that DynamoDB can hold"),
     (json.dumps({"Item": {**ITEM, "n": {"SS": []}}}), "n is an empty set"),
@@ -843,7 +843,7 @@ def test_a_folder_that_cannot_be_written():
         try:
             with pytest.raises(
                 FileProblem,
-                match=r"a.jsonl.lock cannot be created: .* put the progress file elsewhere, with --progress",
+                match=r"a.jsonl.lock cannot be created: .*; put the progress file .* --progress",
             ):
                 fill(SimulatedTable(), path)
             assert fill(SimulatedTable(), path, check=True).counts.written == 1

@@ -1,15 +1,16 @@
 """Fill a table from a file: every row is checked first, and no newer record is overwritten.
 
 By default each item is written by its own conditional put, and only if its key is free. With
-`replace` items are written without a condition, 25 a request, over stored records.
+`replace` items are written without a condition, 25 a request, and overwrite stored records.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,33 +41,31 @@ from thrivecalc_models.wire import (
 from thrivecalc_models.wire.keys import MAX_PARTITION_KEY, MAX_SORT_KEY
 
 ITEMS = 100
-"""Most items of a round: as many as BatchGetItem has keys, and four batches of puts."""
+"""Most items of a round: the keys of one BatchGetItem, and four batches of puts."""
 
 ROWS = 1000
-"""Most rows of a round, those that are refused or of other users included."""
+"""Most rows of a round, including those that are refused or belong to other users."""
 
 ROUNDS_A_RECORD = 10
-"""Rounds between two entries in the progress file; what is done twice is done once."""
+"""Rounds between two saves of the progress; a later run repeats them without effect."""
 
 COPIES = 2
 """An item is written to the table and to its index."""
 
 SHOWN = 20
-"""Refusals that the result holds; the file has all."""
+"""Most refusals in the result; the file has all."""
 
-_ELSEWHERE = (
-    "so the progress file beside it cannot be created; put it elsewhere with --progress FILE"
-)
+_ELSEWHERE = "put the progress file elsewhere, with --progress FILE"
 _TAKEN = "another record has this key; --replace would overwrite it"
 _INVALID = "the service refused it as invalid"
 
 
 @attrs.define
 class Counts:
-    """What came of the rows so far: every row counts in exactly one of these.
+    """The rows so far, each counted once.
 
-    `written` would be written where the import only checks, `same` was there already, `others` are
-    of other users than the one asked for.
+    `written` includes what a check would write, `same` was already stored, `others` belong to other
+    users than the one asked for.
     """
 
     written: int = 0
@@ -77,7 +76,7 @@ class Counts:
 
 @attrs.frozen
 class Imported:
-    """An import that came to the end of its file. `refusals` are the first ones, for showing."""
+    """A complete import. `refusals` are the first `SHOWN`; the file `refused_path` has all."""
 
     path: Path
     counts: Counts
@@ -88,10 +87,10 @@ class Imported:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """How to import: for one user, over what is there, only to see, by which columns, how fast.
+    """How to import: only one user's rows, overwriting, as a check, by which columns, how fast.
 
-    `progress` is the file that says how far it is, and beside which refused rows are listed; None
-    is one beside the file that is imported.
+    `max_write_units` are units a second. `progress` is the path of the progress file, beside which
+    refused rows are listed; None puts both beside the imported file.
     """
 
     user_id: str | None = None
@@ -104,6 +103,8 @@ class Options:
 
 @attrs.define
 class _ImportState:
+    """The progress of an import: what it is, its timestamp, and the rows up to `line`."""
+
     what: dict[str, Any]
     stamp: str
     of: str = "import"
@@ -122,10 +123,10 @@ def import_file(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Imported:
-    """Write the items of a file to the table; goes on where an earlier run was stopped.
+    """Write the items of a file to the table; continue where an earlier run stopped.
 
-    Raises FileProblem, ConfigurationError for a table with other keys, and ServiceError; the same
-    call goes on afterwards.
+    Raises FileProblem, ConfigurationError for a table with other keys, and ServiceError; afterwards
+    the same call continues.
     """
     form = format_of(path)
     pace = Pace(options.max_write_units, monotonic, sleep)
@@ -140,10 +141,7 @@ def import_file(
 
 
 def check_file(path: Path) -> None:
-    """Look whether a file can be imported, as far as that can be seen without a table.
-
-    Raises FileProblem.
-    """
+    """Check what can be checked of a file without a table. Raises FileProblem."""
     form = format_of(path)
     with files.naming_errors(path, "imported"):
         _check_path(path)
@@ -156,7 +154,13 @@ def _check_path(path: Path) -> None:
         raise FileProblem(f"{path} is a folder; import its files one by one")
 
 
+_Record = Callable[[int, list[Refusal], Counts], None]
+"""Records a settled round: its last line, its refusals, and the counts so far."""
+
+
 class _Import:
+    """One run of an import."""
+
     def __init__(
         self, whole: WholeTable, path: Path, options: Options, disk: Disk, pace: Pace
     ) -> None:
@@ -169,7 +173,7 @@ class _Import:
         if options.progress is not None and (
             base.absolute() == path.absolute() or not base.parent.is_dir()
         ):
-            raise FileProblem(f"--progress {base}: name a new file in a directory that is there")
+            raise FileProblem(f"--progress {base}: name a new file in an existing directory")
         self._refused = beside(base, ".refused.jsonl")
         self._progress = options.progress or beside(path, ".imported")
         self._shown: list[Refusal] = []
@@ -177,7 +181,7 @@ class _Import:
         self._stamped: frozenset[str] = frozenset()
 
     def begin(self) -> tuple[_ImportState, bool]:
-        """How far an earlier run of the same import of the same file came, else the beginning."""
+        """Return the state of an earlier run of the same import and True, else a new state."""
         options = self._options
         what = {
             **whereabouts(self._whole, options.user_id),
@@ -195,41 +199,43 @@ class _Import:
     def run(
         self, reader: Reader, state: _ImportState, on_progress: OnProgress, *, resumed: bool
     ) -> Imported:
+        """Settle the rows that earlier runs have not settled, round by round."""
         counts = Counts(**state.counts)
         self._stamped = reader.stamped
-        with ExitStack() as open_files:
-            refused: Growing | None = None
-            if self._options.check:
-                self._planned = open_files.enter_context(closing(_Planned()))
-            else:
-                if not resumed:  # a later run must give the same stamps
-                    self._save(state)
-                refused = open_files.enter_context(
-                    Growing(self._disk, self._refused, state.refused_size)
-                )
-            for number, rows in enumerate(self._rounds(reader, state.line, counts), 1):
+        with self._recording(state, resumed=resumed) as record:
+            for rows in self._rounds(reader, state.line, counts):
                 refusals = self._settle(rows, counts)
                 counts.refused += len(refusals)
                 self._shown += refusals[: SHOWN - len(self._shown)]
-                if refused is not None:
-                    if refusals:
-                        refused.add(b"".join(each.line_of_json() for each in refusals))
-                    state.line = rows.line
-                    state.counts = attrs.asdict(counts)
-                    if number % ROUNDS_A_RECORD == 0:
-                        self._record(state, refused)
+                record(rows.line, refusals, counts)
                 on_progress(reader.done(), reader.total)
-            if refused is not None:
-                refused.sync()
-        if not self._options.check:
-            files.forget(self._disk, self._progress)
         found = self._refused if counts.refused and not self._options.check else None
         return Imported(self._path, counts, self._shown, found, resumed)
 
-    def _record(self, state: _ImportState, refused: Growing) -> None:
-        refused.sync()
-        state.refused_size = refused.size
-        self._save(state)
+    @contextmanager
+    def _recording(self, state: _ImportState, *, resumed: bool) -> Iterator[_Record]:
+        """Keep refusals and progress on disk during the block; a check keeps only a plan."""
+        if self._options.check:
+            with closing(_Planned()) as self._planned:
+                yield lambda line, refusals, counts: None
+            return
+        if not resumed:  # so that a later run sets the same timestamps
+            self._save(state)
+        with Growing(self._disk, self._refused, state.refused_size) as refused:
+            rounds = itertools.count(1)
+
+            def record(line: int, refusals: list[Refusal], counts: Counts) -> None:
+                if refusals:
+                    refused.add(b"".join(each.line_of_json() for each in refusals))
+                state.line, state.counts = line, attrs.asdict(counts)
+                if next(rounds) % ROUNDS_A_RECORD == 0:
+                    refused.sync()  # before the progress counts it
+                    state.refused_size = refused.size
+                    self._save(state)
+
+            yield record
+            refused.sync()
+        files.forget(self._disk, self._progress)
 
     def _save(self, state: _ImportState) -> None:
         files.save(self._disk, self._progress, attrs.asdict(state, recurse=False))
@@ -237,15 +243,13 @@ class _Import:
     # Rows
 
     def _rounds(self, reader: Reader, after: int, counts: Counts) -> Iterator[_Round]:
-        """Rows that can be settled at the same time."""
+        """Group rows into rounds, which can be settled at once."""
         current = _Round(after)
         for row in reader.rows(after=after):
             try:
                 key, units = _checked(row)
             except RowProblem as problem:
-                current.refusals.append(
-                    Refusal(row.line, row.key or key_of(row.item), str(problem))
-                )
+                current.refuse(row, str(problem))
             else:
                 if self._options.user_id not in (None, key.user_id):
                     counts.others += 1
@@ -262,7 +266,7 @@ class _Import:
         yield current
 
     def _settle(self, rows: _Round, counts: Counts) -> list[Refusal]:
-        """Write the items of a round, or see what writing would do; gives all its refusals."""
+        """Write the items of a round, or plan to, and return all its refusals in order of lines."""
         outcomes = self._outcomes([item for _, item in rows.items.values()], list(rows.items))
         refusals = list(rows.refusals)
         for (line, item), outcome in zip(rows.items.values(), outcomes, strict=True):
@@ -276,6 +280,7 @@ class _Import:
         return sorted(refusals, key=lambda each: each.line or 0)
 
     def _outcomes(self, items: list[Item], keys: list[Key]) -> list[PutOutcome]:
+        """Write items, or plan to, and return the outcome of each."""
         if not items:
             return []
         if self._planned is not None:
@@ -284,7 +289,7 @@ class _Import:
         if self._options.replace:
             try:
                 self._pace.spent(self._whole.put(items))
-            except RefusedError:  # of the whole request, for one of its items
+            except RefusedError:  # one invalid item fails its whole request: put each by itself
                 pass
             else:
                 return [PutOutcome.WRITTEN] * len(items)
@@ -293,7 +298,7 @@ class _Import:
         return puts.outcomes
 
     def _foreseen(self, items: list[Item], keys: list[Key], planned: _Planned) -> list[PutOutcome]:
-        """What would come of writing these items, as far as the table stays as it is."""
+        """Return the outcomes that writing these items would have if the table stays as it is."""
         if self._options.replace:
             return [PutOutcome.WRITTEN] * len(items)
         found = planned.of(keys)
@@ -310,15 +315,15 @@ class _Import:
         return outcomes
 
     def _is_same(self, stored: Item, item: Item) -> bool:
-        """Whether there is nothing to write: a stamp of an earlier import is as good as ours."""
+        """Whether nothing needs writing: timestamps that an import sets may differ."""
         return same_item(_without(stored, self._stamped), _without(item, self._stamped))
 
 
 class _Planned:
-    """The items that an import would have written so far, outside the memory of this process."""
+    """The items that a check would have written so far, in a temporary database on disk."""
 
     def __init__(self) -> None:
-        self._items = sqlite3.connect("", isolation_level=None)  # a temporary file without a name
+        self._items = sqlite3.connect("", isolation_level=None)  # a temporary file
         self._items.execute("PRAGMA synchronous = OFF")
         self._items.execute(
             "CREATE TABLE items (user TEXT, record TEXT, item BLOB, PRIMARY KEY (user, record))"
@@ -326,11 +331,12 @@ class _Planned:
         )
 
     def add(self, key: Key, item: Item) -> None:
+        """Plan to write an item."""
         row = (key.user_id, key.record_key, jsontext.dumps(item))
         self._items.execute("INSERT INTO items VALUES (?, ?, ?)", row)
 
     def of(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """Those of these keys."""
+        """Return the planned items of these keys."""
         found = {}
         for key in keys:
             row = self._items.execute(
@@ -347,7 +353,7 @@ class _Planned:
 
 @attrs.define
 class _Round:
-    """Rows behind one another up to `line`: the items to be written, and what was refused."""
+    """Consecutive rows up to `line`: the items to be written, and what was refused."""
 
     line: int
     rows: int = 0
@@ -356,42 +362,48 @@ class _Round:
     refusals: list[Refusal] = attrs.field(factory=list)
 
     def has_room(self, key: Key, units: float, most: float | None) -> bool:
-        """Whether one more item fits: keys are distinct, and a second's units are not exceeded."""
+        """Whether one more item fits: keys must differ, and units not exceed those of a second."""
         if not self.items:
             return True
         within = most is None or self.units + units <= most
         return key not in self.items and len(self.items) < ITEMS and within
 
+    def refuse(self, row: Row, reason: str) -> None:
+        """Add a refused row."""
+        self.refusals.append(Refusal(row.line, row.key or key_of(row.item), reason))
+
     def add(self, row: Row, key: Key, units: float) -> None:
+        """Add a row whose item is to be written."""
         assert row.item is not None
         self.items[key] = (row.line, row.item)
         self.units += units
 
 
 def _checked(row: Row) -> tuple[Key, float]:
-    """The key of a row, and the write units it will cost. Raises RowProblem."""
+    """Return the key of a row's item, and the write units it costs. Raises RowProblem."""
     if row.item is None:
         raise RowProblem(row.problem)
     try:
         size = check_item(row.item, describe="the item")
     except InvalidRecordError as error:
-        problem = RowProblem(str(error))
-    else:
-        _check_keys(row.item)
-        return Key.of(row.item), float(write_units(size) * COPIES)
-    raise problem
+        raise RowProblem(str(error)) from None
+    _check_keys(row.item)
+    return Key.of(row.item), float(write_units(size) * COPIES)
 
 
 def _check_keys(item: Item) -> None:
-    """The keys of table and index, as far as DynamoDB takes them: odd ones may be restored."""
+    """Check the keys of table and index as DynamoDB does. Raises RowProblem.
+
+    Odd keys that DynamoDB accepts pass, so that an export can be restored.
+    """
     for name, most in _KEYS.items():
         text = item.get(name, {}).get("S")
         if name == table.DATA_TYPE and name not in item:
             continue
         if not text:
-            raise RowProblem(f"{name} is missing, empty or no text; it is a part of the key")
+            raise RowProblem(f"{name} is missing, empty or not text; it is a part of the key")
         if len(text.encode()) > most:
-            raise RowProblem(f"{name} has over {most:,} bytes, which no key can have")
+            raise RowProblem(f"{name} has over {most:,} bytes, the most that a key can have")
 
 
 _KEYS = {
