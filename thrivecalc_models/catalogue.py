@@ -1,4 +1,4 @@
-"""Describe the registered types for `typescript` and `json_schema`: names and order."""
+"""The registered types, with names and in order, for `typescript`, `json_schema` and the command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RecordType:
 
 @attrs.frozen
 class PayloadType:
-    """A payload class, of a record or nested in another one."""
+    """A payload class: of a record, or nested in another one."""
 
     name: str
     cls: type
@@ -46,59 +46,56 @@ class PayloadType:
 
 @attrs.frozen
 class Catalogue:
-    """Every registered type in the order of `dataType`, and every payload class that they hold."""
+    """Every registered type in the order of `dataType`, and every payload class that they use."""
 
     records: tuple[RecordType, ...]
     payloads: tuple[PayloadType, ...]
 
     def name_of(self, payload_class: type) -> str:
+        """Return the unique name of a payload class."""
         return next(each.name for each in self.payloads if each.cls is payload_class)
 
 
 def catalogue(*, reserved: Iterable[str] = ()) -> Catalogue:
-    """The types that are registered now.
+    """Return the types that are registered now, with unique names that are not `reserved`.
 
-    No two have the same name, nor one that is `reserved`: of classes of one name, those that were
-    defined later have a number behind it.
+    Of classes of one name, those that were defined later get a number appended.
     """
     classes = _registered()
     payload_classes = _reachable(each.payload_class() for each in classes)
-    names = _Names(reserved)
-    record_names = {each: names.give(each.__name__) for each in classes}
-    payload_names = {each: names.give(each.__name__) for each in payload_classes}
+    names = _unique_names([*classes, *payload_classes], reserved)
     records = [
         RecordType(
             data_type=str(each.own_data_type()),
-            name=name,
-            payload=None if (held := each.payload_class()) is None else payload_names[held],
+            name=names[each],
+            payload=None if (held := each.payload_class()) is None else names[held],
             doc=_doc(each),
         )
-        for each, name in record_names.items()
+        for each in classes
     ]
-    return Catalogue(
-        records=tuple(sorted(records, key=lambda each: each.data_type)),
-        payloads=tuple(
-            PayloadType(name=name, cls=each, fields=fields_of(each), doc=_doc(each))
-            for each, name in payload_names.items()
-        ),
+    payloads = (
+        PayloadType(names[each], each, fields_of(each), _doc(each)) for each in payload_classes
     )
+    return Catalogue(tuple(sorted(records, key=lambda each: each.data_type)), tuple(payloads))
 
 
 def defaults_of(payload_class: type) -> dict[str, Any]:
-    """What absent fields read as, by wire name, as JSON values.
+    """Return what absent fields read as, by wire name, as JSON values.
 
-    Without those that read as None, or as an empty set, which is never stored, and without those
-    that a function makes, which may differ each time.
+    It omits None and the empty set, which is never stored, and defaults that a function makes,
+    which may differ each time.
     """
     return {
-        field.wire_name: as_json(_default_form(field))
+        field.wire_name: as_json(
+            encode(field.kind, field.default(), field.wire_name, Origins(), encoding=EXACT)
+        )
         for field in fields_of(payload_class)
         if field.fixed_default and field.default() not in (None, set())
     }
 
 
 def as_json(form: AttributeValue) -> Any:
-    """A stored value as JSON has it: sets are arrays, bytes are base64 text."""
+    """Convert a stored value to JSON: sets are arrays, bytes are base64 text."""
     ((tag, content),) = form.items()
     match tag:
         case "N":
@@ -115,18 +112,8 @@ def as_json(form: AttributeValue) -> Any:
     return content
 
 
-def _default_form(field: Field) -> AttributeValue:
-    return encode(
-        field.kind,
-        field.default(),
-        field.wire_name,
-        Origins(),
-        encoding=EXACT,
-    )
-
-
 def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
-    """Read the command line, and import the modules that it names, so that their types register."""
+    """Parse the command line, and import the modules of --types, so that their types register."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--types",
@@ -147,14 +134,14 @@ def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
 
 
 def import_types(module: str) -> None:
-    """Import a module as `python -m` would find it, from the working directory too.
+    """Import a module as `python -m` finds it, from the working directory too.
 
     Raises ConfigurationError, which says what the module raised and where.
     """
     try:
         here = os.getcwd()
     except FileNotFoundError:
-        here = None  # the directory was removed; modules that are installed are there
+        here = None  # the directory was removed; installed modules are still found
     if here is not None and here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -164,21 +151,21 @@ def import_types(module: str) -> None:
     except SystemExit as error:
         problem = ConfigurationError(f"--types {module}: it ended the process ({error.code})")
     except Exception as error:
-        raise ConfigurationError(f"--types {module}: {_told(error)}") from error
+        raise ConfigurationError(f"--types {module}: {_described(error)}") from error
     else:
         return
     raise problem
 
 
-def _told(error: Exception) -> str:
-    """An exception of somebody's module on one line, with the place where it was raised."""
+def _described(error: Exception) -> str:
+    """An exception on one line, with the place where it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text} ({last.filename}, line {last.lineno})"
 
 
 def print_document(text: str) -> None:
-    """Print to standard output; end the process where that takes no more."""
+    """Print to standard output; end the process if that fails."""
     try:
         print(text, end="", flush=True)
     except OSError as error:
@@ -195,7 +182,7 @@ def _registered() -> list[type[UserRecord]]:
 
 
 def _reachable(roots: Iterable[type | None]) -> list[type]:
-    """The classes and what is nested in them, each once, those nested behind those they are in."""
+    """The classes and those nested in them, each once, an outer one before its nested ones."""
     found: list[type] = []
 
     def visit(payload_class: type | None) -> None:
@@ -211,6 +198,7 @@ def _reachable(roots: Iterable[type | None]) -> list[type]:
 
 
 def _nested(kind: FieldKind) -> type | None:
+    """The payload class that a kind of field contains, if any."""
     match kind:
         case Nested(payload_class):
             return payload_class
@@ -219,19 +207,20 @@ def _nested(kind: FieldKind) -> type | None:
     return None
 
 
-class _Names:
-    def __init__(self, reserved: Iterable[str]) -> None:
-        self._taken = set(reserved)
-
-    def give(self, name: str) -> str:
-        free, number = name, 2
-        while free in self._taken:
-            free, number = f"{name}{number}", number + 1
-        self._taken.add(free)
-        return free
+def _unique_names(classes: Iterable[type], reserved: Iterable[str]) -> dict[type, str]:
+    """The name of each class, with a number appended if another one has it."""
+    taken = set(reserved)
+    names = {}
+    for each in classes:
+        name, number = each.__name__, 2
+        while name in taken:
+            name, number = f"{each.__name__}{number}", number + 1
+        taken.add(name)
+        names[each] = name
+    return names
 
 
 def _doc(cls: type) -> str:
-    """The class's own docstring; attrs writes none."""
+    """The docstring of the class itself, not one that it inherits."""
     own = cls.__dict__.get("__doc__")
     return inspect.cleandoc(own) if own else ""

@@ -36,7 +36,7 @@ _ENVELOPE = "RecordEnvelope"
 
 
 def document() -> Schema:
-    """The schema, for all types that are registered now."""
+    """Return the schema for all types that are registered now."""
     types = catalogue(reserved=[_ENVELOPE])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -44,17 +44,7 @@ def document() -> Schema:
         "description": "A record of any type; one of a known type has the data of that type.",
         "type": "object",
         "$ref": _reference(_ENVELOPE),
-        "allOf": [
-            {
-                "if": {
-                    "type": "object",
-                    "properties": {"dataType": {"const": each.data_type}},
-                    "required": ["dataType"],
-                },
-                "then": {"$ref": _reference(each.name)},
-            }
-            for each in types.records
-        ],
+        "allOf": [_condition(each) for each in types.records],
         "$defs": {
             _ENVELOPE: _envelope(),
             **{each.name: _record(each) for each in types.records},
@@ -63,7 +53,18 @@ def document() -> Schema:
     }
 
 
+def _condition(record: RecordType) -> Schema:
+    """The rule that a record with the type's `dataType` must match its definition."""
+    of_type = {
+        "type": "object",
+        "properties": {"dataType": {"const": record.data_type}},
+        "required": ["dataType"],
+    }
+    return {"if": of_type, "then": {"$ref": _reference(record.name)}}
+
+
 def _envelope() -> Schema:
+    """The definition of what every record has around its data; only `ttl` may be absent."""
     text = {"type": "string", "minLength": 1}
     stamp = {"type": "string", "format": "date-time", "pattern": _TIMESTAMP}
     seconds = {
@@ -72,28 +73,20 @@ def _envelope() -> Schema:
         "minimum": 0,
         "maximum": MAX_TTL,
     }
+    required = {
+        "userId": text,
+        "recordKey": {"type": "string", "pattern": "^[^#]+#"},
+        "dataType": {"type": "string", "pattern": "^[^#]+$"},
+        "recordId": text,
+        "data": {"type": "object"},
+        "createdAt": stamp,
+        "updatedAt": stamp,
+    }
     return {
         "description": "What every record has around its data.",
         "type": "object",
-        "properties": {
-            "userId": text,
-            "recordKey": {"type": "string", "pattern": "^[^#]+#"},
-            "dataType": {"type": "string", "pattern": "^[^#]+$"},
-            "recordId": text,
-            "data": {"type": "object"},
-            "createdAt": stamp,
-            "updatedAt": stamp,
-            "ttl": seconds,
-        },
-        "required": [
-            "userId",
-            "recordKey",
-            "dataType",
-            "recordId",
-            "data",
-            "createdAt",
-            "updatedAt",
-        ],
+        "properties": required | {"ttl": seconds},
+        "required": list(required),
     }
 
 
@@ -111,6 +104,7 @@ def _record(record: RecordType) -> Schema:
 
 
 def _payload(payload: PayloadType, types: Catalogue) -> Schema:
+    """The definition of a payload class, with the defaults of its fields."""
     defaults = defaults_of(payload.cls)
     properties = {}
     for field in payload.fields:
@@ -127,6 +121,7 @@ def _payload(payload: PayloadType, types: Catalogue) -> Schema:
 
 
 def _of_field(field: Field, types: Catalogue) -> Schema:
+    """The schema of a field's value: one that is not required may be null."""
     kind = field.kind
     if isinstance(kind, kinds.Anything):
         return {"not": {"type": "null"}} if field.required else {}
@@ -162,11 +157,12 @@ def _reference(name: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """The text as a regular expression of ECMAScript, which knows fewer escapes than Python."""
+    """The text as a regular expression of ECMAScript, which has fewer escapes than Python."""
     return re.sub(r"([\^$\\.*+?()\[\]{}|/])", r"\\\1", text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the schema; the arguments are those of the process by default."""
     parse_arguments("Print the registered types as JSON Schema 2020-12.", arguments)
     print_document(f"{json_text(document())}\n")
 

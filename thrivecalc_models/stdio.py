@@ -1,6 +1,6 @@
-"""The standard streams: closed ones, full disks, readers that have gone, text they cannot encode.
+"""Standard input, output and error: closed ones, full disks, closed pipes, text they cannot encode.
 
-It imports nothing of ours and nothing slow, so that it is loaded before the command.
+The module imports nothing of ours and nothing slow: it is loaded before the command.
 """
 
 from __future__ import annotations
@@ -18,24 +18,21 @@ OUTPUT, ERRORS = "standard output", "standard error"
 
 
 class Standard(io.TextIOWrapper):
-    """A standard stream that takes any text, and whose errors say which stream failed."""
+    """A standard stream that accepts any text, and whose errors name the stream."""
 
     def __init__(self, stream: io.TextIOWrapper, what: str) -> None:
         self._what = what
-        encoding, line_buffering, write_through = (
-            stream.encoding,
-            stream.line_buffering,
-            stream.write_through,
-        )
+        encoding, lines, through = stream.encoding, stream.line_buffering, stream.write_through
         super().__init__(
-            stream.detach(),
+            stream.detach(),  # after which the stream has no such settings
             encoding,
             "backslashreplace",
-            line_buffering=line_buffering,
-            write_through=write_through,
+            line_buffering=lines,
+            write_through=through,
         )
 
     def write(self, text: str) -> int:
+        """Write text; an OSError has the stream's name."""
         try:
             return super().write(text)
         except OSError as error:
@@ -43,6 +40,7 @@ class Standard(io.TextIOWrapper):
             raise
 
     def flush(self) -> None:
+        """Flush the stream; an OSError has its name."""
         try:
             super().flush()
         except OSError as error:
@@ -51,9 +49,10 @@ class Standard(io.TextIOWrapper):
 
 
 def prepare() -> bool:
-    """Make the standard streams fit for use; return False where standard output is closed.
+    """Prepare the standard streams, and return whether standard output is open.
 
-    Where one is closed, /dev/null takes its place: else the next file would get its number.
+    A closed one is replaced by /dev/null: otherwise the next file that is opened gets its number,
+    and what is printed goes there.
     """
     open_ = sys.stdout is not None
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -69,12 +68,12 @@ def prepare() -> bool:
 
 
 def printable(text: str) -> str:
-    """Text of which nothing can steer a terminal: what is stored is somebody else's."""
+    """Escape control characters: stored text must not control the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def json_text(value: object) -> str:
-    """JSON that steers no terminal and that standard output can hold."""
+    """Return JSON without control characters that standard output can encode."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8", "surrogatepass")
@@ -84,7 +83,7 @@ def json_text(value: object) -> str:
 
 
 def print_error(text: str) -> None:
-    """Print a line to standard error, if it can be written there."""
+    """Print a line to standard error. If that fails, the exit code must do."""
     try:
         print(printable(text), file=sys.stderr, flush=True)
     except OSError as error:
@@ -92,7 +91,7 @@ def print_error(text: str) -> None:
 
 
 def after(error: OSError) -> int:
-    """Say which file failed, and return the exit code; who has stopped reading knows it already."""
+    """Print which file failed, and return the exit code. A closed pipe is not reported."""
     give_up(error)
     if error.errno == errno.EPIPE:
         return PIPE_CLOSED
@@ -102,7 +101,7 @@ def after(error: OSError) -> int:
 
 
 def give_up(error: OSError) -> None:
-    """Drop what a standard stream that failed still holds, or Python complains about it at exit."""
+    """Redirect a failed standard stream to /dev/null: Python flushes it at exit, and would fail."""
     number = {OUTPUT: 1, ERRORS: 2}.get(error.filename)
     if number is not None:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -33,7 +33,7 @@ _BUILT_IN = ("DataType", "NonNullable", "Set", "Uint8Array", "Record", "Object",
 
 
 def module() -> str:
-    """The text of the module, for all types that are registered now."""
+    """Return the text of the module for all types that are registered now."""
     types = catalogue(reserved=(*_OWN_NAMES, *_BUILT_IN))
     parts = [
         _HEADER,
@@ -72,6 +72,7 @@ export interface RecordEnvelope {{
 
 
 def _payload_interface(payload: PayloadType, types: Catalogue) -> str:
+    """The interface of a payload class; comments name the defaults of its fields."""
     defaults = defaults_of(payload.cls)
     lines = []
     for field in payload.fields:
@@ -97,6 +98,7 @@ def _record_interface(record: RecordType) -> str:
 
 
 def _union(records: Sequence[RecordType]) -> str:
+    """The map of types to records, and the union of all records."""
     by_type = "\n".join(f"  {json.dumps(each.data_type)}: {each.name};" for each in records)
     members = "".join(f"\n  | {each.name}" for each in records)
     return (
@@ -109,6 +111,7 @@ def _union(records: Sequence[RecordType]) -> str:
 
 
 def _guard(record: RecordType) -> str:
+    """The type guard of one record type."""
     return (
         f"export function is{record.name}(record: RecordEnvelope): record is {record.name} {{\n"
         f"  return record.dataType === {json.dumps(record.data_type)};\n"
@@ -128,6 +131,7 @@ def _any_guard(records: Sequence[RecordType]) -> str:
 
 
 def _property(field: Field) -> str:
+    """The name of a field as a property, quoted if it is not an identifier."""
     name = field.wire_name
     if not re.fullmatch(r"[A-Za-z_$][\w$]*", name, re.ASCII):
         name = json.dumps(name)
@@ -135,6 +139,7 @@ def _property(field: Field) -> str:
 
 
 def _type_of_field(field: Field, types: Catalogue) -> str:
+    """The type of a field: null is allowed unless it is required."""
     kind = field.kind
     if isinstance(kind, kinds.Anything):
         return "NonNullable<unknown>" if field.required else "unknown"
@@ -164,12 +169,13 @@ def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:
 
 
 def _template(data_type: str) -> str:
+    """The template literal type of the keys of a type."""
     escaped = re.sub(r"([\\`]|\$(?=\{))", r"\\\1", data_type)
     return f"`{escaped}#${{string}}`"
 
 
 def _comment(text: str, indent: int = 0) -> list[str]:
-    """A comment that nothing in the text can end."""
+    """The lines of a comment, which no text can end early."""
     text = text.replace("*/", "*\\/")
     margin = " " * indent
     lines = [
@@ -187,6 +193,7 @@ def _join(comment: Iterable[str], text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the module; the arguments are those of the process by default."""
     parse_arguments("Print the registered types as a TypeScript module.", arguments)
     print_document(module())
 

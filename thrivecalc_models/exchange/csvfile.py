@@ -1,7 +1,7 @@
 """CSV: one row for each item, in UTF-8, with the columns of `columns`; containers are JSON text.
 
 An empty cell is an absent attribute. Empty texts, and texts that a spreadsheet would run as a
-formula, stay in `rest`. Files that are read may have other delimiters and line ends.
+formula, go to `rest`. Files that are read may have other delimiters and line ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from thrivecalc_models.wire import AttributeValue, Item
 from thrivecalc_models.words import plural
 
 DELIMITERS = (",", ";", "\t")
-"""Those that are recognised, by the header; others must be named."""
+"""Delimiters that are detected in the header; others must be given."""
 
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PARTS = re.compile(r"[;\t\r\n]")
@@ -41,6 +41,8 @@ _CONTAINERS = (kinds.ListOf, kinds.DictOf, kinds.SetOfText, kinds.Nested)
 
 
 class Csv:
+    """The format of CSV files."""
+
     name = "CSV"
 
     def __init__(self) -> None:
@@ -57,8 +59,7 @@ class Csv:
                 cells[REST] = _without_delimiters(jsontext.dumps(rest).decode())
             return _line([cells.get(name, "") for name in self._names])
         except (jsontext.NotJsonError, UnicodeEncodeError):
-            problem = RowProblem("the item holds text that UTF-8 cannot hold")
-        raise problem
+            raise RowProblem("the item holds text that UTF-8 cannot hold") from None
 
     def pack(self, lines: bytes) -> bytes:
         return lines
@@ -74,6 +75,7 @@ def _line(cells: list[str]) -> bytes:
 
 
 def _cell(kind: kinds.FieldKind, form: AttributeValue) -> str:
+    """The text of a cell. Raises NoCell for what would not be read as the same value."""
     cell = cell_of(kind, form, text_scalar)
     if isinstance(kind, _CONTAINERS):
         return _without_delimiters(_plain_json(cell))
@@ -86,7 +88,7 @@ def _cell(kind: kinds.FieldKind, form: AttributeValue) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a spreadsheet may run the text, or a part of it where it begins a cell at `;`."""
+    """Whether a spreadsheet may run the text, or a part of it if it separates cells at `;`."""
     parts = _PARTS.split(text)
     return text.startswith(("\t", "\r", "\n")) or any(
         part.lstrip(" '\"").startswith(_FORMULA) for part in parts
@@ -94,12 +96,12 @@ def _is_formula(text: str) -> bool:
 
 
 def _without_delimiters(text: str) -> str:
-    """The same JSON without `;`, at which some spreadsheets would begin another cell."""
+    """Escape `;` in JSON text: some spreadsheets begin another cell at it."""
     return text.replace(";", "\\u003b")
 
 
 def _plain_json(value: Any) -> str:
-    """JSON text with numbers as they are, which no `json.dumps` can write."""
+    """JSON text that keeps the digits of every `Number`, which `json.dumps` would quote."""
     if isinstance(value, jsontext.Number):
         return str(value)
     if isinstance(value, dict):
@@ -113,6 +115,8 @@ def _plain_json(value: Any) -> str:
 
 
 class CsvReader:
+    """The rows of a CSV file. Raises FileProblem for a file that is not CSV in UTF-8."""
+
     def __init__(self, path: Path, mapped: Mapped, stamp: str) -> None:
         csv.field_size_limit(MAX_LINE)
         self._path = path
@@ -136,12 +140,12 @@ class CsvReader:
         }
 
     def _begin(self, delimiter: str | None) -> None:
-        """Find out how lines end and what parts cells, and stand before the header."""
+        """Detect the line end and the delimiter, and position the file before the header."""
         head = self._file.read(HEAD)
         check_beginning(self._path, head, wanted="CSV file")
         said = _SEPARATOR.match(head.removeprefix(MARK))
         start = 0
-        if said:  # a line for spreadsheets, before the header
+        if said:  # a line `sep=;` for spreadsheets
             start = len(head) - len(head.removeprefix(MARK)) + said.end()
         self._file.seek(start)
         self._lines_before = 1 if said else 0
@@ -172,12 +176,12 @@ class CsvReader:
         self._file.close()
 
     def _line(self) -> int:
-        """The line of the file that comes next."""
+        """The number of the next line."""
         return self._reader.line_num + self._lines_before + 1
 
     def _lines(self) -> Iterator[str]:
-        """Lines as text, for a reader that knows itself where a quoted one goes on."""
-        encoding = "utf-8-sig"  # spreadsheets write a mark in front
+        """Lines as text for the reader of the csv module, which joins those of a quoted cell."""
+        encoding = "utf-8-sig"  # spreadsheets write a byte order mark
         for line in _lines_of(self._file, self._ends):
             self._last = line.decode(encoding)
             yield self._last
@@ -185,6 +189,7 @@ class CsvReader:
         self._last = ""
 
     def _next(self) -> list[str] | None:
+        """The cells of the next row, or None at the end. Raises FileProblem, _BareReturnError."""
         line = self._line()
         try:
             return next(self._reader, None)
@@ -193,10 +198,11 @@ class CsvReader:
         except csv.Error:
             if self._header and self._ends == b"\n" and "\r" in self._last.rstrip("\r\n"):
                 raise _BareReturnError from None
-            reason = "is not CSV: a quote is missing, or the file was cut off; mend the line"
+            reason = "is not CSV: a quote is missing, or the file was cut off; correct the line"
         raise FileProblem(f"{self._path}, line {line} {reason}")
 
     def _row(self, line: int, cells: list[str]) -> Row:
+        """The row of a line's cells, refused if their number is not that of the columns."""
         if len(cells) != len(self._header):
             reason = (
                 f"the row has {plural(len(cells), 'cell')} for"
@@ -211,7 +217,7 @@ class CsvReader:
         return self._layout.row(line, row)
 
     def _value(self, column: str, text: str) -> Any:
-        """The text, or what its JSON says; text that is none is refused with the other cells."""
+        """The text of a cell, or the value of its JSON; bad JSON is refused later, as text."""
         if column not in self._containers:
             return text
         try:
@@ -221,14 +227,14 @@ class CsvReader:
 
 
 class _BareReturnError(Exception):
-    """A carriage return by itself, in a cell without quotes: the row ends nowhere."""
+    """Raised for a carriage return by itself in a cell without quotes."""
 
 
 _BARE_RETURN = "a cell has a carriage return by itself; put the cell in quotes, or remove it"
 
 
 def _line_end(head: bytes) -> bytes:
-    """What ends the first line: `\\n`, also behind `\\r`, or `\\r` by itself."""
+    """The line end of the first line: `\\n`, also after `\\r`, or `\\r` by itself."""
     found = re.search(rb"\r+\n|\n|\r", head)
     return b"\r" if found and found[0] == b"\r" else b"\n"
 
@@ -238,7 +244,7 @@ def _text_of_line(head: bytes, ends: bytes) -> str:
 
 
 def _delimiter_of(header: str) -> str:
-    """The one of DELIMITERS that makes the most columns of a header."""
+    """The delimiter that splits a header into the most columns."""
 
     def columns(delimiter: str) -> int:
         return len(next(csv.reader([header], delimiter=delimiter), []))
@@ -247,7 +253,7 @@ def _delimiter_of(header: str) -> str:
 
 
 def _lines_of(file: BinaryIO, ends: bytes) -> Iterator[bytes]:
-    """Every line with its end. Raises csv.Error for one that is longer than an item can be."""
+    """Yield every line with its end. Raises csv.Error for one longer than MAX_LINE."""
     if ends == b"\n":
         while line := file.readline(MAX_LINE + 1):
             if len(line) > MAX_LINE:

@@ -49,6 +49,8 @@ _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
 class Parquet:
+    """The format of Parquet files. Raises FileProblem without pyarrow."""
+
     name = "Parquet"
 
     def __init__(self) -> None:
@@ -64,7 +66,7 @@ class Parquet:
         return lines
 
     def finish(self, lines: Path, write: Callable[[bytes], None]) -> None:
-        """Write the file of the lines that were appended."""
+        """Convert the appended lines to a Parquet file, which goes to `write`."""
         columns = registered_columns()
         schema = _schema(columns)
         with (
@@ -81,13 +83,13 @@ class Parquet:
 
 
 def import_pyarrow() -> Any:
-    """The module pyarrow with its Parquet part. Raises FileProblem where it is not installed."""
+    """Import pyarrow with its Parquet part. Raises FileProblem if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         missing = FileProblem(
-            'Parquet files need pyarrow: pip install "thrivecalc-models[arrow]"; or take .jsonl.gz'
+            'Parquet files need pyarrow: pip install "thrivecalc-models[arrow]"; or use .jsonl.gz'
         )
     else:
         return pyarrow
@@ -98,7 +100,7 @@ def import_pyarrow() -> Any:
 
 
 class _Sink(io.RawIOBase):
-    """A file for Arrow whose bytes are written by someone else."""
+    """A file for Arrow that passes its bytes to a function."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -112,6 +114,7 @@ class _Sink(io.RawIOBase):
 
 
 def _schema(columns: Columns) -> pyarrow.Schema:
+    """The schema: the top columns, the struct `data`, and `rest`."""
     import pyarrow as pa
 
     data = [
@@ -124,23 +127,12 @@ def _schema(columns: Columns) -> pyarrow.Schema:
 
 
 def _type(kind: kinds.FieldKind) -> pyarrow.DataType:
+    """The type of column for a kind of field."""
     import pyarrow as pa
 
     match kind:
         case kinds.Optional(inner):
             return _type(inner)
-        case kinds.AmountKind():
-            return pa.decimal128(_DIGITS, _DECIMALS)
-        case kinds.Integer():
-            return pa.int64()
-        case kinds.Boolean():
-            return pa.bool_()
-        case kinds.Date():
-            return pa.date32()
-        case kinds.DateTime():
-            return pa.timestamp("ms", "UTC")
-        case kinds.Binary():
-            return pa.binary()
         case kinds.SetOfText():
             return pa.list_(pa.string())
         case kinds.ListOf(element):
@@ -150,10 +142,19 @@ def _type(kind: kinds.FieldKind) -> pyarrow.DataType:
         case kinds.Nested(payload_class):
             fields = fields_of(payload_class)
             return pa.struct([(field.wire_name, _type(field.kind)) for field in fields])
-    return pa.string()
+    scalars = {
+        kinds.AmountKind: pa.decimal128(_DIGITS, _DECIMALS),
+        kinds.Integer: pa.int64(),
+        kinds.Boolean: pa.bool_(),
+        kinds.Date: pa.date32(),
+        kinds.DateTime: pa.timestamp("ms", "UTC"),
+        kinds.Binary: pa.binary(),
+    }
+    return scalars.get(type(kind), pa.string())
 
 
 def _row_of(item: Item, columns: Columns) -> dict[str, Any]:
+    """The row of an item, whose struct `data` is absent if it has no typed field."""
     cells, rest = cells_of(item, columns, _cell)
     row = {name: cell for name, cell in cells.items() if name in TOP}
     fields = {name.removeprefix("data."): cell for name, cell in cells.items() if name not in TOP}
@@ -165,6 +166,7 @@ def _row_of(item: Item, columns: Columns) -> dict[str, Any]:
 
 
 def _scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
+    """A scalar as Arrow takes it. Raises NoCell for a number out of the column's range."""
     value = python_scalar(kind, form)
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
@@ -182,41 +184,37 @@ _cell = partial(cell_of, scalar=_scalar)
 
 
 class ParquetReader:
-    """The rows of a file, or of the parts in a folder, one part after the other."""
+    """The rows of a file, or of the parts in a folder in order of their names."""
 
     def __init__(self, path: Path, mapped: Mapped, stamp: str) -> None:
         self._arrow = import_pyarrow()
         if mapped.delimiter is not None:
             raise FileProblem(f"{path}: --delimiter is for CSV; Parquet files have none")
-        self._errors: tuple[type[Exception], ...] = (
-            self._arrow.ArrowException,
-            OSError,
-            ValueError,
-        )
+        self._errors = (self._arrow.ArrowException, OSError, ValueError)
         self._read = 0
         self.total: int = 0
         self._parts: list[tuple[Path, Layout]] = []
-        first: list[str] = []
+        columns: list[str] = []
         for part in parts_of(path):
             with closing(self._opened(part)) as file:
-                columns = _columns_of(file.schema_arrow)
-                first = first or columns
-                if set(columns) != set(first):
-                    raise FileProblem(
-                        f"{part} has other columns than {self._parts[0][0]}; import them as"
-                        " files of their own"
-                    )
-                self._parts.append((part, layout(path, columns, mapped, stamp)))
+                own = _columns_of(file.schema_arrow)
                 self.total += file.metadata.num_rows
+            columns = columns or own
+            if set(own) != set(columns):
+                raise FileProblem(
+                    f"{part} has other columns than {self._parts[0][0]}; import each by itself"
+                )
+            self._parts.append((part, layout(path, own, mapped, stamp)))
         self.stamped = self._parts[0][1].stamped
 
     def _opened(self, part: Path) -> Any:
-        with part.open("rb") as file:  # an OSError that says what is wrong, where Arrow's do not
+        """Open a part. Raises FileProblem, and an OSError that is clearer than Arrow's."""
+        with part.open("rb") as file:
             check_beginning(part, file.read(HEAD), wanted="Parquet file", own=PARQUET)
         try:
             return self._arrow.parquet.ParquetFile(part, page_checksum_verification=True)
         except self._errors:
-            problem = FileProblem(f"{part} is not a Parquet file, or a part of one; get it again")
+            problem = FileProblem(f"{part} is not a Parquet file, or is damaged; get it again")
         raise problem
 
     def rows(self, *, after: int) -> Iterator[Row]:
@@ -234,9 +232,10 @@ class ParquetReader:
         return self._read
 
     def close(self) -> None:
-        """Nothing is open between two rows."""
+        """Do nothing: each part is closed after its last row."""
 
     def _batches(self, file: Any, part: Path) -> Iterator[Any]:
+        """Yield the batches of an open part. Raises FileProblem if it is damaged."""
         _check_zones(file.schema_arrow, part)
         batches = file.iter_batches(batch_size=ROWS_READ)
         while True:
@@ -247,18 +246,18 @@ class ParquetReader:
             if batch is None:
                 return
             yield batch
-        raise FileProblem(f"{part} is damaged behind row {self._read:,}; get it again")
+        raise FileProblem(f"{part} is damaged after row {self._read:,}; get it again")
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The file, or in order of their names the parts of a folder. Raises FileProblem."""
+    """Return the file, or the parts of a folder in order of their names. Raises FileProblem."""
     if not path.is_dir():
         return [path]
     parts = []
     for found in sorted(path.rglob("*")):
         names = found.relative_to(path).parts
         if any(name.startswith(("_", ".")) for name in names):
-            continue  # what Spark and others write beside the parts
+            continue  # marks and checksums that Spark and others write beside the parts
         if found.is_dir() and "=" in found.name:
             raise FileProblem(
                 f"{path} has partitions such as {found.name}, whose values are in no file; write"
@@ -272,7 +271,7 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def _columns_of(schema: pyarrow.Schema) -> list[str]:
-    """The columns; those of a struct `data` are named like ours."""
+    """The columns of a file, with the members of a struct `data` as `data.name`."""
     import pyarrow as pa
 
     found: list[str] = []
@@ -286,6 +285,7 @@ def _columns_of(schema: pyarrow.Schema) -> list[str]:
 
 
 def _row(part_layout: Layout, number: int, row: dict[str, Any] | None) -> Row:
+    """The row of a dict, or a refused row for None."""
     if row is None:
         return Row(number, problem="the row has a value that cannot be read")
     fields = row.pop(table.DATA, None)
@@ -295,7 +295,7 @@ def _row(part_layout: Layout, number: int, row: dict[str, Any] | None) -> Row:
 
 
 def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:
-    """The rows as dicts; None for one that Python cannot hold."""
+    """The rows as dicts; None for one with a value that Python cannot hold."""
     try:
         rows: list[dict[str, Any] | None] = _in_microseconds(batch).to_pylist()
     except (ValueError, OverflowError):
@@ -313,11 +313,11 @@ def _rows_of(batch: Any) -> Iterable[dict[str, Any] | None]:
     return rows
 
 
-# --- values as Python should have them ------------------------------------------------------------
+# --- Arrow's values as Python's -------------------------------------------------------------------
 
 
 def _in_microseconds(batch: Any) -> Any:
-    """The same with moments as Python holds them; the table keeps milliseconds."""
+    """Cast nanoseconds, which Python cannot hold; the table keeps milliseconds anyway."""
     for at, field in enumerate(batch.schema):
         wanted = _microseconds(field.type)
         if wanted != field.type:
@@ -326,7 +326,7 @@ def _in_microseconds(batch: Any) -> Any:
 
 
 def _microseconds(kind: pyarrow.DataType) -> pyarrow.DataType:
-    """The type with its nanoseconds as microseconds, in whatever they are."""
+    """The type with microseconds for nanoseconds, nested ones included."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
@@ -342,10 +342,10 @@ def _microseconds(kind: pyarrow.DataType) -> pyarrow.DataType:
 
 
 def _change(kind: pyarrow.DataType) -> Callable[[Any], Any] | None:
-    """What is to be done to values of a type so that they say what the file says, if anything.
+    """The conversion that values of a type need, or None.
 
-    A float of few bits is read by its own shortest text. Members of a struct that are None are
-    absent: a struct has all names, also where some row has only some of them.
+    A float of less than 64 bits is read by its own shortest text. Members of a struct that are None
+    are absent: a struct has all names in every row.
     """
     import pyarrow as pa
 
@@ -374,19 +374,19 @@ def _apply(change: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _shortest(value: float, *, code: str) -> float:
-    """The number of the fewest digits that is this one in a float of the size of `code`."""
+    """The number with the fewest digits that has this value as a float of the format `code`."""
     for digits in range(1, 10):
         number = float(f"{value:.{digits}g}")
         try:
             if struct.unpack(code, struct.pack(code, number)) == (value,):
                 return number
-        except OverflowError:  # rounded up, it is more than such a float holds
+        except OverflowError:  # rounded up, it exceeds such a float
             continue
     return value
 
 
 def _check_zones(schema: pyarrow.Schema, part: Path) -> None:
-    """Raise FileProblem for moments in a time zone that is not known on this machine."""
+    """Raise FileProblem for timestamps in a time zone that is unknown on this machine."""
     import pyarrow as pa
 
     for field in schema:
@@ -396,12 +396,13 @@ def _check_zones(schema: pyarrow.Schema, part: Path) -> None:
             waiting += [kind.field(at).type for at in range(kind.num_fields)]
             if pa.types.is_timestamp(kind) and kind.tz is not None and not _is_known(kind.tz):
                 raise FileProblem(
-                    f"{part} has moments in the time zone {kind.tz}, in {field.name}, which is not"
-                    " known on this machine: pip install tzdata, or write them in UTC"
+                    f"{part} has timestamps in the time zone {kind.tz}, in {field.name}, which is"
+                    " unknown on this machine: pip install tzdata, or write them in UTC"
                 )
 
 
 def _is_known(zone: str) -> bool:
+    """Whether a time zone, by name or as an offset, is known on this machine."""
     if re.fullmatch(r"[+-]\d\d:?\d\d", zone):
         return True
     try:

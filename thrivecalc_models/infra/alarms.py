@@ -1,9 +1,9 @@
 """CloudWatch alarms on DynamoDB's metrics of the table.
 
 Sources: "DynamoDB metrics and dimensions", Amazon DynamoDB Developer Guide; "Using metric math",
-Amazon CloudWatch User Guide. A metric without events in a minute has no value, hence FILL. Without
-any requests the rate is a division by zero, which has no value either; missing values are not
-breaching. An alarm takes 10 metrics at most, hence one each for reads and writes.
+Amazon CloudWatch User Guide. A metric has no value for a minute without events, hence FILL. Without
+requests the rate is a division by zero, which has no value either; missing values are not
+breaching. An alarm takes at most 10 metrics, hence one alarm each for reads and writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thrivecalc_models.infra.names import (
 from thrivecalc_models.wire import Json
 
 ERROR_RATE: Final = 1
-"""Per cent of the requests; more is an alarm."""
+"""The highest rate of failed requests without an alarm, in per cent."""
 
 MAX_METRICS: Final = 10
 
@@ -29,7 +29,7 @@ READS: Final = ("GetItem", "BatchGetItem", "Query")
 WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 
 _PERIOD = 300  # seconds
-_ERROR_PERIODS = 3  # two of three, so that one failed request in a quiet night wakes nobody
+_ERROR_PERIODS = 3  # two of three breach, so that one failed request in a quiet night is no alarm
 
 TOPIC = "AlarmTopic"
 HAS_TOPIC = "HasAlarmTopic"
@@ -40,7 +40,7 @@ TOPIC_PARAMETER: Final[Mapping[str, Json]] = {
         "Default": "",
         "AllowedPattern": "(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+)?",
         "ConstraintDescription": "the ARN of an SNS topic, or nothing",
-        "Description": "ARN of the SNS topic that is told of alarms; empty tells nobody.",
+        "Description": "ARN of the SNS topic that receives the alarms; empty for none.",
     }
 }
 TOPIC_CONDITION: Final[Mapping[str, Json]] = {
@@ -49,37 +49,23 @@ TOPIC_CONDITION: Final[Mapping[str, Json]] = {
 
 
 def alarms(table_name: Json) -> dict[str, Json]:
-    """The alarms as resources of a template, by logical name; `table_name` is a `Ref`."""
+    """Return the alarms as resources of a template, by logical name; `table_name` is a `Ref`."""
+    refused = (
+        "requests were refused (HTTP 400: denied, invalid, no table; not failed conditions or"
+        " throttling), measured on this table's requests. DynamoDB counts refusals by account"
+        " and region, so other tables' count too"
+    )
+    user_errors = [_metric("errors", "UserErrors", "Sum", None)]
     return {
-        "ReadErrors": _error_rate(
-            table_name,
-            "of the table's reads failed in the service (HTTP 500)",
-            READS,
-            [
-                _metric("errors", "SystemErrors", "Sum", table_name, operation=name)
-                for name in READS
-            ],
-        ),
-        "WriteErrors": _error_rate(
-            table_name,
-            "of the table's writes failed in the service (HTTP 500)",
-            WRITES,
-            _system_errors(table_name, WRITES),
-        ),
-        "RefusedRequests": _error_rate(
-            table_name,
-            "requests were refused (HTTP 400: denied, invalid, no table; not failed conditions or"
-            " throttling), measured on this table's requests. DynamoDB counts refusals by account"
-            " and region, so other tables' count too",
-            READS + WRITES,
-            [_metric("errors", "UserErrors", "Sum", None)],
-        ),
+        "ReadErrors": _service_errors(table_name, "reads", READS),
+        "WriteErrors": _service_errors(table_name, "writes", WRITES),
+        "RefusedRequests": _error_rate(table_name, refused, READS + WRITES, user_errors),
         "Throttling": _throttling(table_name),
     }
 
 
 def alarms_template(table_name: str) -> Json:
-    """A CloudFormation template of the alarms alone, for a table that there is already."""
+    """Return a CloudFormation template of the alarms alone, for an existing table."""
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Alarms on the table of ThriveCalc's records",
@@ -93,7 +79,7 @@ TABLE_NAME = "TableName"
 
 
 def table_name_parameter(default: str) -> dict[str, Json]:
-    """The template's parameter that names the table. Raises ConfigurationError."""
+    """Return the template's parameter that names the table. Raises ConfigurationError."""
     return {
         TABLE_NAME: {
             "Type": "String",
@@ -106,16 +92,19 @@ def table_name_parameter(default: str) -> dict[str, Json]:
     }
 
 
-def _system_errors(table_name: Json, operations: Sequence[str]) -> list[Json]:
-    return [
+def _service_errors(table_name: Json, noun: str, operations: Sequence[str]) -> Json:
+    """The alarm on operations that fail in the service."""
+    errors = [
         _metric("errors", "SystemErrors", "Sum", table_name, operation=name) for name in operations
     ]
+    what = f"of the table's {noun} failed in the service (HTTP 500)"
+    return _error_rate(table_name, what, operations, errors)
 
 
 def _error_rate(
     table_name: Json, what: str, operations: Sequence[str], errors: Sequence[Json]
 ) -> Json:
-    """Failed requests in per cent of all; latency is measured once for each that succeeded."""
+    """The alarm on failed requests in per cent of all: DynamoDB counts latency once a success."""
     answered = [
         _metric("answered", "SuccessfulRequestLatency", "SampleCount", table_name, operation=name)
         for name in operations
@@ -133,7 +122,10 @@ def _error_rate(
 
 
 def _throttling(table_name: Json) -> Json:
-    """Events rather than requests: a batch counts as throttled only where all of it was."""
+    """The alarm on throttled reads and writes.
+
+    It counts events, not requests: a batch is a throttled request only if all of it was throttled.
+    """
     metrics = _numbered(
         [
             _metric(name, f"{name}ThrottleEvents", "Sum", table_name, index=index)

@@ -23,10 +23,10 @@ HALF = Decimal("0.5")
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """What one user does in a month: items read and written, and bytes stored in the table.
+    """The usage of one user in a month: items read and written, and bytes stored in the table.
 
-    `read_units` are those of reading an item consistently, `write_units` those of writing one in
-    the table; both 1 for items up to 1 KB.
+    `read_units` is the cost of reading an item consistently, `write_units` that of writing one to
+    the table; both are 1 for items of up to 1 KB.
     """
 
     reads: Decimal
@@ -38,7 +38,7 @@ class Usage:
 
 @attrs.frozen(kw_only=True)
 class Estimate:
-    """USD of one user and month, part by part, and what other ways of working would change."""
+    """USD for one user and month, part by part, and what other kinds of requests would change."""
 
     reads: Decimal
     writes: Decimal
@@ -49,40 +49,40 @@ class Estimate:
 
     @property
     def simple(self) -> Decimal:
-        """As the guide reckons: consistent reads, no index, no recovery."""
+        """The guide's estimate: consistent reads, no index, no recovery."""
         return self.reads + self.writes + self.storage
 
     @property
     def index(self) -> Decimal:
-        """What the index adds: every item is written and stored once more."""
+        """The cost of the index: every item is written and stored once more."""
         return self.index_writes + self.index_storage
 
     @property
     def total(self) -> Decimal:
-        """The table as it should be, all reads consistent."""
+        """The cost of the table as it should be, with all reads consistent."""
         return self.simple + self.index + self.recovery
 
     @property
     def if_eventually_consistent(self) -> Decimal:
-        """Added by reading all eventually consistently: half a unit for 4 KB, so less than 0."""
+        """The change if all reads are eventually consistent, at half the units: below 0."""
         return -self.reads * HALF
 
     @property
     def if_atomic(self) -> Decimal:
-        """Added by making every write part of a transaction: it takes twice the units.
+        """The change if every write is part of a transaction, at twice the units.
 
-        Those of the index are doubled too, which is as dear as it can get.
+        The units of the index are doubled too, which is the upper bound.
         """
         return self.writes + self.index_writes
 
     @property
     def if_batched(self) -> Decimal:
-        """Added by batches: an item takes the units that it takes alone."""
+        """The change if all requests are batches: 0, since an item costs the same units."""
         return Decimal(0)
 
 
 def estimate(usage: Usage, prices: Prices) -> Estimate:
-    """The cost of one user and month."""
+    """Return the cost of one user and month."""
     writes = usage.writes * usage.write_units * prices.write_million / MILLION
     gigabytes = usage.bytes / GB
     return Estimate(
@@ -95,9 +95,9 @@ def estimate(usage: Usage, prices: Prices) -> Estimate:
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class OperationCost:
-    """A kind of request: its units, of which those of the index, and USD for a million of it."""
+    """A request: its capacity units, those of the index among them, and USD for a million."""
 
     operation: str
     what: str
@@ -114,18 +114,22 @@ def operation_costs(
     list_units: Decimal | None = None,
     list_all_units: Decimal | None = None,
 ) -> list[OperationCost]:
-    """A million requests of each operation, for items of these units.
+    """Return the cost of a million requests of each operation, for items of these units.
 
     `list_units` and `list_all_units` are those of reading all records of a user, of a type or of
-    every type, consistently with one Query; they are left out where they are unknown.
+    every type, consistently with one Query; None leaves that row out.
     """
     reads = [
         ("GetItem", "a record", read_units * HALF),
         ("GetItem", "a record, consistent", read_units),
         ("BatchGetItem", "100 records", 100 * read_units * HALF),
-        ("Query", "a user's records of one type", _half(list_units)),
-        ("Query", "all records of a user", _half(list_all_units)),
     ]
+    for what, units in (
+        ("a user's records of one type", list_units),
+        ("all records of a user", list_all_units),
+    ):
+        if units is not None:
+            reads.append(("Query", what, units * HALF))
     writes = [
         ("PutItem", "a record", write_units),
         ("UpdateItem", "a record", write_units),
@@ -133,27 +137,11 @@ def operation_costs(
         ("BatchWriteItem", "25 records", 25 * write_units),
         ("TransactWriteItems", "2 records", 2 * 2 * write_units),
     ]
+    zero = Decimal(0)
     return [
-        OperationCost(
-            operation=operation,
-            what=what,
-            units=units,
-            of_index=Decimal(0),
-            usd_million=units * prices.read_million,
-        )
+        OperationCost(operation, what, units, zero, units * prices.read_million)
         for operation, what, units in reads
-        if units is not None
     ] + [
-        OperationCost(
-            operation=operation,
-            what=what,
-            units=2 * units,
-            of_index=units,
-            usd_million=2 * units * prices.write_million,
-        )
+        OperationCost(operation, what, 2 * units, units, 2 * units * prices.write_million)
         for operation, what, units in writes
     ]
-
-
-def _half(units: Decimal | None) -> Decimal | None:
-    return None if units is None else units * HALF

@@ -15,7 +15,7 @@ _TABLE_NAME = re.compile(f"{TABLE_NAME_CHARACTERS}{{{SHORTEST},{LONGEST}}}")
 
 
 def check_table_name(name: str) -> str:
-    """Give the name back if a table can have it. Raises ConfigurationError."""
+    """Return the name if a table can have it. Raises ConfigurationError."""
     if _TABLE_NAME.fullmatch(name) is None:
         raise ConfigurationError(
             f"a table's name is made of {SHORTEST} to {LONGEST} letters, digits, '_', '-' and '.';"

@@ -1,4 +1,4 @@
-"""IAM policies for a service, for one user's credentials, for reading, and for this command."""
+"""IAM policies for a service, for one user's credentials, for reading, and for the command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thrivecalc_models.wire import Json, check_user_id
 ROLES: Final = ("service", "user", "reader", "operator")
 
 SIGNED_IN_WITH_GOOGLE: Final = "google-oauth2|${accounts.google.com:sub}"
-"""The user id of whoever holds web identity credentials that Google's token was exchanged for."""
+"""A policy variable: the user id of the person whose Google token gave the credentials."""
 
 _DESCRIBE = frozenset({"DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"})
 _READ = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
@@ -38,14 +38,14 @@ def policy(
     account: str = "*",
     user_id: str | None = None,
 ) -> Json:
-    """The IAM policy document of a role on the table and its index.
+    """Return the IAM policy document of a role on the table and its index.
 
     `service` reads and writes users' records. `user` does the same for one partition key only:
-    `user_id`, else that of whoever is signed in with Google. `reader` reads the whole table and how
-    it is set up. `operator` does what the command does: it also makes and changes the table, backs
-    it up, and restores into tables whose names begin with this one's and a `-`. An account of `*`
-    leaves it open. Raises ConfigurationError for names that AWS would not take, InvalidKeyError for
-    such a user id.
+    `user_id`, else that of the person signed in with Google. `reader` reads the whole table and its
+    settings. `operator` does what the command does: it also makes and changes the table, backs it
+    up, and restores into tables whose names begin with this one's and a `-`. The account `*` is any
+    account. Raises ConfigurationError for names that AWS would refuse, InvalidKeyError for such a
+    user id.
     """
     arn = _table_arn(table_name, region, account)
     if role == "service":
@@ -60,16 +60,20 @@ def policy(
 
 
 def _table_arn(table_name: str, region: str, account: str) -> str:
+    """The table's ARN. Raises ConfigurationError."""
     check_table_name(table_name)
     if _REGION.fullmatch(region) is None:
-        raise ConfigurationError("a region has a name such as us-east-1; this one is another")
+        raise ConfigurationError("a region has a name such as us-east-1; this one has not")
     if _ACCOUNT.fullmatch(account) is None:
         raise ConfigurationError("an account has 12 digits, such as 111122223333; give those")
     return f"arn:{_partition(region)}:dynamodb:{region}:{account}:table/{table_name}"
 
 
 def _partition(region: str) -> str:
-    """Source: "Amazon Resource Names (ARNs)", AWS Identity and Access Management User Guide."""
+    """The partition of a region.
+
+    Source: "Amazon Resource Names (ARNs)", AWS Identity and Access Management User Guide.
+    """
     for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
         if region.startswith(prefix):
             return partition
@@ -90,7 +94,9 @@ def _allow(sid: str, actions: Iterable[str], resources: list[str]) -> Json:
 
 
 def _of_one_user(arn: str, user_id: str | None) -> Json:
-    """ForAllValues alone is true of a request that names no key; Null closes that door.
+    """The statement for one partition key.
+
+    ForAllValues alone also allows a request that names no key; the condition Null refuses that.
 
     Source: "Using IAM policy conditions for fine-grained access control", Amazon DynamoDB
     Developer Guide.
@@ -105,10 +111,10 @@ def _of_one_user(arn: str, user_id: str | None) -> Json:
 
 
 def _literal(text: str) -> str:
-    """Text in which IAM sees no policy variable.
+    """Escape the dollar signs, so that IAM sees no policy variable in the text.
 
     Source: "IAM policy elements: Variables and tags", AWS Identity and Access Management User
-    Guide, which spells a dollar sign `${$}`.
+    Guide.
     """
     return text.replace("$", "${$}")
 

@@ -1,4 +1,4 @@
-"""DynamoDB's prices as dated lists, and the file that replaces them."""
+"""DynamoDB's prices as dated lists, and as read from a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from thrivecalc_models.payloads.define import camel_case
 
 @attrs.frozen(kw_only=True)
 class Prices:
-    """USD for a table on demand, of the class Standard, in one region, since a day.
+    """Prices in USD of on-demand tables of the class Standard in one region, valid since a day.
 
-    A million read units, a million write units, and a month of a GB (2^30 bytes) stored and kept
-    recoverable.
+    They are for a million read units, a million write units, and a GB (2^30 bytes) stored, or kept
+    recoverable, for a month.
     """
 
     since: str
@@ -38,7 +38,7 @@ GUIDE: Final = Prices(
     storage_gb_month=Decimal("0.25"),
     recovery_gb_month=Decimal("0.20"),
 )
-"""The prices that the guide reckons with."""
+"""The prices of the guide's example."""
 
 # Source: "Amazon DynamoDB pricing for on-demand capacity", aws.amazon.com/dynamodb/pricing.
 PRICE_LISTS: Final = (
@@ -61,10 +61,10 @@ _LONGEST = 40  # characters
 
 
 def read_prices(text: str) -> Prices:
-    """Prices from a JSON object with exactly the names of `Prices`; amounts as numbers or text.
+    """Read prices from a JSON object with exactly the names of `Prices`.
 
-    The names are spelled as in the table (`readMillion`) or as in Python (`read_million`). Raises
-    ConfigurationError, which names what is wrong and never shows the value.
+    Amounts are numbers or text. The names are in camelCase (`readMillion`) or as in Python (`read_million`). Raises
+    ConfigurationError, which names the problem and never shows the value.
     """
     given = _object(text)
     in_python = any(name in given for name in _AMOUNTS)
@@ -75,7 +75,7 @@ def read_prices(text: str) -> Prices:
     if missing:
         raise ConfigurationError(f"it lacks {', '.join(missing)}; {needed}")
     if unknown:
-        raise ConfigurationError(f"it has names that mean nothing ({len(unknown)}); {needed}")
+        raise ConfigurationError(f"it has unknown names ({len(unknown)}); {needed}")
     return Prices(
         since=_since(given["since"]),
         region=_region(given["region"]),
@@ -84,7 +84,7 @@ def read_prices(text: str) -> Prices:
 
 
 def read_price(value: object, name: str) -> Decimal:
-    """An amount of USD, exactly as given. Raises ConfigurationError."""
+    """Return an amount of USD exactly as given: 0 to a million. Raises ConfigurationError."""
     try:
         if not isinstance(value, str | Decimal) or len(str(value)) > _LONGEST:
             raise InvalidOperation
@@ -97,6 +97,7 @@ def read_price(value: object, name: str) -> Decimal:
 
 
 def _object(text: str) -> Mapping[str, Any]:
+    """The JSON object, with exact numbers. Raises ConfigurationError."""
     try:
         given = json.loads(
             text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant

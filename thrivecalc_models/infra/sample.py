@@ -21,9 +21,9 @@ _NO_TYPE = "(none)"
 
 @attrs.define
 class Counted:
-    """Items, their bytes, and what reading (consistently) and writing each of them once takes.
+    """Items, their bytes, and the units of reading (consistently) and writing each of them once.
 
-    `together` are the read units of reading those of each user with one Query.
+    `together` is the read units of one consistent Query of each user's items.
     """
 
     items: int = 0
@@ -34,7 +34,7 @@ class Counted:
     users: int = 0
 
     def add(self, sizes: list[int]) -> None:
-        """The items of one more user."""
+        """Count the items of one more user, by their sizes in bytes."""
         self.users += 1
         self.items += len(sizes)
         self.bytes += sum(sizes)
@@ -44,13 +44,13 @@ class Counted:
 
     @property
     def stored(self) -> int:
-        """Bytes that are charged as stored."""
+        """Bytes that storage is charged for."""
         return self.bytes + ITEM_OVERHEAD * self.items
 
 
 @attrs.define
 class Sample:
-    """Whole users, one after the other as a scan of one segment gives them; memory stays flat."""
+    """Counts of whole users. They arrive one after the other, as in a scan of one segment."""
 
     all: Counted = attrs.field(factory=Counted)
     by_type: dict[str, Counted] = attrs.field(factory=dict)
@@ -58,7 +58,7 @@ class Sample:
     _sizes: dict[str, list[int]] = attrs.field(factory=dict)
 
     def add(self, items: Iterable[Item]) -> None:
-        """The next page of the scan."""
+        """Count the next page of the scan."""
         for item in items:
             user = item[table.USER_ID]["S"]
             if user != self._user:
@@ -67,8 +67,8 @@ class Sample:
             self._sizes.setdefault(_type_of(item), []).append(item_size(item))
 
     def end(self, *, complete: bool) -> None:
-        """No page follows. Unless the scan is complete, the last of several users is left out:
-        there may be more of that one.
+        """End the scan. Unless it is complete, leave out the last of several users, who may have
+        more items.
         """
         if complete or not self.all.users:
             self._close_user()
@@ -76,7 +76,7 @@ class Sample:
 
     @property
     def types(self) -> list[tuple[str, Counted]]:
-        """By type, the one with most bytes first."""
+        """The types and their counts, the one with most bytes first."""
         return sorted(self.by_type.items(), key=lambda each: (-each[1].bytes, each[0]))
 
     def _close_user(self) -> None:
@@ -88,7 +88,7 @@ class Sample:
 
 
 def mean(total: int, count: int) -> Decimal:
-    """The mean; 0 of nothing."""
+    """Return the mean, or 0 for a count of 0."""
     return Decimal(total) / count if count else Decimal(0)
 
 
@@ -97,6 +97,7 @@ def _read_units(size: int) -> int:
 
 
 def _type_of(item: Item) -> str:
+    """The item's `dataType`, else the type in its key."""
     stored = item.get(table.DATA_TYPE, {}).get("S")
     if stored is None:
         parts = split_key(item[table.RECORD_KEY]["S"])

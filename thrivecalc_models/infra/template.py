@@ -16,9 +16,9 @@ TABLE = "UserData"
 
 
 def table_template(table_name: str) -> Json:
-    """A CloudFormation template of the table, its index and its alarms.
+    """Return a CloudFormation template of the table, its index and its alarms.
 
-    The table outlives its stack, and is not deleted before its deletion protection is taken off.
+    The table outlives its stack, and its deletion protection must be off before it can be deleted.
     """
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -28,11 +28,11 @@ def table_template(table_name: str) -> Json:
         "Resources": {TABLE: _table(), **alarms({"Ref": TABLE})},
         "Outputs": {
             "TableName": {
-                "Description": "What services find in DYNAMODB_TABLE_NAME",
+                "Description": "The value of DYNAMODB_TABLE_NAME for services",
                 "Value": {"Ref": TABLE},
             },
             "TableArn": {
-                "Description": "What IAM policies name",
+                "Description": "The ARN for IAM policies",
                 "Value": {"Fn::GetAtt": [TABLE, "Arn"]},
             },
         },
