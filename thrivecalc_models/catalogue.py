@@ -1,4 +1,4 @@
-"""The registered types, with names and in order, for `typescript`, `json_schema` and the command."""
+"""The registered types with their names, for `typescript`, `json_schema` and the command."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ _LONGEST = 40  # characters
 def read_prices(text: str) -> Prices:
     """Read prices from a JSON object with exactly the names of `Prices`.
 
-    Amounts are numbers or text. The names are in camelCase (`readMillion`) or as in Python (`read_million`). Raises
-    ConfigurationError, which names the problem and never shows the value.
+    Amounts are numbers or text. The names are in camelCase (`readMillion`) or as in Python
+    (`read_million`). Raises ConfigurationError, which never shows the value.
     """
     given = _object(text)
     in_python = any(name in given for name in _AMOUNTS)
