@@ -120,7 +120,7 @@ def test_an_empty_table(made):
     """There is nothing to measure, and it says what to do instead."""
     result = made.run("cost", "--measure", exit_code=2)
     assert result.stderr == (
-        "Error: the table is empty, there is nothing to measure; give --bytes instead\n"
+        "Error: the table is empty and has nothing to measure; give --bytes instead\n"
     )
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
     result = run("cost", "--prices", str(tmp_path / "gone"), exit_code=2)
     assert "No such file" in result.stderr
-    assert "no price list" in run("cost", "--prices", "/dev/zero", exit_code=2).stderr
+    assert "not a price list" in run("cost", "--prices", "/dev/zero", exit_code=2).stderr
 
 
 def test_large_numbers():

@@ -169,7 +169,7 @@ def _measure(session: Session, wanted: int) -> Measured:
             break
     sample.end(complete=complete)
     if not sample.all.items:
-        raise UsageProblem("the table is empty, nothing can be measured; give --bytes instead")
+        raise UsageProblem("the table is empty and has nothing to measure; give --bytes instead")
     return Measured(sample, items, complete, units)
 
 

@@ -11,10 +11,8 @@ import click
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from thrivecalc_models.cli.common import Findings, Session, UsageProblem, members, table_options
-from thrivecalc_models.errors import InvalidKeyError
 from thrivecalc_models.exchange import (
     Exported,
-    FileProblem,
     Imported,
     Mapped,
     Options,
@@ -56,7 +54,7 @@ def _delimiter(ctx: click.Context, option: click.Parameter, value: str | None) -
 def export_command(session: Session, file: Path, user: str | None) -> None:
     """Export to the file, and print how many records it has."""
     session.leaves(f"{file} is not complete; the same command continues where this one stopped.")
-    with _usage(), _bar(session, f"Exporting to {file.name}") as on_progress:
+    with _bar(session, f"Exporting to {file.name}") as on_progress:
         done = export_table(
             WholeTable(session.store()), file, user_id=user, on_progress=on_progress
         )
@@ -146,7 +144,7 @@ def import_command(
         if check
         else "what was written stays; the same command continues where this one stopped."
     )
-    with _usage(), _bar(session, f"Importing {file.name}") as on_progress:
+    with _bar(session, f"Importing {file.name}") as on_progress:
         done = import_file(WholeTable(session.store()), file, options, on_progress=on_progress)
     if session.json:
         session.emit(_as_json(done, check=check))
@@ -202,15 +200,6 @@ def _names(mapped: Sequence[str]) -> dict[str, str]:
             raise UsageProblem(f"--map {stored} is given twice; give it once")
         names[stored] = column
     return names
-
-
-@contextmanager
-def _usage() -> Iterator[None]:
-    """Turn a problem with a file or a user id into a UsageProblem."""
-    try:
-        yield
-    except (FileProblem, InvalidKeyError) as problem:
-        raise UsageProblem(str(problem)) from None
 
 
 @contextmanager

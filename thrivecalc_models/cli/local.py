@@ -14,7 +14,7 @@ import attrs
 import click
 
 from thrivecalc_models.cli.common import ServiceProblem, Session, UsageProblem
-from thrivecalc_models.exchange import FileProblem, Options, check_file, import_file
+from thrivecalc_models.exchange import Options, check_file, import_file
 from thrivecalc_models.local import Dynoxide, EmbeddedEngine, LocalEngine
 from thrivecalc_models.whole_table import WholeTable
 
@@ -59,7 +59,7 @@ def local(
     if engine == "moto" and (path or program):
         raise UsageProblem("--path and --program are for --engine dynoxide; moto stores nothing")
     if seed is not None:
-        _check(seed)
+        check_file(seed)  # before an engine starts, which takes seconds
     with _ending_on_sigterm(), started(engine, path, program, port or 0) as running:
         session = Session(table=table, region=region, endpoint=running.endpoint, json=json)
         session.leaves(
@@ -90,20 +90,9 @@ def started(
             yield dynoxide
 
 
-def _check(seed: Path) -> None:
-    """Raise UsageProblem if the file cannot be imported: an engine takes seconds to start."""
-    try:
-        check_file(seed)
-    except FileProblem as problem:
-        raise UsageProblem(str(problem)) from None
-
-
 def _fill(session: Session, seed: Path) -> None:
     """Import the file into the empty table, and note the counts."""
-    try:
-        done = import_file(WholeTable(session.store()), seed, Options())
-    except FileProblem as problem:
-        raise UsageProblem(str(problem)) from problem
+    done = import_file(WholeTable(session.store()), seed, Options())
     counts = attrs.asdict(done.counts)
     session.note(
         f"{seed}: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}"
