@@ -141,14 +141,12 @@ def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> N
     try:
         version = metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError:
-        problem = UsageProblem(
+        raise UsageProblem(
             f"the version is unknown, because the metadata of {_PACKAGE} is not installed here:"
             f" pip install {_PACKAGE}"
-        )
-    else:
-        click.echo(f"thrivecalc, version {version}")
-        ctx.exit()
-    raise problem
+        ) from None
+    click.echo(f"thrivecalc, version {version}")
+    ctx.exit()
 
 
 @click.group(

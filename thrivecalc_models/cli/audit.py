@@ -56,7 +56,7 @@ def audit(
     report = _Report(session, every=every, repair=repair, apply=apply)
     complete = False
     try:
-        for page in pages if repair else counted(session, pages):
+        for page in pages if repair else counted(session, pages, lambda page: page.items):
             report.add(page)
         complete = True
     finally:  # what was repaired before an error is reported too

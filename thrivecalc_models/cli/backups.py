@@ -42,7 +42,9 @@ def create(session: Session, name: str | None) -> None:
         check_name("backup", name)
     whole = WholeTable(session.store())
     session.leaves("a backup that was begun continues; `thrivecalc backup list` shows it.")
-    made = backups.create_backup(whole, name or f"thrivecalc-{_now():%Y-%m-%dT%H-%M-%SZ}")
+    made = backups.create_backup(
+        whole, name or f"thrivecalc-{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
+    )
     if session.json:
         session.emit(_as_json(made))
         return
@@ -153,7 +155,7 @@ def _time(text: str) -> datetime:
         raise UsageProblem(
             f"--at takes a time with its zone, such as 2026-01-07T12:30:00Z, not {text!r}"
         )
-    if time > _now():
+    if time > datetime.now(UTC):
         raise UsageProblem(
             f"--at {text} is in the future; give a time that has passed, or --latest"
         )
@@ -172,7 +174,3 @@ def _as_json(backup: Backup) -> dict[str, Any]:
         "type": backup.kind,
         "bytes": backup.size,
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -7,6 +7,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from typing import IO, Any
 
 import attrs
@@ -231,19 +232,10 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--endpoint", metavar="URL", help="Default: AWS_ENDPOINT, else the real service.")
     @click.option("--json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
-    def with_session(
-        *args: Any,
-        table: str | None,
-        region: str | None,
-        endpoint: str | None,
-        json: bool,
-        **options: Any,
-    ) -> Any:
-        session = Session(table=table, region=region, endpoint=endpoint, json=json)
-        try:
-            return command(session, *args, **options)
-        finally:
-            session.close()
+    def with_session(**options: Any) -> Any:
+        own = {name: options.pop(name) for name in ("table", "region", "endpoint", "json")}
+        with closing(Session(**own)) as session:
+            return command(session, **options)
 
     return with_session
 

@@ -208,7 +208,6 @@ def _show(
     """Print the estimate as tables: by month, at other prices, and by operation."""
     if measured is not None:
         _show_measured(session, measured)
-        session.say("")
     _show_prices(session, prices)
     _show_months(session, usage, estimate(usage, prices))
     _table(
@@ -250,6 +249,7 @@ def _show_measured(session: Session, measured: Measured) -> None:
     ]
     columns = ["type", "items", "users", "bytes an item", "read units", "write units"]
     _table(session, "", columns, rows)
+    session.say("")
 
 
 def _show_prices(session: Session, prices: Prices) -> None:
@@ -276,13 +276,13 @@ def _show_months(session: Session, usage: Usage, found: Estimate) -> None:
         _row("+ point-in-time recovery", found.recovery),
         _row("the table as it should be", found.total),
     ]
-    changes = [
+    _table(session, "USD a month", columns, rows)
+    rows = [
         _row("reads eventually consistent", found.if_eventually_consistent),
         _row("all writes in transactions", found.if_atomic),
         _row("all writes in batches", found.if_batched),
     ]
-    _table(session, "USD a month", columns, rows)
-    _table(session, "What would change that", columns, changes)
+    _table(session, "What would change that", columns, rows)
     session.say(
         "An eventually consistent read takes half the units, a write in a transaction\n"
         "twice as many. A batch takes the units of its items, in fewer requests."

@@ -70,13 +70,10 @@ def _delete(session: Session, user: str) -> None:
     try:
         session.store().user(user).delete_all()
     except CommitError as error:
-        failed = error
-    else:
-        return
-    raise ServiceProblem(
-        f"{plural(len(failed.applied), 'record')} deleted, {len(failed.not_applied):,} not deleted,"
-        f" {len(failed.unknown):,} unknown; run the same command again"
-    )
+        raise ServiceProblem(
+            f"{plural(len(error.applied), 'record')} deleted, {len(error.not_applied):,} not"
+            f" deleted, {len(error.unknown):,} unknown; run the same command again"
+        ) from None
 
 
 def _report(session: Session, user: str, before: dict[str, Usage], after: dict[str, Usage]) -> None:

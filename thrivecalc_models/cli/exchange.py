@@ -139,21 +139,19 @@ def import_command(
         progress=progress,
         max_write_units=max_write_units,
     )
-    session.leaves(
-        "nothing was written."
-        if check
-        else "what was written stays; the same command continues where this one stopped."
-    )
+    stays = "what was written stays; the same command continues where this one stopped."
+    session.leaves("nothing was written." if check else stays)
     with _bar(session, f"Importing {file.name}") as on_progress:
         done = import_file(WholeTable(session.store()), file, options, on_progress=on_progress)
     if session.json:
         session.emit(_as_json(done, check=check))
     else:
         _show(session, done, check=check)
-    if done.counts.refused:
+    refused = done.counts.refused
+    if refused:
         where = f"; {done.refused_path} has all of them" if done.refused_path else ""
-        would = "would be" if check else "was" if done.counts.refused == 1 else "were"
-        raise Findings(f"{plural(done.counts.refused, 'row')} {would} refused{where}")
+        verb = "would be" if check else "was" if refused == 1 else "were"
+        raise Findings(f"{plural(refused, 'row')} {verb} refused{where}")
 
 
 def _as_json(done: Imported, *, check: bool) -> dict[str, Any]:

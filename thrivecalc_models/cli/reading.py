@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import click
 
 from thrivecalc_models.cli.common import Session
 from thrivecalc_models.words import plural
 
-
-class HasItems(Protocol):
-    """A page: its items, or how many it has."""
-
-    @property
-    def items(self) -> Any: ...
-
-
-P = TypeVar("P", bound=HasItems)
+P = TypeVar("P")
 
 SEGMENTS = click.option(
     "--segments",
@@ -30,12 +22,12 @@ SEGMENTS = click.option(
 )
 
 
-def counted(session: Session, pages: Iterable[P]) -> Iterator[P]:
+def counted(session: Session, pages: Iterable[P], items: Callable[[P], int]) -> Iterator[P]:
     """Yield the pages, and show on a terminal how many items were read so far."""
     count = 0
     with session.progress("{task.description}") as progress:
         task = progress.add_task("reading")
         for page in pages:
             yield page
-            count += page.items if isinstance(page.items, int) else len(page.items)
+            count += items(page)
             progress.update(task, description=f"{plural(count, 'item')} read")

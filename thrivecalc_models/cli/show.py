@@ -138,13 +138,10 @@ def _field_names(record: UserRecord, item: Item) -> tuple[list[str], int]:
     The others are not named: their names may be personal.
     """
     content = item.get(table.DATA, {}).get("M", {})
-    names = [name for name in _declared(record) if name in content]
-    return names, len(content) - len(names)
-
-
-def _declared(record: UserRecord) -> list[str]:
     payload_class = type(record).payload_class()
-    return [] if payload_class is None else [field.wire_name for field in fields_of(payload_class)]
+    declared = () if payload_class is None else fields_of(payload_class)
+    names = [field.wire_name for field in declared if field.wire_name in content]
+    return names, len(content) - len(names)
 
 
 def _masked(record: UserRecord, item: Item) -> str:

@@ -55,13 +55,8 @@ def as_json(name: str, aspects: list[Aspect]) -> dict[str, Any]:
     return {
         "table": name,
         "ok": not differences(aspects),
-        "aspects": [_as_dict(aspect) for aspect in aspects],
+        "aspects": [found | {"wayOut": found.pop("fix")} for found in map(members, aspects)],
     }
-
-
-def _as_dict(aspect: Aspect) -> dict[str, str]:
-    found = members(aspect)
-    return found | {"wayOut": found.pop("fix")}
 
 
 def show(session: Session, name: str, aspects: list[Aspect]) -> None:

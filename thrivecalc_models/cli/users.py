@@ -25,7 +25,8 @@ def users(session: Session, segments: int) -> None:
     """Count the items of every user, and print counts and sizes by type."""
     session.leaves("nothing was changed; run the same command again.")
     survey = Survey()
-    for page in counted(session, WholeTable(session.store()).scan(segments=segments)):
+    pages = WholeTable(session.store()).scan(segments=segments)
+    for page in counted(session, pages, lambda page: len(page.items)):
         survey.add(page.items)
     by_user = dict(sorted(survey.by_user.items()))
     if session.json:

@@ -85,13 +85,10 @@ def check_json_lines(path: Path, head: bytes) -> None:
             )
     other = _other_document(content, text)
     if other is not None:
-        what, jq = other
+        what, jq = other[0], f"jq -c {shlex.quote(other[1])}"
         name = shell_word(str(path))
-        unpacked = f"gunzip -c {name} | jq -c" if path.suffix == ".gz" else "jq -c"
-        source = "" if path.suffix == ".gz" else f" {name}"
-        raise FileProblem(
-            f"{path} {what}; convert it: {unpacked} {shlex.quote(jq)}{source} > items.jsonl"
-        )
+        command = f"gunzip -c {name} | {jq}" if path.suffix == ".gz" else f"{jq} {name}"
+        raise FileProblem(f"{path} {what}; convert it: {command} > items.jsonl")
 
 
 def _other_document(content: Any, text: bytes) -> tuple[str, str] | None:
