@@ -10,7 +10,7 @@ import sys
 
 import click
 import pytest
-from cli import Place, run, run_alone, sample_items
+from cli import Place, on_moto, run, run_alone, sample_items
 from click.testing import CliRunner
 from machines import goal_item
 from proxy import FaultyProxy, always
@@ -18,8 +18,6 @@ from proxy import FaultyProxy, always
 from thrivecalc_models.cli import table_commands
 from thrivecalc_models.cli.app import COMMANDS, app
 from thrivecalc_models.testing import faults
-
-on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 
 
 def all_commands(group=app, path=()):

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli import run, run_alone
+from cli import on_moto, run, run_alone
 from proxy import Answer, FaultyProxy, always
 
 from thrivecalc_models import ConfigurationError
@@ -14,8 +14,6 @@ from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
 from thrivecalc_models.testing import faults
 from thrivecalc_models.upkeep import doctor
 from thrivecalc_models.upkeep.doctor import diagnose
-
-on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 
 
 @pytest.fixture

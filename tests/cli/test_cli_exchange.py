@@ -15,7 +15,7 @@ from io import FileIO
 
 import attrs
 import pytest
-from cli import DATA, run, run_alone, sample_items
+from cli import DATA, needs_full, run, run_alone, sample_items
 from exchanging import FORMATS, goals
 from proxy import FaultyProxy, always
 
@@ -239,7 +239,7 @@ def test_no_table_and_no_credentials(place, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@needs_full
 @MOTO
 def test_a_full_disk(few, tmp_path, monkeypatch):
     """A real "No space left on device" is one line and exit code 2, and no file of that name."""

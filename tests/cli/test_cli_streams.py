@@ -9,15 +9,13 @@ import subprocess
 import sys
 
 import pytest
-from cli import Place, run
+from cli import Place, needs_full, on_moto, run
 from click.testing import CliRunner
 from machines import goal_item
 
 from thrivecalc_models.cli.app import app
 
-on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 COMMAND = f"{shlex.quote(sys.executable)} -m thrivecalc_models.cli"
-needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 
 
 def shell(line: str, **options):

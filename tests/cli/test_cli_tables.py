@@ -11,8 +11,7 @@ import subprocess
 import sys
 import termios
 
-import pytest
-from cli import Place, run
+from cli import Place, on_moto, run
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import goal_item
@@ -20,8 +19,6 @@ from rich.console import Console
 
 from thrivecalc_models.cli.common import Session
 from thrivecalc_models.cli.tables import Grid
-
-on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 
 ARN = (
     "arn:aws:dynamodb:us-east-1:900000000000:table/thrivecalc-user-data/backup/01795394164768-bb58"

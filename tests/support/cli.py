@@ -25,6 +25,9 @@ from thrivecalc_models.wire import with_bytes, with_text
 
 COUNTER = itertools.count()
 
+on_moto = pytest.mark.parametrize("engine", ["moto"], indirect=True)
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+
 
 def run(*args: str, exit_code: int = 0, **options: Any) -> Result:
     """Run the command in this process; it must end with this code and without a traceback."""
