@@ -141,7 +141,7 @@ def test_an_incomplete_price_file(name):
 )
 def test_no_price_file(text):
     """Anything but a JSON object is refused as such."""
-    with pytest.raises(ConfigurationError, match="no JSON object"):
+    with pytest.raises(ConfigurationError, match="not a JSON object"):
         read_prices(text)
 
 
