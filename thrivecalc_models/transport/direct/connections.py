@@ -1,8 +1,8 @@
 """Connections that libcurl keeps open, and requests on them, for one thread at a time.
 
-libcurl sends a request a second time, without saying so, where a kept connection breaks before the
-first byte of the reply, although the first may have been applied. It cannot where it gets the body
-from a function that does not go back to its beginning, which is why there is one here.
+If a kept connection breaks before the first byte of the reply, libcurl sends the request again,
+silently, although the first one may have been applied. It cannot do so if it gets the body from a
+function that does not go back to its beginning, which is why there is one here.
 """
 
 from __future__ import annotations
@@ -24,24 +24,34 @@ from thrivecalc_models.transport.signing import CONTENT_TYPE
 MAX_REPLY_BYTES: Final = 128 * 2**20
 """DynamoDB returns up to 16 MB of items; their JSON is at most some seven times as long."""
 
-_NAME_SECONDS = 5  # for which an address that was looked up is believed
-_LONGEST_WAIT = 1.0  # seconds in which no Python code runs that could notice a signal
-_NAP = 0.0005  # where select() cannot watch: file descriptors above 1023
-_MIN_LIBCURL = 0x080400  # from here on a reply of unknown length is bounded, too
+_NAME_SECONDS = 5  # for which the address of a host name is kept
+_LONGEST_WAIT = 1.0  # seconds without Python code, which alone can notice a signal
+_NAP = 0.0005  # seconds, if select() cannot wait: for file descriptors above 1023
+_MIN_LIBCURL = 0x080400  # the first that limits a reply of unknown length, too
 
 if pycurl.version_info()[2] < _MIN_LIBCURL:
     raise ImportError("libcurl 8.4 or later is needed")
 
 
 class Handle:
-    """One request at a time, and what came back."""
+    """One request at a time, and its reply."""
 
-    __slots__ = ("body", "curl", "lines", "operation", "parts", "skew", "source", "tag", "tried")
+    __slots__ = (
+        "body",
+        "curl",
+        "lines",
+        "number",
+        "operation",
+        "parts",
+        "signed_anew",
+        "skew",
+        "source",
+    )
 
-    tag: int
+    number: int
     operation: str
     body: bytes
-    tried: bool
+    signed_anew: bool
     skew: float
 
     def __init__(self, route: Route, timeout: float) -> None:
@@ -54,7 +64,7 @@ class Handle:
         self.curl.setopt(pycurl.WRITEFUNCTION, self.parts.append)
 
     def load(self, headers: list[str], skew: float) -> None:
-        """Get ready to send these; `skew` is what their signature added to our clock."""
+        """Prepare the request; `skew` is the correction of our clock in its signature."""
         self.lines.clear()
         self.parts.clear()
         self.skew = skew
@@ -66,24 +76,24 @@ class Handle:
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
 
     def reply(self) -> bytes:
-        """What came back, for once: a spare handle holds no reply."""
+        """The body of the reply, once: a spare handle keeps none in memory."""
         whole = b"".join(self.parts)
         self.parts.clear()
         return whole
 
     @property
     def begun(self) -> bool:
-        """Whether libcurl asked for any of the body; before that nobody can act on the request."""
+        """Whether libcurl has taken any of the body; before that nothing can be applied."""
         return self.source.tell() > 0
 
     @property
     def stale(self) -> bool:
-        """Whether what broke was a kept connection, before the first line of a reply."""
+        """Whether a kept connection broke, before the first line of a reply."""
         return self.begun and not self.lines and self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
 
     @property
     def proxy_status(self) -> int:
-        """The HTTP status with which a proxy answered CONNECT; 0 where none did."""
+        """The HTTP status with which a proxy answered CONNECT; 0 if none did."""
         return int(self.curl.getinfo(pycurl.HTTP_CONNECTCODE))
 
 
@@ -91,8 +101,8 @@ Ended = list[tuple[Handle, int, str]]
 """Requests that have ended, with libcurl's error code and its text; 0 is success."""
 
 
-class Lane:
-    """Some requests in flight, and the connections they keep."""
+class Connections:
+    """The connections of one thread, and its requests in flight on them."""
 
     def __init__(
         self, route: Route, timeout: float, connections: int, *, generation: int = 0
@@ -105,29 +115,34 @@ class Lane:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self.trusted = True
         self._spare: list[Handle] = []
-        self._flying: dict[pycurl.Curl, Handle] = {}
-        _LANES.add(self)
+        self._in_flight: dict[pycurl.Curl, Handle] = {}
+        _OPEN.add(self)
 
-    def handle(self, tag: int, operation: str, body: bytes) -> Handle:
-        """A handle for a request, which has a number to tell it by."""
+    def handle(self, number: int, operation: str, body: bytes) -> Handle:
+        """A handle for a request, which is known by its number."""
         spare = self._spare
         handle = spare.pop() if spare else Handle(self._route, self._timeout)
-        handle.tag, handle.operation, handle.body, handle.tried = tag, operation, body, False
+        handle.number, handle.operation, handle.body, handle.signed_anew = (
+            number,
+            operation,
+            body,
+            False,
+        )
         return handle
 
     def distrust(self) -> None:
-        """Use no connection again: one of them brought rubbish or none at all."""
+        """Use none of these connections again: a reply on one of them was no answer."""
         self.trusted = False
 
     def start(self, handle: Handle) -> None:
-        if not self.trusted:  # nor any address that was looked up before
+        if not self.trusted:  # the address of the host may be out of date, too
             handle.curl.setopt(pycurl.FRESH_CONNECT, 1)
             handle.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
         self._multi.add_handle(handle.curl)
-        self._flying[handle.curl] = handle
+        self._in_flight[handle.curl] = handle
 
     def wait(self) -> Ended:
-        """Until at least one request has ended."""
+        """Wait until at least one request has ended."""
         multi = self._multi
         while True:
             multi.perform()
@@ -138,12 +153,8 @@ class Lane:
             seconds = _LONGEST_WAIT if milliseconds < 0 else milliseconds / 1000
             if seconds and multi.select(min(seconds, _LONGEST_WAIT)) == 0:
                 time.sleep(_NAP)
-        ended: Ended = []
-        for curl in good:
-            ended.append((self._landed(curl), 0, ""))
-        for curl, code, text in bad:
-            ended.append((self._landed(curl), code, text))
-        return ended
+        ended = [(curl, 0, "") for curl in good] + bad
+        return [(self._take(curl), code, text) for curl, code, text in ended]
 
     def put_back(self, handle: Handle) -> None:
         """Keep a handle whose request has ended, for the next one."""
@@ -151,20 +162,20 @@ class Lane:
         self._spare.append(handle)
 
     def close(self) -> None:
-        """Close all connections; what is in flight is given up."""
-        for curl in self._flying:
-            with suppress(pycurl.error):  # an interrupt may have come between two of our steps
+        """Close all connections; the requests in flight are lost."""
+        for curl in self._in_flight:
+            with suppress(pycurl.error):  # an interrupt may have come between adding and noting it
                 self._multi.remove_handle(curl)
             curl.close()
-        self._flying.clear()
+        self._in_flight.clear()
         for handle in self._spare:
             handle.curl.close()
         self._spare.clear()
         self._multi.close()
 
-    def _landed(self, curl: pycurl.Curl) -> Handle:
+    def _take(self, curl: pycurl.Curl) -> Handle:
         self._multi.remove_handle(curl)
-        return self._flying.pop(curl)
+        return self._in_flight.pop(curl)
 
 
 def fixed_headers(route: Route) -> list[str]:
@@ -197,7 +208,7 @@ def _make_curl(route: Route, timeout: float) -> pycurl.Curl:
         (pycurl.DNS_CACHE_TIMEOUT, _NAME_SECONDS),
         (pycurl.BUFFERSIZE, 512 * 1024),
         (pycurl.MAXFILESIZE_LARGE, MAX_REPLY_BYTES),
-        (pycurl.PROXY, route.proxy or ""),  # "": none, whatever the environment says
+        (pycurl.PROXY, route.proxy or ""),  # "": none, even if the environment names one
         (pycurl.NOPROXY, ""),  # botocore has looked at NO_PROXY already
         (pycurl.SSL_VERIFYPEER, 1),
         (pycurl.SSL_VERIFYHOST, 2),
@@ -214,20 +225,20 @@ def _make_curl(route: Route, timeout: float) -> pycurl.Curl:
 
 # --- after a fork ---------------------------------------------------------------------------------
 
-_LANES: weakref.WeakSet[Lane] = weakref.WeakSet()
+_OPEN: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
 def _prepare() -> None:
     with forks_wait:
-        import ctypes  # noqa: F401 - before the fork, so that it is there after it
+        import ctypes  # noqa: F401 - importing it in the child could wait for a lock for ever
 
 
 def _abandon() -> None:
-    """In a child: never free the parent's connections. To close one says goodbye to its server."""
+    """In a child, never free the parent's connections: closing TLS would end them for both."""
     import ctypes
 
-    for lane in _LANES:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(lane))
+    for connections in _OPEN:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connections))
 
 
 if hasattr(os, "register_at_fork"):

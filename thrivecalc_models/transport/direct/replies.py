@@ -1,4 +1,4 @@
-"""What a transfer by libcurl comes to: a reply, or a failure that means what botocore's would."""
+"""Convert a transfer by libcurl to a reply, or to the failure that botocore's would be."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ def field_of(head: bytes, name: bytes, usual: bytes | None = None) -> str | None
 def result_of(
     head: bytes, body: bytes, answered: Answered, distrust: Callable[[], object]
 ) -> ReplyBody | Failure:
-    """The body of a good HTTP response, or what another one means."""
+    """The body of a good HTTP response, or the failure that another one means."""
     try:
         status = int(head[9:12])  # behind "HTTP/1.1 "
         request_id = field_of(head, b"\nx-amzn-requestid:", b"\nx-amzn-RequestId:")
         answered.check(request_id)
         expected = field_of(head, b"\nx-amz-crc32:")
         check_sum(expected, body, encoding=lambda: field_of(head, b"\ncontent-encoding:"))
-    except Exception as error:  # noqa: BLE001 - a transport returns what went wrong
+    except Exception as error:  # noqa: BLE001 - a transport returns failures
         return classify_exception(error)
     if status >= 300:
         return classify(status, body, request_id=request_id)
@@ -107,11 +107,10 @@ def transfer_failure(
     proxy: str | None = None,
     proxy_status: int = 0,
 ) -> Failure:
-    """What libcurl's error `code` means.
+    """Classify libcurl's error `code`.
 
-    `begun` says whether a request was begun to be sent, `stale` whether a kept connection broke
-    before the reply began. `proxy_status` is the HTTP status with which the proxy answered, 0 where
-    it did not.
+    `begun` says whether sending had begun, `stale` whether a kept connection broke before the reply
+    began. `proxy_status` is the HTTP status with which the proxy answered, 0 if it did not.
     """
     if begun:
         return failure_of(LOST, _AFTER.get(code, "ConnectionClosedError"), message, stale=stale)

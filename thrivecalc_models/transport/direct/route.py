@@ -1,8 +1,8 @@
-"""Where requests go and as whom: what botocore makes of settings, environment and profile.
+"""Find the URL, the credentials and the proxy of requests as botocore would.
 
 botocore is asked once a process: endpoint rules (FIPS, dual stack, partitions, account endpoints),
-the region that is signed for, proxies and certificates are its own, to the letter. It builds no
-request for that, since what is built and never sent would be seen by hooks and logs.
+the region of signatures, proxies and certificates are exactly its own. It builds no request for
+that, since hooks and logs would see a request that is never sent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from thrivecalc_models.transport.signing import Credentials, Signer
 
 @attrs.frozen
 class Route:
-    """The URL with its signature, the way to it, and credentials that renew themselves."""
+    """The URL and its signer, the proxy, and credentials that renew themselves."""
 
     url: str
     signer: Signer
@@ -35,7 +35,7 @@ class Route:
 
 
 def find_route(settings: Settings, *, timeout: float, max_concurrency: int) -> Route:
-    """Raises ConfigurationError and NoCredentials."""
+    """Ask botocore for the route. Raises ConfigurationError and NoCredentials."""
     session, identity, client = make_client(
         settings, timeout=timeout, max_concurrency=max_concurrency
     )

@@ -15,7 +15,7 @@ from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.botocore import SPARE_CONNECTIONS
 from thrivecalc_models.transport.checks import Answered, GarbledReplyError
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.direct.connections import Handle, Lane, fixed_headers
+from thrivecalc_models.transport.direct.connections import Connections, Handle, fixed_headers
 from thrivecalc_models.transport.direct.replies import (
     field_of,
     head_of,
@@ -44,79 +44,47 @@ class DirectTransport(Transport):
         timeout: float,
         max_concurrency: int,
     ) -> None:
-        def open_lanes() -> _Lanes:
+        def open_pool() -> _Pool:
             route = find_route(settings, timeout=timeout, max_concurrency=max_concurrency)
-            return _Lanes(route, timeout, max_concurrency)
+            return _Pool(route, timeout, max_concurrency)
 
-        self._lanes: PerProcess[_Lanes] = PerProcess(open_lanes)
+        self._pool: PerProcess[_Pool] = PerProcess(open_pool)
 
     def send(self, operation: str, body: bytes) -> bytes | Failure:
-        try:
-            lanes = self._lanes.get()
-            lane = lanes.take()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            return not_sent(error)
-        try:
-            handle = lane.handle(0, operation, body)
-            result: bytes | Failure | None = lanes.start(lane, handle)
-            while result is None:
-                for ended in lane.wait():
-                    result = lanes.result(lane, *ended)
-        except BaseException:
-            lane.close()
-            raise
-        lanes.give_back(lane)
+        ((_, result),) = self.send_many([(0, operation, body)], lambda: 1)
         return result
 
     def send_many(
         self, requests: Iterable[Request], limit: Callable[[], int]
     ) -> Iterator[tuple[int, bytes | Failure]]:
-        """Keep up to `limit()` requests in flight; each one's number with its result."""
-        source = iter(requests)
+        """Keep up to `limit()` requests in flight; yield each one's number with its result."""
         try:
-            lanes = self._lanes.get()
-            lane = lanes.take()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            failure: Failure | None = not_sent(error)
-            unsent = not_sent(error)
-            for number, _, _ in source:
-                yield number, unsent
+            pool = self._pool.get()
+            connections = pool.take()
+        except Exception as error:  # noqa: BLE001 - of any kind: nothing was sent
+            failure = not_sent(error)
+            for number, _, _ in requests:
+                yield number, failure
             return
-        flying = 0
         try:
-            while True:
-                while flying < limit() and (wanted := next(source, None)) is not None:
-                    handle = lane.handle(*wanted)
-                    failure = lanes.start(lane, handle)
-                    if failure is None:
-                        flying += 1
-                    else:
-                        yield handle.tag, failure
-                if not flying:
-                    break
-                for ended in lane.wait():
-                    tag = ended[0].tag
-                    result = lanes.result(lane, *ended)
-                    if result is not None:
-                        flying -= 1
-                        yield tag, result
+            yield from pool.send_all(connections, iter(requests), limit)
         except BaseException:
-            lane.close()
+            connections.close()
             raise
-        lanes.give_back(lane)
+        pool.give_back(connections)
 
     def close(self) -> None:
-        lanes = self._lanes.take()
-        if lanes is not None:
-            lanes.close()
+        pool = self._pool.take()
+        if pool is not None:
+            pool.close()
 
 
-class _Lanes:
-    """All connections of a process; a thread takes a lane and gives it back.
+class _Pool:
+    """The connections of a process: a thread takes some and gives them back.
 
-    After a kept connection broke without a reply, or none could be made, a new generation begins,
-    and no connection of an earlier one is used again: who forgot one of them, forgot them all. The
-    try that follows gets a lane without connections.
+    After a kept connection broke without a reply, or none could be made, a new generation begins
+    and no connection of an earlier one is used again: a server that forgot one of them has probably
+    forgotten all. The next try gets new ones.
     """
 
     def __init__(self, route: Route, timeout: float, max_concurrency: int) -> None:
@@ -124,34 +92,36 @@ class _Lanes:
         self._timeout = timeout
         self._max_concurrency = max_concurrency
         self._headers = fixed_headers(route)
-        self._free: list[Lane] = []
+        self._free: list[Connections] = []
         self._closed = False
         self._generation = 0
         self._new_ones = 0
         self._clock = Clock()
         self._answered = Answered()
 
-    def take(self) -> Lane:
+    def take(self) -> Connections:
         if self._new_ones:
             self._new_ones -= 1
-        elif (lane := self._pop(-1)) is not None:
-            if lane.used > time.monotonic() - MAX_IDLE_SECONDS:
-                return lane
-            lane.close()
-        return Lane(self._route, self._timeout, self._max_concurrency, generation=self._generation)
+        elif (connections := self._pop(-1)) is not None:
+            if connections.used > time.monotonic() - MAX_IDLE_SECONDS:
+                return connections
+            connections.close()
+        return Connections(
+            self._route, self._timeout, self._max_concurrency, generation=self._generation
+        )
 
-    def give_back(self, lane: Lane) -> None:
+    def give_back(self, connections: Connections) -> None:
         if (
             self._closed
-            or not self._trusts(lane)
+            or not self._trusts(connections)
             or len(self._free) >= self._max_concurrency + SPARE_CONNECTIONS
         ):
-            lane.close()
+            connections.close()
             return
-        lane.used = time.monotonic()
-        self._free.append(lane)
+        connections.used = time.monotonic()
+        self._free.append(connections)
         with suppress(IndexError):  # another thread was faster
-            while self._free[0].used < lane.used - MAX_IDLE_SECONDS:
+            while self._free[0].used < connections.used - MAX_IDLE_SECONDS:
                 self._close_one(0)
 
     def close(self) -> None:
@@ -164,37 +134,61 @@ class _Lanes:
             self._close_one(-1)
 
     def _close_one(self, index: int) -> None:
-        if (lane := self._pop(index)) is not None:
-            lane.close()
+        if (connections := self._pop(index)) is not None:
+            connections.close()
 
-    def _pop(self, index: int) -> Lane | None:
+    def _pop(self, index: int) -> Connections | None:
         try:
             return self._free.pop(index)
         except IndexError:  # another thread was faster
             return None
 
-    def _trusts(self, lane: Lane) -> bool:
-        return lane.trusted and lane.generation == self._generation
+    def _trusts(self, connections: Connections) -> bool:
+        return connections.trusted and connections.generation == self._generation
 
     def _begin_generation(self) -> None:
         self._generation += 1
         self._new_ones += 1
         self._close_free()
 
-    def start(self, lane: Lane, handle: Handle) -> Failure | None:
-        """Sign and start the handle's request. A failure means that it was not started."""
-        if not self._trusts(lane):
-            lane.distrust()
+    def send_all(
+        self, connections: Connections, requests: Iterator[Request], limit: Callable[[], int]
+    ) -> Iterator[tuple[int, bytes | Failure]]:
+        """Send requests on these connections, up to `limit()` at a time."""
+        in_flight = 0
+        while True:
+            while in_flight < limit() and (request := next(requests, None)) is not None:
+                handle = connections.handle(*request)
+                failure = self.start(connections, handle)
+                if failure is None:
+                    in_flight += 1
+                else:
+                    yield handle.number, failure
+            if not in_flight:
+                return
+            for handle, code, text in connections.wait():
+                number = handle.number
+                result = self.result(connections, handle, code, text)
+                if result is not None:
+                    in_flight -= 1
+                    yield number, result
+
+    def start(self, connections: Connections, handle: Handle) -> Failure | None:
+        """Sign and start a request. A failure means that it was not started."""
+        if not self._trusts(connections):
+            connections.distrust()
         try:
             self._load(handle)
-            lane.start(handle)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-            lane.put_back(handle)
+            connections.start(handle)
+        except Exception as error:  # noqa: BLE001 - of any kind: nothing was sent
+            connections.put_back(handle)
             return not_sent(error)
         return None
 
-    def result(self, lane: Lane, handle: Handle, code: int, text: str) -> bytes | Failure | None:
-        """What an ended request came to; None where it is on its way again with a better time."""
+    def result(
+        self, connections: Connections, handle: Handle, code: int, text: str
+    ) -> bytes | Failure | None:
+        """The result of a request that has ended; None if it was sent again with a better time."""
         if code:
             stale = handle.stale
             if stale or not handle.begun:
@@ -207,19 +201,19 @@ class _Lanes:
                 proxy=self._route.proxy,
                 proxy_status=handle.proxy_status,
             )
-            lane.put_back(handle)
+            connections.put_back(handle)
             return failure
         head = head_of(handle.lines)
-        result = result_of(head, handle.reply(), self._answered, lane.distrust)
+        result = result_of(head, handle.reply(), self._answered, connections.distrust)
         if isinstance(result, Failure):
             if result.code == GarbledReplyError.__name__:
-                lane.distrust()
-            if not handle.tried and self._clock.signs_anew(
+                connections.distrust()
+            if not handle.signed_anew and self._clock.signs_anew(
                 result, field_of(head, b"\ndate:"), handle.skew
             ):
-                handle.tried = True
-                return self.start(lane, handle)
-        lane.put_back(handle)
+                handle.signed_anew = True
+                return self.start(connections, handle)
+        connections.put_back(handle)
         return result
 
     def _load(self, handle: Handle) -> None:
