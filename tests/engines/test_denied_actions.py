@@ -6,13 +6,13 @@ import pytest
 from leaks import AMOUNT, NAME, USER
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
+from simulated import configured
 
 from thrivecalc_models import (
     AccessDeniedError,
     CommitError,
     SavingsGoal,
     SavingsGoalData,
-    data_store,
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import Denied, Partial
@@ -27,10 +27,8 @@ def table():
 
 @pytest.fixture
 def user(table):
-    store = simulated_store(table)
-    data_store.configure(store)  # for PynamoDB's own transactions
-    yield store.user(USER)
-    data_store.configure(None)
+    with configured(simulated_store(table)) as store:  # for PynamoDB's own transactions
+        yield store.user(USER)
 
 
 def goal_data(amount=10):

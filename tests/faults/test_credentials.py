@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 from pynamodb.exceptions import PutError
+from simulated import configured
 
 from thrivecalc_models import (
     AccessDeniedError,
@@ -17,7 +18,6 @@ from thrivecalc_models import (
     DataStore,
     SavingsGoal,
     SavingsGoalData,
-    data_store,
 )
 from thrivecalc_models.upkeep.doctor import diagnose
 
@@ -233,10 +233,6 @@ def test_local_tables_need_none(surroundings):
 def test_pynamodbs_methods_say_the_same(surroundings, transport):
     """PynamoDB's own exceptions have the sentence, too."""
     surroundings(CASES["sso without login"])
-    with DataStore(endpoint=AWAY, transport=transport) as store:
-        data_store.configure(store)
-        try:
-            with pytest.raises(PutError, match="aws sso login --profile dev"):
-                SavingsGoal("u", data=GOAL).save()
-        finally:
-            data_store.configure(None)
+    refused = pytest.raises(PutError, match="aws sso login --profile dev")
+    with DataStore(endpoint=AWAY, transport=transport) as store, configured(store), refused:
+        SavingsGoal("u", data=GOAL).save()

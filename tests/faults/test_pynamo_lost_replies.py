@@ -17,21 +17,12 @@ from pynamodb.exceptions import (
 )
 from pynamodb.transactions import TransactWrite
 
-from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, UserRecord, data_store
+from thrivecalc_models import CommitError, SavingsGoal, SavingsGoalData, UserRecord
 from thrivecalc_models.records import default_session
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
 KEY = "savings-goal#g1"
-
-
-@pytest.fixture
-def service():
-    """A simulated table, which the class methods of the models use."""
-    table = SimulatedTable()
-    data_store.configure(simulated_store(table))
-    yield table
-    data_store.configure(None)
 
 
 @pytest.fixture

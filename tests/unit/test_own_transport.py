@@ -8,6 +8,7 @@ import json
 import threading
 
 import pytest
+from simulated import configured
 
 from thrivecalc_models import (
     CommitError,
@@ -18,7 +19,6 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     ThrottledError,
-    data_store,
 )
 from thrivecalc_models.errors import ServiceError
 from thrivecalc_models.testing import SimulatedTable
@@ -130,13 +130,10 @@ def test_class_methods_of_models_travel_it_too():
     table = SimulatedTable()
     with DataStore(transport=table) as store:
         goal = store.user(USER).add(GOAL)
-        data_store.configure(store)
-        try:
+        with configured(store):
             assert SavingsGoal.get(USER, goal.record_key).data == GOAL
             assert SavingsGoal.count(USER) == 1
             assert [each.record_id for each in SavingsGoal.scan()] == [goal.record_id]
-        finally:
-            data_store.configure(None)
     assert [entry.operation for entry in table.log] == ["PutItem", "GetItem", "Query", "Scan"]
 
 

@@ -20,18 +20,8 @@ from thrivecalc_models import (
     UnknownRecord,
     UnsafeNumberError,
     UserRecord,
-    data_store,
 )
-from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
-
-
-@pytest.fixture
-def service():
-    """A simulated table, which the class methods of the models use."""
-    table = SimulatedTable()
-    data_store.configure(simulated_store(table))
-    yield table
-    data_store.configure(None)
+from thrivecalc_models.testing import faults, simulated_store
 
 
 def goal(record_id="g1", **fields):

@@ -7,13 +7,13 @@ from leaks import USER
 from machines import changed, goal_item
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
+from simulated import configured
 
 from thrivecalc_models import (
     ConflictError,
     InvalidRecordError,
     RecordExistsError,
     SavingsGoal,
-    data_store,
 )
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 
@@ -30,10 +30,8 @@ def table():
 
 @pytest.fixture
 def user(table):
-    store = simulated_store(table)
-    data_store.configure(store)
-    yield store.user(USER)
-    data_store.configure(None)
+    with configured(simulated_store(table)) as store:
+        yield store.user(USER)
 
 
 def transact(record, actions, **options):

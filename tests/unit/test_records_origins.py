@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from leaks import USER
 from machines import user_of
 from pynamodb.transactions import TransactWrite
+from simulated import configured
 
 from thrivecalc_models import (
     Amount,
@@ -29,9 +30,9 @@ from thrivecalc_models import (
     UnknownRecord,
     UnsafeNumberError,
     UserRecord,
-    data_store,
     payload,
 )
+from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 from thrivecalc_models.wire import same_value
 
@@ -409,10 +410,8 @@ class OriginsMachine(RuleBasedStateMachine):
             case "save":
                 record.save()
             case "batch":
-                data_store.configure(self.store)
-                with Tree.batch_write() as batch:
+                with configured(self.store), Tree.batch_write() as batch:
                     batch.save(record)
-                data_store.configure(None)
             case "transaction":
                 self.transact("save", record)
             case "anew":
@@ -427,10 +426,9 @@ class OriginsMachine(RuleBasedStateMachine):
 
     def transact(self, how, record):
         """Save or delete a record by a transaction of PynamoDB's."""
-        data_store.configure(self.store)
-        with TransactWrite(connection=Tree._get_connection().connection) as transaction:
+        connection = table_of(self.store.session).connection
+        with TransactWrite(connection=connection) as transaction:
             getattr(transaction, how)(record)
-        data_store.configure(None)
 
     def teardown(self):
         for record in getattr(self, "records", []):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import EXPIRED, USER, changed, goal_item, item, requests, user_of
+from simulated import configured
 
 from thrivecalc_models import (
     Budget,
@@ -236,21 +237,16 @@ def test_replace_data_mends_what_is_malformed(table, user):
 
 def test_replacing_what_is_not_there(table, user):
     """Replacing a missing record is a RecordNotFoundError, and creates nothing."""
-    data_store.configure(simulated_store(table))
-    try:
-        for call in (
-            lambda: user.replace_data(Budget, "none", {"name": "n", "period": "p"}),
-            lambda: data_store.update_user_data(
-                USER, "budget", "none", {"name": "n", "period": "p"}
-            ),
-            lambda: data_store.update_user_data(USER, "transaction", "none", payment()),
-        ):
-            with pytest.raises(RecordNotFoundError) as refused:
-                call()
-            assert isinstance(refused.value, LookupError)
-            assert refused.value.outcome == "not applied"
-    finally:
-        data_store.configure(None)
+    data = {"name": "n", "period": "p"}
+    for call in (
+        lambda: user.replace_data(Budget, "none", data),
+        lambda: data_store.update_user_data(USER, "budget", "none", data),
+        lambda: data_store.update_user_data(USER, "transaction", "none", payment()),
+    ):
+        with configured(simulated_store(table)), pytest.raises(RecordNotFoundError) as refused:
+            call()
+        assert isinstance(refused.value, LookupError)
+        assert refused.value.outcome == "not applied"
     assert set(table.items) == {(USER, KEY)}
 
 
@@ -265,13 +261,10 @@ def test_data_that_does_not_fit_is_refused(table, user, data):
 def test_update_user_data_with_a_payload_sets_its_fields(table):
     """A payload writes its declared fields, removes those that are None, and leaves the rest."""
     table.put(changed(goal_item(), monthlyContribution={"N": "5"}))
-    data_store.configure(simulated_store(table))
-    try:
+    with configured(simulated_store(table)):
         data_store.update_user_data(
             USER, "savings-goal", "g", SavingsGoalData(name="n", target_amount=1)
         )
-    finally:
-        data_store.configure(None)
     assert table.get(USER, KEY)["data"]["M"] == {
         "name": {"S": "n"},
         "targetAmount": {"N": "1"},
