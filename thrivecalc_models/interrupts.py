@@ -16,7 +16,7 @@ INTERRUPTED = 130
 def is_command() -> bool:
     """Whether this process was started as `thrivecalc` or `python -m thrivecalc_models.cli`."""
     started = (getattr(sys, "argv", None) or [""])[0]
-    if started == "-m":  # as long as the module is looked for
+    if started == "-m":  # while Python looks for the module
         return "thrivecalc_models.cli" in sys.orig_argv
     return os.path.basename(started) in ("thrivecalc", "thrivecalc.exe", "thrivecalc-script.py")
 
@@ -27,7 +27,7 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
         return
     if sys.stderr is not None:
         print("\nStopped: nothing was begun.", file=sys.stderr, flush=True)
-    os._exit(INTERRUPTED)  # an import that was cut off cannot fail once more at the end
+    os._exit(INTERRUPTED)  # the interrupted import could fail again at exit
 
 
 if is_command():

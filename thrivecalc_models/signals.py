@@ -39,7 +39,7 @@ class RequestEvent:
 
 @frozen(kw_only=True)
 class RetryEvent:
-    """A request is going to be sent again after `wait` seconds; `code` is why."""
+    """A request will be sent again after `wait` seconds; `code` is the reason."""
 
     operation: str
     attempt: int
@@ -49,7 +49,7 @@ class RetryEvent:
 
 @frozen(kw_only=True)
 class CommitEvent:
-    """A commit has ended: how many writes became what, what it took, and how long (seconds).
+    """A commit has ended: the number of writes by outcome, what they consumed, and the seconds.
 
     `user` is a short hash of the user id.
     """
@@ -70,7 +70,7 @@ Observer = Callable[[Event], object]
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called the library, whatever is called in between."""
+    """Warn at the line that called the library, however many of its own calls are in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
@@ -78,14 +78,14 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def _is_inside(module: str) -> bool:
-    # weakref is what calls the finalizer of a unit that is dropped.
+    # weakref calls the finalizer of a unit that is dropped.
     return module.partition(".")[0] in ("thrivecalc_models", "pynamodb", "weakref")
 
 
 def log(level: int, message: str, *arguments: object) -> None:
-    """Log a line; a filter or handler that raises changes nothing else, and is logged if it can be.
+    """Log a line. If a filter or handler raises, only the type of its exception is logged.
 
-    Its type alone is shown, since its words could be anybody's data.
+    The exception's text may contain personal data.
     """
     try:
         LOGGER.log(level, message, *arguments)
@@ -95,7 +95,7 @@ def log(level: int, message: str, *arguments: object) -> None:
 
 
 def notify(observer: Observer | None, event: Event) -> None:
-    """Give an observer an event; an exception of the observer is logged by its type."""
+    """Call the observer with an event; if it raises, the type of its exception is logged."""
     if observer is None:
         return
     try:

@@ -13,32 +13,44 @@ Path = tuple[str, ...]
 
 @frozen
 class Exists:
+    """The attribute is stored."""
+
     path: Path
 
 
 @frozen
 class Absent:
+    """The attribute is not stored."""
+
     path: Path
 
 
 @frozen
 class IsMap:
+    """The attribute is a map."""
+
     path: Path
 
 
 @frozen
 class Equal:
+    """The attribute has this value."""
+
     path: Path
     value: AttributeValue = attrs.field(repr=False)
 
 
 @frozen
 class AllOf:
+    """All of the parts hold."""
+
     parts: tuple[Condition, ...]
 
 
 @frozen
 class AnyOf:
+    """At least one of the parts holds."""
+
     parts: tuple[Condition, ...]
 
 
@@ -46,7 +58,7 @@ Condition = Exists | Absent | IsMap | Equal | AllOf | AnyOf
 
 
 def fixes(condition: Condition, path: Path) -> bool:
-    """Whether it can hold only where the attribute has one certain value."""
+    """Whether a condition can hold only if the attribute at `path` has one certain value."""
     match condition:
         case Equal(fixed):
             return fixed == path

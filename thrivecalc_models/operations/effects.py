@@ -1,4 +1,4 @@
-"""What a protocol may ask of its driver, and what it receives.
+"""The effects that a protocol yields to its driver, and what it receives for them.
 
 A protocol is a generator. It yields `Send` or `Wait`, and is resumed with `Received` or with the
 time. A protocol with intermediate results yields them as `Emit`. It never does I/O, and the driver
@@ -23,11 +23,11 @@ R = TypeVar("R")
 
 @frozen
 class Send:
-    """Send these at the same time; resumed with `Received` once all have ended.
+    """Send operations at the same time; resumed with `Received` once all have ended.
 
-    After a failure of a kind in `FATAL`, an interrupt, or `deadline` seconds in which nothing
-    answered (since `quiet_since`, or since they were to be sent), the driver starts no more of
-    them; those come back as failures of the kind NOT_STARTED.
+    The driver starts no more of them after a failure of a kind in `FATAL`, an interrupt, or
+    `deadline` seconds without an answer (since `quiet_since`, or since the effect was yielded).
+    Those not started come back as failures of the kind NOT_STARTED.
     """
 
     operations: tuple[Operation, ...]
@@ -38,9 +38,9 @@ class Send:
 
 @frozen
 class Wait:
-    """Do nothing for so many seconds; resumed with `Received` without results.
+    """Wait for so many seconds; resumed with `Received` without results.
 
-    Before a retry, `operation`, `attempt` (which failed, from 1) and `code` say what and why.
+    Before a retry, `operation`, `attempt` (counted from 1) and `code` describe the failure.
     """
 
     seconds: float
@@ -51,9 +51,9 @@ class Wait:
 
 @frozen
 class Emit(Generic[T]):
-    """A result on the way; resumed with None when the next one is wanted.
+    """An intermediate result; resumed with None when the next one is wanted.
 
-    With `ahead` it may be resumed before that, to have the next one ready.
+    With `ahead` the protocol may be resumed earlier, to have the next result ready.
     """
 
     value: T
@@ -65,7 +65,7 @@ class Received:
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 
     `since` is the clock before them. `interrupt` is the exception (KeyboardInterrupt, SystemExit,
-    …) that asks the protocol to end: it must start nothing more and return its account.
+    …) that asks the protocol to end: it must start nothing more and return its report.
     """
 
     results: tuple[Result, ...]

@@ -39,11 +39,11 @@ CONSUMED: Final = "ConsumedCapacity"
 
 
 class _NotUnderstood(Exception):
-    """What came back is no answer to the request; the text says why."""
+    """A reply that is no answer to its request; the text says why."""
 
 
 class _OfAnother(Exception):
-    """An item with another key than was asked for; `path` is the part of the key that differs."""
+    """An item with a key that was not asked for; `path` is the part of the key that differs."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -51,9 +51,9 @@ class _OfAnother(Exception):
 
 
 def understood(operation: Operation, result: Result | str) -> Result:
-    """The result, if it is an answer to this operation, else a failure that says why it is none.
+    """Return the result if it is an answer to this operation, else a failure that says why not.
 
-    A text in place of a result is the reason why a body could not even be read.
+    A text in place of a result is the reason why a body could not be read.
     """
     try:
         if isinstance(result, Failure):
@@ -95,7 +95,7 @@ _CODES: Final = {
 
 
 def _check_key(item: Any, user_id: str | None, record_key: str | None = None) -> str:
-    """The record key of an item; raises where it has none, or another than was asked for."""
+    """Return the record key of an item; raise if it has none, or one that was not asked for."""
     try:
         owner, key = item[USER_ID]["S"], item[RECORD_KEY]["S"]
     except (KeyError, TypeError):
@@ -110,7 +110,7 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
 
 
 def _check_item(item: Any, user_id: str, record_key: str | None = None) -> str:
-    """The record key of an item that is well formed to its last value."""
+    """Check an item to its last value, and return its record key."""
     key = _check_key(item, user_id, record_key)
     _check_form(item)
     return key
@@ -160,7 +160,7 @@ _SETS: Final = frozenset({"SS", "NS", "BS"})
 
 
 def _member(body: Json, name: str, kind: type) -> Any:
-    """A member that every reply of this operation has."""
+    """A member that every reply to this operation has."""
     content = body.get(name)
     if content.__class__ is not kind:
         raise _NotUnderstood(f"it has no {name}" if content is None else f"its {name} is malformed")
@@ -168,7 +168,7 @@ def _member(body: Json, name: str, kind: type) -> Any:
 
 
 def _of_kind(body: Json, name: str, kind: type) -> Any:
-    """The same, of a member that may be absent."""
+    """A member that may be absent."""
     return None if body.get(name) is None else _member(body, name, kind)
 
 
@@ -195,7 +195,7 @@ def _asks_for_capacity(operation: Operation) -> bool:
 
 
 def _check_nothing(operation: Any, body: Json) -> None:
-    """A put, a deletion or a transaction: that its capacity was reported is all there is."""
+    """Accept the reply to a put, a deletion or a transaction: it has no more than its capacity."""
 
 
 def _check_get(get: GetItem, body: Json) -> None:
@@ -205,7 +205,7 @@ def _check_get(get: GetItem, body: Json) -> None:
 
 
 def _check_update(update: UpdateItem, body: Json) -> None:
-    """The item as it is after this update: of its key, and saying what it set."""
+    """Check that the reply has the updated item, with its key and with what was set."""
     item = _member(body, "Attributes", dict)
     _check_item(item, update.key.user_id, update.key.record_key)
     if not shows(item, update):
@@ -213,7 +213,7 @@ def _check_update(update: UpdateItem, body: Json) -> None:
 
 
 def shows(item: Item, update: UpdateItem) -> bool:
-    """Whether an item says what an update writes."""
+    """Whether an item has what an update writes."""
     return all(same_value(value_at(item, path), form) for path, form in update.sets) and all(
         value_at(item, path) is None for path in update.removes
     )
@@ -301,7 +301,7 @@ _BATCHED: Final = {"PutRequest": "Item", "DeleteRequest": "Key"}
 
 
 def _of_tables(body: Json, name: str) -> Iterable[list[Any]]:
-    """The lists that a member has for each table."""
+    """The list of each table in a member."""
     for content in _member(body, name, dict).values():
         if content.__class__ is not list:
             raise _NotUnderstood(f"its {name} is malformed")
@@ -309,7 +309,7 @@ def _of_tables(body: Json, name: str) -> Iterable[list[Any]]:
 
 
 def _asked(item: Any, asked: set[tuple[str, str]]) -> tuple[str, str]:
-    """The key of an item, which must be one of those that were asked for."""
+    """Return the key of an item; raise if it was not asked for."""
     record_key = _check_key(item, None)
     key = item[USER_ID]["S"], record_key
     if key not in asked:
@@ -319,7 +319,7 @@ def _asked(item: Any, asked: set[tuple[str, str]]) -> tuple[str, str]:
 
 
 def _check_call(call: Call, body: Json) -> None:
-    """A request that PynamoDB or the care of the table made: by its JSON."""
+    """Check the reply to a request that is given as JSON."""
     parameters = call.parameters
     match call.name:
         case "GetItem":
@@ -348,16 +348,17 @@ def _check_call(call: Call, body: Json) -> None:
             for entries in _of_tables(body, "UnprocessedItems"):
                 for entry in entries:
                     _check_key(_written(entry), None)
-        case "ListTables":
-            _member(body, "TableNames", list)
-        case "ListBackups":
-            _member(body, "BackupSummaries", list)
-        case "CreateBackup":
-            _member(body, "BackupDetails", dict)
+        case name:
+            _check_table_call(name, body)
+
+
+def _check_table_call(name: str, body: Json) -> None:
+    """A request about the table itself, or its backups."""
+    if name in _MEMBERS:
+        _member(body, *_MEMBERS[name])
+    match name:
         case "DescribeBackup":
             _member(_member(body, "BackupDescription", dict), "BackupDetails", dict)
-        case "CreateTable" | "UpdateTable":
-            _member(body, "TableDescription", dict)
         case "DescribeTable":
             _check_description(_member(body, "Table", dict))
         case "DescribeTimeToLive":
@@ -368,8 +369,17 @@ def _check_call(call: Call, body: Json) -> None:
             _of_kind(recovery, "PointInTimeRecoveryStatus", str)
 
 
+_MEMBERS: Final[dict[str, tuple[str, type]]] = {
+    "ListTables": ("TableNames", list),
+    "ListBackups": ("BackupSummaries", list),
+    "CreateBackup": ("BackupDetails", dict),
+    "CreateTable": ("TableDescription", dict),
+    "UpdateTable": ("TableDescription", dict),
+}
+
+
 def _scope_of(parameters: Json) -> Item:
-    """The part of the key that a query is about, which its condition begins with."""
+    """The partition key of a query, with which its condition begins; empty for a scan."""
     values = parameters.get("ExpressionAttributeValues", {})
     equal = _EQUAL.search(parameters.get("KeyConditionExpression", ""))
     return {} if equal is None else {USER_ID: values[equal[1]]}
@@ -379,7 +389,7 @@ _EQUAL: Final = re.compile(r"(?<![<>])= *(:\w+)")
 
 
 def _check_description(table: Json) -> None:
-    """What is read of a table's description: its keys, its indexes and how far they are."""
+    """Check what is read of a table's description: its keys, its indexes and their status."""
     _member(table, "TableStatus", str)
     for key in _member(table, "KeySchema", list):
         if key.__class__ is not dict:
@@ -396,7 +406,7 @@ def _check_description(table: Json) -> None:
 
 
 def _check_time_to_live(description: Json) -> None:
-    """Where TTL is on, or will be, its attribute is named."""
+    """Check that the attribute of TTL is named if TTL is on, or will be."""
     if _of_kind(description, "TimeToLiveStatus", str) in ("ENABLED", "ENABLING"):
         _member(description, "AttributeName", str)
 
@@ -412,7 +422,7 @@ def _check_responses(entries: list[Json], responses: list[Any]) -> None:
 
 
 def _check_in_part(item: Any, key: Item) -> None:
-    """An item of which perhaps only a part was asked for: what it has of its key must agree."""
+    """Check an item of which perhaps only a part was asked for, by what it has of its key."""
     _check_form(item)
     for name in (USER_ID, RECORD_KEY):
         if name in item and name in key and item[name] != key[name]:
@@ -440,7 +450,7 @@ _WITH_ITEMS: Final = frozenset({FailureKind.CONDITION_FAILED, FailureKind.TRANSA
 
 @frozen
 class _Entry:
-    """One write of a request, as far as a refusal can be about it."""
+    """The key of one write in a request, and whether it has a condition that can fail."""
 
     key: Key
     conditional: bool
@@ -451,7 +461,7 @@ def _entry(key: Key, condition: Condition | str | None) -> _Entry:
 
 
 def _check_refusal(operation: Operation, failure: Failure) -> None:
-    """Only what has a condition can fail by one, and the item that comes with it is its own."""
+    """Check that only conditional writes failed by a condition, and that items are theirs."""
     if failure.kind is FailureKind.CONDITION_FAILED:
         entry = _single_entry(operation)
         if entry is None or not entry.conditional:

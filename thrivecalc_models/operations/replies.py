@@ -12,7 +12,7 @@ from thrivecalc_models.wire import Item
 
 
 class FailureKind(enum.Enum):
-    """Why a request failed, as far as the next step depends on it."""
+    """Why a request failed, as far as it decides what to do next."""
 
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
@@ -35,15 +35,15 @@ class FailureKind(enum.Enum):
 FATAL = frozenset(
     {FailureKind.NO_TABLE, FailureKind.DENIED, FailureKind.CREDENTIALS, FailureKind.CLOSED}
 )
-"""After one of these nothing more is started: every further request would meet the same."""
+"""After one of these nothing more is started: every further request would fail likewise."""
 
 
 @frozen(kw_only=True)
 class Reply:
     """A successful answer: DynamoDB's JSON, with binary values as base64 text.
 
-    `proven` says that the transport found the capacity in it that was asked for, or that somebody
-    answered in the place of the network, who is believed without it.
+    `proven` says that the consumed capacity that was asked for is in it, or that a mock answered in
+    place of the network, which is believed without it.
     """
 
     body: dict[str, Any] = attrs.field(repr=False)
@@ -53,7 +53,7 @@ class Reply:
 
 @frozen(kw_only=True)
 class Reason:
-    """Why one entry of a transaction was cancelled; code "None" for the innocent ones."""
+    """Why one entry of a transaction was cancelled; code "None" if it was not the cause."""
 
     code: str
     item: Item | None = attrs.field(default=None, repr=False)
@@ -63,14 +63,14 @@ class Reason:
 class Failure:
     """A request that did not succeed.
 
-    `applied_maybe` is False where nothing of this try can have been applied. `again` says whether
-    the same request can succeed later. `item` is the stored item that came with a failed condition
-    (None: there is no such item, or it was not asked for). `message` is the service's own text,
-    which may repeat what was sent: it is an attribute of errors, never part of a message. `advice`
-    is a sentence of ours, what is wrong and the way out, where more is known than the code. `stale`
-    says that a connection kept from an earlier request broke before the first byte of a reply: it
-    may have been dead for long, so that this try counts for nothing but `applied_maybe`. `path` is
-    the part of the key that differs in an item of another.
+    `applied_maybe` is False if nothing of this try can have been applied. `again` says whether the
+    same request can succeed later. `item` is the stored item that came with a failed condition
+    (None: no item is stored, or it was not asked for). `message` is the service's own text, which
+    may repeat what was sent: it is an attribute of errors, never part of a message. `advice` is our
+    sentence about the cause and the remedy, if more is known than the code. `stale` says that a
+    connection kept from an earlier request broke before the first byte of a reply: it may have been
+    dead for long, so this try counts only for `applied_maybe`. `path` is the part of the key that
+    differs in an item with another key.
     """
 
     kind: FailureKind
@@ -91,16 +91,16 @@ Result = Reply | Failure
 
 
 TOO_LARGE = 413
-"""The HTTP status of a request that is longer than the service, or something before it, takes."""
+"""The HTTP status of a request that is too long for the service or for a proxy before it."""
 
 
 def is_too_large(result: Result) -> bool:
-    """Whether the request was refused for its length: nothing of it was applied."""
+    """Whether the request was refused for its length; then nothing of it was applied."""
     return isinstance(result, Failure) and result.status == TOO_LARGE
 
 
 def is_answer(result: Result) -> bool:
-    """Whether the service said anything at all, be it that it failed."""
+    """Whether the service answered, even with a failure."""
     if isinstance(result, Reply) or result.status is not None:
         return True
     return result.kind not in _SILENT
@@ -119,17 +119,14 @@ _SILENT = frozenset(
 
 
 ITEMS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedItems", again=True)
-"""The failure of each write that a BatchWriteItem returns as unprocessed."""
+"""The failure of each write that a BatchWriteItem did not process."""
 
 
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 
 
 def consumed_units(body: dict[str, Any]) -> float:
-    """Capacity units that a reply reports, of whichever sort it consumes; 0 where none.
-
-    It is telemetry: what cannot be read counts as nothing.
-    """
+    """The read or write units that a reply reports; 0 if it reports none that can be read."""
     consumed = body.get("ConsumedCapacity")
     return sum(map(_units, consumed)) if isinstance(consumed, list) else _units(consumed)
 

@@ -19,7 +19,7 @@ MAX_OPERATORS = 300
 
 
 class Operation(Protocol):
-    """Anything that can be sent: DynamoDB's name for it, and its JSON for a table."""
+    """A request: DynamoDB's name for it, and its JSON for a table."""
 
     @property
     def name(self) -> str: ...
@@ -36,7 +36,7 @@ class Key:
 
     @classmethod
     def of(cls, item: Item) -> Key:
-        """The key of an item, or of what a reply shows of one."""
+        """The key of an item, or of the part of one that a reply shows."""
         return cls(item[table.USER_ID]["S"], item[table.RECORD_KEY]["S"])
 
     def __repr__(self) -> str:
@@ -48,6 +48,8 @@ class Key:
 
 @frozen(kw_only=True)
 class GetItem:
+    """Read one item."""
+
     name: ClassVar[str] = "GetItem"
     key: Key
     consistent: bool = False
@@ -83,9 +85,9 @@ class BatchGet:
 
 @frozen(kw_only=True)
 class Query:
-    """One page of a user's items: all of them, or of one type, from the table or the index.
+    """Read one page of a user's items: all of them, or of one type, from the table or the index.
 
-    `after` is the record key that the page starts behind, `keys_only` leaves out all but the keys.
+    The page starts after the record key `after`. `keys_only` leaves out all but the keys.
     """
 
     name: ClassVar[str] = "Query"
@@ -99,19 +101,7 @@ class Query:
 
     def request(self, table_name: str) -> Json:
         expressions = Expressions()
-        condition = (
-            f"{expressions.path((table.USER_ID,))} = {expressions.value({'S': self.user_id})}"
-        )
-        if self.data_type is not None and self.by_index:
-            condition += (
-                f" AND {expressions.path((table.DATA_TYPE,))}"
-                f" = {expressions.value({'S': self.data_type})}"
-            )
-        elif self.data_type is not None:
-            condition += (
-                f" AND begins_with({expressions.path((table.RECORD_KEY,))},"
-                f" {expressions.value({'S': self.data_type + '#'})})"
-            )
+        condition = self._key_condition(expressions)
         request: Json = {
             "TableName": table_name,
             "KeyConditionExpression": condition,
@@ -131,6 +121,19 @@ class Query:
             request["ExclusiveStartKey"] = self._start_key(self.after)
         return request | expressions.placeholders()
 
+    def _key_condition(self, expressions: Expressions) -> str:
+        def path(name: str) -> str:
+            return expressions.path((name,))
+
+        condition = f"{path(table.USER_ID)} = {expressions.value({'S': self.user_id})}"
+        if self.data_type is None:
+            return condition
+        if self.by_index:
+            data_type = expressions.value({"S": self.data_type})
+            return f"{condition} AND {path(table.DATA_TYPE)} = {data_type}"
+        key, prefix = path(table.RECORD_KEY), expressions.value({"S": f"{self.data_type}#"})
+        return f"{condition} AND begins_with({key}, {prefix})"
+
     def _start_key(self, after: str) -> Item:
         key = Key(self.user_id, after).item()
         if self.by_index and self.data_type is not None:
@@ -140,9 +143,10 @@ class Query:
 
 @frozen(kw_only=True)
 class Scan:
-    """One page of one segment of the table, every user's items: segment numbers begin at 0.
+    """Read one page of one segment of the table, with every user's items.
 
-    `after` is the key that the page starts behind, as the page before named it.
+    Segments are numbered from 0. The page starts after the key `after`, which the page before it
+    named.
     """
 
     name: ClassVar[str] = "Scan"
@@ -169,6 +173,8 @@ class Scan:
 
 @frozen(kw_only=True)
 class PutItem:
+    """Create or replace an item."""
+
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     item: Item = attrs.field(repr=False)
@@ -227,6 +233,8 @@ class UpdateItem:
 
 @frozen(kw_only=True)
 class DeleteItem:
+    """Delete an item; it need not be stored."""
+
     name: ClassVar[str] = "DeleteItem"
     member: ClassVar[str] = "Delete"
     key: Key
@@ -244,7 +252,7 @@ class DeleteItem:
 
 @frozen(kw_only=True)
 class ConditionCheck:
-    """An entry of a transaction that changes nothing but must hold."""
+    """A condition in a transaction, on an item that the transaction does not write."""
 
     name: ClassVar[str] = "ConditionCheck"
     member: ClassVar[str] = "ConditionCheck"
@@ -273,7 +281,7 @@ class BatchWrite:
 
 
 def unprocessed_writes(body: Json) -> set[Key]:
-    """The keys of the writes that the reply to a BatchWriteItem hands back."""
+    """The keys of the writes that a BatchWriteItem did not process."""
     return {
         Key.of(content.get("Item") or content["Key"])
         for entries in body.get("UnprocessedItems", {}).values()
@@ -284,7 +292,7 @@ def unprocessed_writes(body: Json) -> set[Key]:
 
 @frozen(kw_only=True)
 class TransactWrite:
-    """All or nothing of up to 100 writes; applied once per token within ten minutes."""
+    """Apply up to 100 writes or none; at most once per token within ten minutes."""
 
     name: ClassVar[str] = "TransactWriteItems"
     writes: tuple[WriteOperation, ...]
@@ -292,7 +300,7 @@ class TransactWrite:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What it consists of, each once, as IAM names it."""
+        """The operations in it, each once, as IAM names them."""
         return tuple(dict.fromkeys(f"{write.member}Item" for write in self.writes))
 
     def request(self, table_name: str) -> Json:
@@ -311,14 +319,14 @@ class TransactWrite:
 
 @frozen
 class Call:
-    """A request whose JSON is made elsewhere: of the table itself, or by PynamoDB."""
+    """A request whose JSON is given: an operation on the table itself, or made by PynamoDB."""
 
     name: str
     parameters: Json = attrs.field(repr=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What a transaction consists of, each once, as IAM names it; nothing for other calls."""
+        """The operations in a transaction, each once, as IAM names them; none for other calls."""
         entries = self.parameters.get("TransactItems", ())
         return tuple(dict.fromkeys(f"{member}Item" for entry in entries for member in entry))
 

@@ -1,4 +1,4 @@
-"""Bodies as bytes on one side, requests and results on the other: the same for every transport."""
+"""Convert requests to bodies and bodies to results, the same for every transport."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def write_request(request: Mapping[str, Any]) -> bytes | Failure:
-    """The body of a request, or the failure of one that JSON cannot say."""
+    """The body of a request, or a failure if it has a value that JSON does not have."""
     try:
         return encode(request)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -26,9 +26,9 @@ def write_request(request: Mapping[str, Any]) -> bytes | Failure:
 
 
 def read_reply(operation: Operation, sent: object) -> Result:
-    """Read what a transport returned, and judge it: a reply to this operation, or a failure.
+    """Convert what a transport returned to a reply to this operation, or to a failure.
 
-    A connection that brought no answer to its request is not used again.
+    A connection on which a reply was no answer to its request is not used again.
     """
     if isinstance(sent, Failure):
         return understood(operation, sent)
@@ -39,7 +39,7 @@ def read_reply(operation: Operation, sent: object) -> Result:
 
 
 def _reply(sent: object) -> Reply | str:
-    """The reply in a body, or what is wrong with it."""
+    """The reply in a body, or a text that says what is wrong with it."""
     if not isinstance(sent, bytes):
         return f"the transport returned {type(sent).__name__} instead of bytes or a Failure"
     content = object_in(sent)
@@ -55,7 +55,7 @@ def _reply(sent: object) -> Reply | str:
 
 
 def object_in(body: bytes) -> Json | None:
-    """The JSON object in a body; None where it holds none."""
+    """The JSON object in a body, or None."""
     try:
         content = decode(body)
     except (ValueError, RecursionError):

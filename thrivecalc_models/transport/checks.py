@@ -1,4 +1,4 @@
-"""What a reply must be, whichever way it came: whole, unchanged, and an answer to its request."""
+"""Checks of replies on both transports: whole, unchanged, and not sent twice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zlib import crc32
 from thrivecalc_models.operations.reading import is_item
 
 _IDS_KEPT = 256
-_ID_LENGTH = 32  # from here on they are the service's and not a test's
+_ID_LENGTH = 32  # shorter ids are those of mocks, which may repeat them
 
 
 class GarbledReplyError(Exception):
-    """A reply that is cut short, changed on its way, or not DynamoDB's at all."""
+    """A reply that is cut short, was changed in transit, or is not DynamoDB's."""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
@@ -22,9 +22,9 @@ class GarbledReplyError(Exception):
 
 
 class Answered:
-    """The ids of the replies that came last.
+    """The request ids of the last replies.
 
-    The service gives no id twice. One that is met again belongs to a reply that was sent twice, and
+    The service uses no id twice. An id that comes again belongs to a reply that was sent twice, and
     was taken for the reply to the next request on the same connection.
     """
 
@@ -44,7 +44,7 @@ class Answered:
 
 
 def check_sum(expected: str | None, body: bytes, *, encoding: Callable[[], str | None]) -> None:
-    """Compare `x-amz-crc32`; of a body that was encoded on its way nobody knows the sum."""
+    """Compare `x-amz-crc32`, unless the body was encoded in transit, which changes its sum."""
     if expected is None or expected.strip() == str(crc32(body)):
         return
     if encoding() in (None, "identity"):

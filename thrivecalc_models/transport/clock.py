@@ -1,4 +1,4 @@
-"""The time that a signature states, where this machine's clock or the way of a request is slow."""
+"""The time in signatures, corrected if this machine's clock is wrong."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _TEXTS = ("Signature expired", "Signature not yet current")
 
 
 class Clock:
-    """This machine's clock, corrected by `skew` seconds, which refused requests teach."""
+    """This machine's clock, corrected by `skew` seconds, which refused requests show."""
 
     def __init__(self) -> None:
         self.skew = 0.0
 
     def now(self) -> float:
-        """The service's time in Unix seconds, as far as it is known."""
+        """The service's time in Unix seconds, as known from refused requests."""
         return time.time() + self.skew
 
     def signs_anew(self, failure: Failure, date: str | None, skew: float) -> bool:
-        """Whether a request that was signed with this skew deserves another signature.
+        """Whether a refused request that was signed with this skew should be signed again.
 
-        It does where the service's clock (`date`, its header) disagrees with the signature, which
-        is then corrected from now on, and where the signature was too old: the process may have
-        stood still between signing and sending. A request refused for its time was not applied.
+        It should if the service's clock (`date`, its header) disagrees with the signature, which
+        corrects the skew from now on, and if the signature was too old: the process may have been
+        suspended between signing and sending. A request refused for its time was not applied.
         """
         if failure.kind is not FailureKind.CREDENTIALS:
             return False

@@ -1,4 +1,4 @@
-"""JSON as bytes. This is where the library for it is chosen: orjson, if it is installed."""
+"""JSON as bytes, by orjson if it is installed, else by the standard library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thrivecalc_models.transport.process import forks_wait
 
 
 def encode(content: Any) -> bytes:
-    """Write JSON in UTF-8. Raises TypeError or ValueError for what JSON cannot say."""
+    """Write JSON in UTF-8. Raises TypeError or ValueError for values that JSON does not have."""
     return _library().dumps(content)
 
 
@@ -37,7 +37,7 @@ def _library() -> _Library:
     return _Library(orjson.dumps, lambda body: orjson.loads(memoryview(body)))
 
 
-# The standard library does here as orjson does: UTF-8 alone, and only numbers that JSON has.
+# The standard library behaves here as orjson does: only UTF-8, and only numbers that JSON has.
 
 
 def _dumps(content: Any) -> bytes:

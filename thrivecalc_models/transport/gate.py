@@ -1,4 +1,4 @@
-"""The gate through which requests go, for as long as it is open."""
+"""A gate that lets requests through until the store is closed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 
 from thrivecalc_models.transport.process import PerProcess
 
-_LOOK = 0.002  # seconds between two looks whether somebody is still inside
+_LOOK = 0.002  # seconds between two looks whether a request is still in flight
 
 Pass = tuple[int, object]
-"""A thread and something of its own: one round of requests."""
+"""One round of requests: its thread, and an object that tells rounds of one thread apart."""
 
 
 class Gate:
     """Lets rounds of requests through until it is closed; closing waits for those inside.
 
-    There is no lock that a signal handler, or a fork in another thread, could find held: adding to
-    a set and taking from it are single steps.
+    There is no lock, which a signal handler or a fork in another thread could find held: adding to
+    a set and removing from it are atomic.
     """
 
     def __init__(self) -> None:
@@ -29,14 +29,17 @@ class Gate:
         return threading.get_ident(), object()
 
     def enter(self, own: Pass) -> None:
-        """Be inside until `leave`, which must follow in any case. Look at `closed` only then."""
+        """Be inside until `leave`, which must follow. Read `closed` only after this.
+
+        In the other order, `close` could find the gate empty between the two steps.
+        """
         self._inside.get().add(own)
 
     def leave(self, own: Pass) -> None:
         self._inside.get().discard(own)
 
     def is_inside(self) -> bool:
-        """Whether this very thread is inside, as within a signal handler or an observer."""
+        """Whether this thread is inside, as it is in a signal handler or an observer."""
         own = threading.get_ident()
         return any(thread == own for thread, _ in self._inside.get().copy())
 
@@ -44,7 +47,7 @@ class Gate:
         return not self._inside.get()
 
     def close(self, *, wait: bool) -> None:
-        """Let nothing more in; with `wait` nothing is inside any more afterwards."""
+        """Let nothing more in; with `wait`, return when nothing is inside any more."""
         self.closed = True
         while wait and not self.is_empty():
             time.sleep(_LOOK)

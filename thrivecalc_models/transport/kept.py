@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_IDLE_SECONDS: Final = 50.0
-"""Load balancers forget a connection after a minute without traffic, a NAT gateway after six."""
+"""Load balancers drop a connection after a minute without traffic, NAT gateways after six."""
 
 KEEPALIVE_SECONDS: Final = 20
-"""TCP asks this often whether the other end of an idle connection is still there."""
+"""Seconds between TCP's probes whether the other end of an idle connection still answers."""

@@ -1,4 +1,4 @@
-"""Things that must never be shared with a child process: connections, threads, locks, imports."""
+"""Connections, threads, locks and imports, which a child process must not share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 forks_wait: Final = threading.RLock()
-"""Held where the library imports something late, or makes TLS contexts. A fork waits for its end.
+"""Held during late imports, and while TLS contexts are made. A fork waits until it is free.
 
-A lock of Python's import system, or of OpenSSL, that another thread held at the fork stays locked
+A lock of Python's import system, or of OpenSSL, that another thread holds at the fork stays locked
 in the child for ever.
 """
 
@@ -25,10 +25,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class PerProcess(Generic[T]):
-    """One value a process: made when first wanted, and made anew by the child after a fork.
+    """One value for each process, made when it is first needed; a forked child makes its own.
 
-    A connection used on both sides of a fork hands one process's replies to the other. The child
-    takes neither the parent's value nor its lock, which some thread may have held at the fork.
+    A connection used on both sides of a fork gives one process's replies to the other. The child
+    uses neither the parent's value nor its lock, which a thread may have held at the fork.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -46,7 +46,7 @@ class PerProcess(Generic[T]):
         return value
 
     def take(self) -> T | None:
-        """This process's value, if there is one, which is then forgotten."""
+        """Remove and return this process's value, or None."""
         slot = self._slot()
         with slot.lock:
             value, slot.value = slot.value, None

@@ -1,4 +1,4 @@
-"""Holding back what would interrupt a commit, until its account is complete."""
+"""Hold back interrupts of a commit until its report is complete."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import FrameType, TracebackType
 
 
 class Shield:
-    """A context for one commit: what would interrupt it is kept, and `interrupt` asks for its end.
+    """A context for one commit: it keeps an interrupt, and `interrupt` asks the commit to end.
 
-    Ctrl-C is only noted from `hold_signals` to the end of the context. Everything else that asks
-    for the end is an exception, which whoever catches it gives to `keep`. The shield itself raises
-    nothing and ends no exception. A shield is for one thread, and for once.
+    From `hold_signals` to the end of the context Ctrl-C is only noted. Other interrupts are
+    exceptions, which their catcher gives to `keep`. The shield itself raises nothing and suppresses
+    no exception. A shield is used once, by one thread.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Shield:
             self._kept = error
 
     def guard(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call a function; what it raises is kept."""
+        """Call a function, and keep what it raises."""
         try:
             function(*arguments)
         except BaseException as error:  # noqa: BLE001 - raised by the shield's owner, at the end
@@ -53,10 +53,10 @@ class Shield:
             self._holds = True
 
     def conclude(self, error: Exception | None) -> None:
-        """Raise what the work under this shield ends with, if anything; `error` is its account.
+        """Raise the interrupt, or `error`, which is the report of the work; nothing if neither.
 
-        An interrupt that is no Exception, such as KeyboardInterrupt, passes through with the
-        account as its cause; any other was only the reason why the work is not complete.
+        An interrupt that is no Exception, such as KeyboardInterrupt, is raised with the report as
+        its cause. Any other is only the cause of an incomplete report.
         """
         interrupt = self.interrupt
         if interrupt is not None and (error is None or not isinstance(interrupt, Exception)):
@@ -76,7 +76,7 @@ class Shield:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Where somebody set another handler in the meantime, that one stays.
+        # If the host set another handler in the meantime, that one stays.
         if self._holds and signal.getsignal(signal.SIGINT) == self._note:
             try:
                 signal.signal(signal.SIGINT, signal.default_int_handler)

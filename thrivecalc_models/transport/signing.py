@@ -1,7 +1,7 @@
-"""Signature Version 4 for the one kind of request that DynamoDB takes: a POST of JSON.
+"""Signature Version 4 for DynamoDB's one kind of request: a POST of JSON.
 
-Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. botocore's
-SigV4Auth is the oracle of the tests. What stays the same all day is computed once a day.
+Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. Tests
+compare with botocore's SigV4Auth. What is the same all day is computed once a day.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Credentials(Protocol):
 
 @attrs.frozen(repr=False)
 class _Day:
-    """What all signatures of a day have in common, with the same credentials."""
+    """The common part of all signatures of a day with the same credentials."""
 
     credentials: Credentials
     date: str
@@ -47,7 +47,7 @@ class _Day:
 
 @attrs.frozen(eq=False, repr=False)
 class _Moment:
-    """What all signatures of a second have in common, for each operation."""
+    """The common part of all signatures of a second, for each operation."""
 
     second: int
     day: _Day
@@ -134,11 +134,12 @@ def signed_for(headers: Any) -> tuple[str, str]:
 
 
 def text_of(value: str | bytes) -> str:
+    """A header's value as text."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def host_of(url: str) -> str:
-    """The Host header: without a port where it is the scheme's own."""
+    """The Host header of a URL, without the scheme's default port."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:

@@ -17,12 +17,12 @@ _THREAD = threading.local()
 
 
 def helpers(most: int) -> ThreadPoolExecutor:
-    """A pool of up to `most` threads, each of which knows that it helps."""
+    """A pool of up to `most` threads, in which `is_helper` is true."""
     return ThreadPoolExecutor(most, "thrivecalc", _mark)
 
 
 def is_helper() -> bool:
-    """Whether this thread is one of a pool of ours, whose end it must not wait for."""
+    """Whether this thread belongs to a pool of ours, and so must not wait for the pool's end."""
     return getattr(_THREAD, "helps", False)
 
 
@@ -44,8 +44,8 @@ class Threads:
     ) -> Iterator[tuple[int, bytes | Failure]]:
         """Keep up to `limit()` requests in flight; yield each one's number with its result.
 
-        What `send` raises is raised at the end: nothing more is started, and the results of what
-        is in flight come first. Where no thread can be started, this one sends.
+        If `send` raises, nothing more is started, and the exception is raised after the results of
+        what is in flight. If no thread can be started, this one sends.
         """
         waiting: deque[Request] = deque()
         ended: SimpleQueue[tuple[int, bytes | Failure | BaseException]] = SimpleQueue()
