@@ -21,22 +21,18 @@ A KeyError or ValueError means that something else is stored; the general code t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import attrs
 
-from thrivecalc_models import wire
 from thrivecalc_models.codec.fields import encode_field, read_field
 from thrivecalc_models.codec.numbers import Encoding
 from thrivecalc_models.codec.plans import FieldPlan, field_plan
-from thrivecalc_models.codec.scalars import whole
+from thrivecalc_models.codec.scalars import NAMES
 from thrivecalc_models.codec.values import NestedCodec
 from thrivecalc_models.payloads import converts_on_setting, fields_of, has_plain_init
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import Item, parse_date
-from thrivecalc_models.wire.numbers import is_canonical
+from thrivecalc_models.wire import Item
 
 Values = tuple[Any, ...]
 
@@ -82,17 +78,11 @@ def _plan(cls: type) -> ClassPlan:
     steps = tuple(field_plan(cls, field, converted=field.name in converts) for field in fields)
     reading = _reading(steps) if plain_init else _NO_READING
     source = "\n".join([*reading, *_comparing(steps), *_writing(steps)])
-    names: dict[str, Any] = {
-        "Decimal": Decimal,
+    names = NAMES | {
         "cls": cls,
-        "date_of": date.fromisoformat,
         "encode_field": encode_field,
-        "is_canonical": is_canonical,
         "new": object.__new__,
-        "parse_date": parse_date,
         "read_field": read_field,
-        "whole": whole,
-        "wire": wire,
     }
     for n, step in enumerate(steps):
         names |= {
@@ -135,10 +125,10 @@ def _reading(steps: Sequence[FieldPlan]) -> list[str]:
 
 def _reading_of(n: int, step: FieldPlan) -> list[str]:
     name, scalar = step.wire_name, step.scalar
-    if scalar is None or scalar.compiled is None:
+    if scalar is None:
         return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
-    reading = [f"v{n} = {scalar.compiled.reading}"]
-    if not scalar.compiled.always_fits:
+    reading = [f"v{n} = {scalar.reading}"]
+    if scalar.unfit:
         reading.append(f"if v{n} is None: raise KeyError")
     if step.field.required:
         return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
@@ -159,20 +149,18 @@ def _comparing(steps: Sequence[FieldPlan]) -> list[str]:
 def _writing(steps: Sequence[FieldPlan]) -> list[str]:
     lines = [
         "def write(payload, nested, encoding):",
-        " js_safe = encoding.js_safe",
         " content = {}",
     ]
     for n, step in enumerate(steps):
         value = f"payload.{step.field.name}"
         scalar = step.scalar
-        if scalar is None or scalar.compiled is None or not step.converted:
+        if scalar is None or not step.converted:
             value = f"encode_field(step{n}, payload, None, nested, encoding, {DATA!r}, 1)"
             form = "value"
         else:
-            content = scalar.compiled.writing.replace("path=path", f"path={step.path!r}")
-            form = f"{{{scalar.tag!r}: {content}}}"
+            form = f"{{{scalar.tag!r}: {scalar.writing}}}"
         lines += [
-            f" value = {value}",
+            f" path, value = {step.path!r}, {value}",
             f" if value is not None: content[{step.wire_name!r}] = {form}",
         ]
     return [*lines, " return content"]

@@ -41,7 +41,7 @@ def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
         field=field,
         wire_name=field.wire_name,
         path=f"{DATA}.{field.wire_name}",
-        scalar=None if scalar is None or scalar.compiled is None else scalar,
+        scalar=scalar if scalar is not None and scalar.exact else None,
         converted=converted,
         get=attrgetter(field.name),
         put=_setter(cls, field.name),
