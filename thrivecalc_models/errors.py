@@ -45,11 +45,11 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 Outcome = Literal["not applied", "unknown"]
 
 Rebuilding: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function and its arguments: called in another process, it makes a record again."""
+"""A function and its arguments; called in another process, it makes the record again."""
 
 
 class StoredRecord(Protocol):
-    """What an error needs of a record: reading it, and making it again in another process."""
+    """What an error uses of a record: its attributes, and how to make it in another process."""
 
     @property
     def user_id(self) -> str: ...
@@ -91,14 +91,14 @@ class ThriveCalcError(Exception):
         self._take(facts)
 
     def _take(self, facts: object) -> None:
-        """Take on the facts of another error's `args`, once the class has set its defaults."""
+        """Set the facts from `args` of another error, after the class has set its defaults."""
         if isinstance(facts, Mapping):
             for name in _FACTS & facts.keys():
                 setattr(self, name, _from_plain(facts[name]))
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The message, and the facts that are plain: what the same error can be made of."""
+        """The message and the facts in JSON's types, from which the error can be made again."""
         facts = {
             name: form
             for name in sorted(_FACTS)
@@ -145,7 +145,7 @@ def _made(cls: type[ThriveCalcError], message: str) -> ThriveCalcError:
 
 
 class _Parcel:
-    """A record on its way: a pickle or a deep copy of it is the record, made again."""
+    """A record in a pickle: unpickling or copying it makes the record again."""
 
     def __init__(self, record: StoredRecord) -> None:
         self.record = record
@@ -181,9 +181,8 @@ def _named_error(name: str, *args: Any) -> ThriveCalcError:
 class InvalidRecordError(ThriveCalcError, ValueError):
     """Bad input, found before anything was sent.
 
-    `path` is where, in the table's spelling (`data.limits.food`): the first place, if there are
-    several. `errors` maps every bad path to its exception, and of a unit of work every record key
-    that is bad.
+    `path` is the first bad place, in the table's spelling (`data.limits.food`). `errors` maps every
+    bad path to its exception, or for a unit of work every bad record key.
     """
 
     def __init__(
@@ -202,7 +201,7 @@ class InvalidRecordError(ThriveCalcError, ValueError):
 
     @property
     def errors(self) -> Mapping[str, Exception]:
-        """What is bad, each by its path or record key: this error itself if it is one alone."""
+        """The exceptions by path or record key; this error itself if it is the only one."""
         if self._errors or self.path is None:
             return self._errors
         return {self.path: self}
@@ -238,7 +237,7 @@ class InvalidKeyError(InvalidRecordError):
 
 
 class MissingFieldError(InvalidRecordError, AttributeError):
-    """A field has no value: the payload is of a pickle, or of an `__init__`, that gave it none."""
+    """A field without a value: a pickle, or an `__init__` of a payload's class, set none."""
 
 
 class _OfOneKey(ThriveCalcError):

@@ -191,6 +191,7 @@ def _free_port(port: int) -> int:
 
 
 def _make_server(account: str, port: int) -> Any:
+    """Make moto's server; the caller runs it. Raises ConfigurationError."""
     try:
         with forks_wait:
             from moto.moto_server.werkzeug_app import (
@@ -205,26 +206,30 @@ def _make_server(account: str, port: int) -> Any:
             ' pip install "thrivecalc-models[local]"'
         ) from missing
 
-    application = DomainDispatcherApplication(create_backend_app)
-    one_at_a_time = threading.Lock()
-
-    def in_account(environ: dict[str, Any], start_response: Any) -> Any:
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
-        with one_at_a_time:  # moto checks a condition and then writes, with no lock of its own
-            return application(environ, start_response)
-
     class Quiet(MotoRequestHandler):
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass
 
-    # werkzeug ends the process where the port is taken.
+    # werkzeug ends the process if the port is taken, so it is tried before.
     return make_server(
         "127.0.0.1",
         _free_port(port) if port else 0,
-        in_account,
+        _in_account(DomainDispatcherApplication(create_backend_app), account),
         threaded=True,
         request_handler=Quiet,
     )
+
+
+def _in_account(application: Any, account: str) -> Any:
+    """Return moto's application as one that uses an account, and handles one request at a time."""
+    one_at_a_time = threading.Lock()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+        with one_at_a_time:  # moto checks a condition and then writes, with no lock of its own
+            return application(environ, start_response)
+
+    return answer
 
 
 def _forget(account: str) -> None:

@@ -23,7 +23,7 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.signals import Observer, log
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, Shield
+from thrivecalc_models.transport import Driver, Shield, Transport, as_transport, make_transport
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id, masked_user
 
@@ -142,13 +142,31 @@ def local_closed(session: Session) -> None:
     _LOCAL.discard(session)
 
 
-def connect(settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8) -> Session:
-    """Make the session of some settings, with the transport that suits this process."""
-    with forks_wait:  # not needed to define models
-        from thrivecalc_models.transport.auto import make_transport
-        from thrivecalc_models.transport.configuration import configured
+def connect(
+    settings: Settings,
+    *,
+    transport: str | Transport = "auto",
+    timeout: float = 10.0,
+    max_concurrency: int = 8,
+    observer: Observer | None = None,
+    **options: Any,
+) -> Session:
+    """Make the session of some settings; `options` are further fields of Session.
 
-    settings = configured(settings)
-    transport = make_transport("auto", settings, timeout=timeout, max_concurrency=max_concurrency)
-    driver = Driver(transport, settings.table_name, max_concurrency=max_concurrency)
-    return Session(settings=settings, driver=driver)
+    Raises ConfigurationError, as `make_transport` does.
+    """
+    if isinstance(transport, str):
+        with forks_wait:  # not needed to define models
+            from thrivecalc_models.transport.configuration import configured
+
+        settings = configured(settings)
+        transport = make_transport(
+            transport, settings, timeout=timeout, max_concurrency=max_concurrency
+        )
+    driver = Driver(
+        as_transport(transport),
+        settings.table_name,
+        max_concurrency=max_concurrency,
+        observer=observer,
+    )
+    return Session(settings=settings, driver=driver, observer=observer, **options)

@@ -25,7 +25,9 @@ def run(scope: Scope, function: Callable[[UnitOfWork], T], *, attempts: int, ato
         raise InvalidRecordError("attempts takes a whole number, at least 1")
     _check_plain(function)
     session = scope.session
-    for tried in range(1, attempts + 1):
+    tried = 0
+    while True:
+        tried += 1
         work = UnitOfWork(scope, atomic=atomic)
         try:
             with work:
@@ -42,7 +44,6 @@ def run(scope: Scope, function: Callable[[UnitOfWork], T], *, attempts: int, ato
             return result
         seconds = full_jitter(session.retry, session.retry.base, tried - 1, session.rng)
         session.driver.run(pause(seconds))
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _check_plain(function: Callable[..., object]) -> None:

@@ -11,11 +11,11 @@ from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.protocol import RetryPolicy
 from thrivecalc_models.records import Session
 from thrivecalc_models.records.scope import Scope
-from thrivecalc_models.records.session import local_closed, local_opened
+from thrivecalc_models.records.session import connect, local_closed, local_opened
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.store.user_data import UserData
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, Transport, as_transport, make_transport
+from thrivecalc_models.transport import Transport
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.value import even_half_made
 
@@ -79,29 +79,16 @@ class DataStore:
             table_name=table_name, region=region, endpoint=endpoint, allow_http=allow_http
         )
         _check_options(max_concurrency, timeout)
-        if isinstance(transport, str):
-            with forks_wait:  # not needed to define models
-                from thrivecalc_models.transport.configuration import configured
-
-            settings = configured(settings)
-            transport = make_transport(
-                transport, settings, timeout=timeout, max_concurrency=max_concurrency
-            )
-        driver = Driver(
-            as_transport(transport),
-            settings.table_name,
+        options = {"retry": retry, "clock": clock, "new_id": new_id}
+        self.session = connect(
+            settings,
+            transport=transport,
+            timeout=timeout,
             max_concurrency=max_concurrency,
             observer=observer,
-        )
-        self.session = Session(
-            settings=settings,
-            driver=driver,
-            retry=retry or RetryPolicy(),
             js_safe_numbers=js_safe_numbers,
-            observer=observer,
+            **{name: value for name, value in options.items() if value is not None},
         )
-        self.session.clock = clock or self.session.clock
-        self.session.new_id = new_id or self.session.new_id
 
     @classmethod
     def local(cls, **options: Unpack[LocalOptions]) -> Self:

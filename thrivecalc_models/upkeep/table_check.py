@@ -151,7 +151,9 @@ class _Comparison:
         if not indexes:
             yield Aspect("index", "differs", table.INDEX_NAME, "none", self._create)
             return
-        (found,) = indexes
+        yield from self._found_index(indexes[0], should)
+
+    def _found_index(self, found: Json, should: Json) -> Iterator[Aspect]:
         yield _compare(
             "index",
             f"{table.INDEX_NAME} ACTIVE",
