@@ -85,10 +85,10 @@ def encode_plain(
             return {"N": number_form(value, path, encoding)}
         case dict():
             kinds.check_depth(depth, path)
-            return {"M": _encode_map(value, path, _plain_element, encoding, base, depth)}
+            return {"M": _encode_map(value, path, plain_element, encoding, base, depth)}
         case list() | tuple():
             kinds.check_depth(depth, path)
-            return {"L": _encode_list(list(value), path, _plain_element, encoding, base, depth)}
+            return {"L": _encode_list(list(value), path, plain_element, encoding, base, depth)}
         case bytes() | bytearray():
             return {"B": b64encode(value).decode()}
         case set() | frozenset():
@@ -100,9 +100,10 @@ def encode_plain(
     )
 
 
-def _plain_element(
+def plain_element(
     value: Any, path: str, encoding: Encoding, base: AttributeValue | None, depth: int
 ) -> AttributeValue:
+    """Encode a plain value, or keep the form `base` where it has that value."""
     return keep_form(
         base,
         decode=lambda stored: decode_plain(stored, path),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from thrivecalc_models import codec, table
-from thrivecalc_models.codec.values import encode_plain, keep_form
+from thrivecalc_models.codec.values import plain_element
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, IsolationError
 from thrivecalc_models.operations import (
     Absent,
@@ -386,15 +386,7 @@ def _extras_now(extras: dict[str, Any], base: Item, encoding: codec.Encoding) ->
             )
         if name not in base:
             codec.check_name(name, name)
-        encoded[name] = keep_form(
-            base.get(name),
-            decode=lambda form, at=name: codec.decode_plain(form, at),  # type: ignore[misc]
-            encode=lambda given, how, form, at=name: encode_plain(  # type: ignore[misc]
-                given, at, encoding=how, base=form, depth=1
-            ),
-            value=value,
-            encoding=encoding,
-        )
+        encoded[name] = plain_element(value, name, encoding, base.get(name), 1)
     return encoded
 
 

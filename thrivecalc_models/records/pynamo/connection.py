@@ -72,7 +72,7 @@ _WITHOUT_CAPACITY = frozenset(
 
 
 class Entry(dict[str, Any]):
-    """An entry of a transaction, with what is to be told how that ended.
+    """An entry of a transaction, with a function that is called at its end.
 
     `ended` takes whether the transaction was applied, or None if that is unknown.
     """
