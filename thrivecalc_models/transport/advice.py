@@ -1,6 +1,4 @@
-"""Sentences for what goes wrong on the way to the service, with the way out: one place for calls
-on both transports and for `thrivecalc doctor`.
-"""
+"""Messages for network failures, for both transports and for `thrivecalc doctor`."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ NO_TLS = (
     " the proxy"
 )
 NO_NAME = "its host name is not known here; check region and endpoint"
-NOBODY_LISTENS = (
+NOT_CONNECTED = (
     "no connection was made; check region and endpoint, whether this network lets requests out"
     " (proxy, VPC endpoint, security group), and for a local engine whether it runs (thrivecalc"
     " local)"
@@ -51,7 +49,7 @@ _STATUS = re.compile(r"\b([1-5][0-9]{2})\b")
 
 
 def proxy_says(status: int | None, proxy: str | None = None) -> str:
-    """What a proxy did instead of connecting: an HTTP status, or None where it gave no answer."""
+    """The message for a proxy that did not connect: its HTTP status, None if it did not answer."""
     shown = f" {_without_user(proxy)}".rstrip() if proxy else ""
     if status is None:
         return (
@@ -71,14 +69,14 @@ def status_in(text: str) -> int | None:
 
 
 def reply_advice(status: int) -> str:
-    """What to say of a reply that is none of DynamoDB's, by its status; "" where that is all."""
+    """The message for a reply that is not DynamoDB's, by its status; "" if there is none."""
     if 300 <= status < 400:
         return REDIRECT.format(status=status)
     return proxy_says(status) if status == 407 else ""
 
 
 def network_advice(error: BaseException) -> str:
-    """What an exception of botocore's network says is wrong; "" where it says nothing more."""
+    """The message for an exception of botocore's network; "" if there is none."""
     causes = list(causes_of(error))
     if isinstance(error, aws.ProxyConnectionError):
         tunnel = [str(cause) for cause in causes if "Tunnel connection failed" in str(cause)]
@@ -92,12 +90,12 @@ def network_advice(error: BaseException) -> str:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return NO_NAME
     if isinstance(error, (aws.EndpointConnectionError, aws.ConnectTimeoutError)):
-        return NOBODY_LISTENS
+        return NOT_CONNECTED
     return ""
 
 
 def certificate_advice(causes: list[BaseException]) -> str:
-    """What is wrong with a certificate; "" where it is not about one."""
+    """The message for a refused certificate; "" if the causes are others."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return OTHER_HOST if "ostname mismatch" in str(cause) else NOT_TRUSTED

@@ -40,7 +40,7 @@ _OURS = "thrivecalc_models: read"  # what we made of a body, beside what botocor
 
 
 class BotocoreTransport(Transport):
-    """Requests through `client._make_api_call`, so that whatever hooks botocore sees them.
+    """Requests through `client._make_api_call`, so that hooks of botocore see them.
 
     `timeout` is in seconds, for all of a request. The client is made by the first
     request of each process; after `close()` the next request makes another.
@@ -67,7 +67,7 @@ class BotocoreTransport(Transport):
         try:
             client = self._client.get()
             parameters = with_bytes(decode(body))
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+        except Exception as error:  # noqa: BLE001 - of any kind: nothing was sent
             return not_sent(error)
         skew = self._clock.skew
         result, date = self._call(client, operation, parameters)
@@ -148,7 +148,7 @@ class _Stage(threading.local):
         self.making, self.sending = False, True
 
     def nothing_sent(self, error: Exception) -> bool:
-        """Whether an exception came before anything of the request was on its way.
+        """Whether an exception came before anything of the request was sent.
 
         What a patch of botocore raises says nothing: it may stand in the place of the network.
         """
@@ -177,7 +177,7 @@ def _loader(data_path: str | None) -> Any:
 def make_client(
     settings: Settings, *, timeout: float, max_concurrency: int
 ) -> tuple[Any, Identity, Any]:
-    """A session of our own, as whom it signs, and its client.
+    """A session of our own, the identity that it signs as, and its client.
 
     Raises ConfigurationError and NoCredentials.
     """
@@ -194,7 +194,7 @@ def make_client(
         identity = Identity(session)
     if identity.provider is not None:
         identity.frozen()  # botocore's client asks for them, too, and hides who failed
-    # Single requests travel in the callers' own threads, which nobody has counted.
+    # Single requests are sent by the callers' threads, whose number is not known.
     client = create_client(
         session,
         settings,
@@ -213,7 +213,7 @@ def create_client(
     pinned: bool = True,
     **credentials: str,
 ) -> Any:
-    """A client to the endpoint of the settings; `pinned`, whatever the environment says by now."""
+    """A client for the endpoint of the settings; if `pinned`, the environment's is ignored."""
     config = Config(
         connect_timeout=timeout,
         read_timeout=timeout,
@@ -221,7 +221,7 @@ def create_client(
         parameter_validation=False,
         max_pool_connections=max_pool_connections,
         ignore_configured_endpoint_urls=True if pinned else None,
-        # What is meant for this machine must not leave it by way of HTTP_PROXY.
+        # Requests to this machine must not leave it through HTTP_PROXY.
         proxies={} if settings.stand_in_credentials else None,
     )
     with forks_wait:
@@ -277,7 +277,7 @@ def _read_body(
 
 
 def _shown(body: bytes) -> dict[str, Any]:
-    """What came, for whoever hooks botocore, but for what botocore itself puts there."""
+    """The content of a reply for hooks of botocore, without the parts that botocore adds."""
     if find_hook() is None:
         return {}
     try:
@@ -293,7 +293,7 @@ def _reply(response: Mapping[str, Any], distrust: Callable[[], object]) -> Reply
     request_id = response.get(_METADATA, {}).get("RequestId")
     if _OURS in response:
         return ReplyBody(response[_OURS], request_id=request_id, distrust=distrust)
-    # Somebody answered in place of the network: what they say is believed.
+    # A mock answered in place of the network, and is believed.
     content = {name: each for name, each in response.items() if name != _METADATA}
     text = json.dumps(with_text(content), default=_seconds)
     return ReplyBody(text.encode(), request_id=request_id, believed=True)

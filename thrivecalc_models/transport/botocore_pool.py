@@ -60,7 +60,7 @@ class Trust:
 
 
 def limit_connections(client: Any, trust: Trust) -> None:
-    """Give a client of botocore these connections, unless somebody has put other ones in place."""
+    """Give a client of botocore these connections, unless other ones were put in place."""
     session = client._endpoint.http_session
     if type(session) is not URLLib3Session:
         return
@@ -172,7 +172,7 @@ class _LimitedPool:
     """What the pools below have besides botocore's.
 
     After a kept connection broke without a reply all that were idle at that moment are suspect:
-    who forgot one of them, forgot them all. The try that follows gets a new one.
+    a server that forgot one has probably forgotten all. The next try gets a new one.
     """
 
     timeout: Any

@@ -1,4 +1,4 @@
-"""What botocore makes of the environment and the AWS files, looked at once, when a store is made.
+"""Read the environment and the AWS files as botocore does, once, when a store is made.
 
 Nothing here asks the network, and credentials are not looked for.
 """
@@ -69,8 +69,8 @@ _BEHIND: tuple[tuple[tuple[type[Exception], ...], tuple[str, ...]], ...] = (
 def configured(settings: Settings) -> Settings:
     """Settings with the endpoint that botocore's own settings name, where no argument does.
 
-    Raises ConfigurationError for whatever botocore would refuse before there is a request, with
-    the name of the setting and botocore's own sentence.
+    Raises ConfigurationError for settings that botocore would refuse before the first request; the
+    message has the name of the setting and botocore's own sentence.
     """
     _check_variables()
     check_endpoint(settings)
@@ -150,7 +150,7 @@ def _stamp(name: str) -> tuple[str, int, int] | None:
 
 
 def refusal(error: Exception, endpoint: str | None, source: str, region: str) -> ConfigurationError:
-    """What botocore refuses as an error that names the setting."""
+    """Convert what botocore raises to an error that names the setting."""
     if isinstance(error, RecursionError):
         return ConfigurationError(f"no client can be made (RecursionError): {LATE_PATCH}")
     if isinstance(error, aws.InvalidRegionError):

@@ -1,4 +1,4 @@
-"""What went wrong, and what may have happened: one classification for every way a request fails.
+"""Classify every failure of a request: what went wrong, and whether it may have been applied.
 
 Source: "Error handling with DynamoDB" and "Common errors", Amazon DynamoDB Developer Guide and API
 reference. Where the truth is unknown the answer is "may have been applied", never "failed".
@@ -143,7 +143,7 @@ def classify_error(
     reasons: Sequence[Reason] = (),
     request_id: str | None = None,
 ) -> Failure:
-    """The failure that an error reply of the service stands for."""
+    """Classify an error reply of the service by its code and status."""
     kind, again, applied_maybe = _verdict_of_code(code, status, reasons)
     return Failure(
         kind=kind,
@@ -202,7 +202,7 @@ def classify_response(response: Mapping[str, Any]) -> Failure:
 
 
 def classify_exception(error: Exception) -> Failure:
-    """The failure that an exception of botocore, or of the network beneath it, stands for."""
+    """Classify an exception of botocore or of the network as a `Failure`."""
     if isinstance(error, aws.ClientError):
         return classify_response(error.response)
     if isinstance(error, NoCredentials):
@@ -219,7 +219,7 @@ def classify_exception(error: Exception) -> Failure:
 
 
 def not_sent(error: Exception) -> Failure:
-    """The failure that an exception stands for which came before anything was sent."""
+    """Classify an exception that came before anything was sent."""
     failure = classify_exception(error)
     if failure.advice or _verdict_of_exception(error) != UNEXPLAINED:
         return attrs.evolve(failure, applied_maybe=False)
@@ -281,7 +281,7 @@ def _verdict_of_status(status: int | None) -> Verdict:
 
 
 def _verdict_of_reasons(reasons: Sequence[Reason]) -> Verdict:
-    """Entries that were only in somebody's way, or too fast, can go again; others cannot."""
+    """A transaction can succeed later if its entries only met a conflict or were too fast."""
     codes = {reason.code for reason in reasons} - {"None"}
     if not codes or not codes <= _PASSING_REASONS.keys():
         return Verdict(FailureKind.TRANSACTION_CANCELLED)

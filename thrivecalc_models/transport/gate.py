@@ -10,7 +10,7 @@ from thrivecalc_models.transport.process import PerProcess
 _LOOK = 0.002  # seconds between two looks whether a request is still in flight
 
 Pass = tuple[int, object]
-"""One round of requests: its thread, and an object that tells rounds of one thread apart."""
+"""One round of requests: its thread, and an object, since a thread can have several."""
 
 
 class Gate:

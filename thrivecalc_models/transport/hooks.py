@@ -105,7 +105,7 @@ def raised_by(error: BaseException) -> str | None:
 
 
 def find_patch() -> str | None:
-    """What of botocore itself was replaced, so that somebody else may send its requests."""
+    """The part of botocore that was replaced and so may send its requests itself, or None."""
     for owner, name in _FUNCTIONS:
         if not _is_original(vars(owner).get(name)):
             return f"botocore is patched ({owner.__name__}.{name})"
@@ -116,7 +116,7 @@ def find_patch() -> str | None:
 
 
 def hook_advice(error: Exception) -> str:
-    """Whose an exception is that was raised by a hook; "" where it is the network's."""
+    """The message for an exception that a hook raised; "" if the network raised it."""
     for cause in causes_of(error):
         hook = raised_by(cause)
         if hook is not None and not isinstance(cause, (BotoCoreError, HTTPError, OSError)):

@@ -1,4 +1,4 @@
-"""As whom requests are signed, and what failed where a provider of credentials gives none.
+"""The credentials that sign requests, and messages if a provider of them fails.
 
 botocore's providers raise what they like: errors of files, of JSON, of other services. Whatever it
 is, nothing was sent. What a provider printed or received is never shown, since it may hold keys.
@@ -29,8 +29,8 @@ PROVIDERS: Final = {
 _REMEDIES = {
     "env": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN with temporary"
     " ones, anew",
-    "shared-credentials-file": "mend profile {profile} in that file (AWS_SHARED_CREDENTIALS_FILE)",
-    "config-file": "mend profile {profile} in that file (AWS_CONFIG_FILE)",
+    "shared-credentials-file": "fix profile {profile} in that file (AWS_SHARED_CREDENTIALS_FILE)",
+    "config-file": "fix profile {profile} in that file (AWS_CONFIG_FILE)",
     "iam-role": "check that this instance has a role, and that its metadata can be reached from"
     " here (from a container: a hop limit of 2)",
     "container-role": "check AWS_CONTAINER_CREDENTIALS_FULL_URI,"
@@ -66,7 +66,7 @@ _SAYING_WHY = (
 
 
 class NoCredentials(Exception):
-    """Nothing can be signed: the name of the exception behind it, and a sentence with a way out."""
+    """There are no credentials: the name of the exception, and a message that says what to do."""
 
     def __init__(self, code: str, advice: str) -> None:
         super().__init__(code, advice)

@@ -29,7 +29,7 @@ from thrivecalc_models.operations import Call, Failure, FailureKind, Reply, Resu
 from thrivecalc_models.protocol import RetryPolicy, persist
 from thrivecalc_models.store import DataStore
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport.advice import NOBODY_LISTENS, network_advice
+from thrivecalc_models.transport.advice import NOT_CONNECTED, network_advice
 from thrivecalc_models.transport.botocore import STAND_IN, make_client, new_session
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.identity import NONE_FOUND, PROVIDERS, NoCredentials
@@ -196,7 +196,7 @@ def _reach(settings: Settings, url: str, clock: Clock) -> Iterator[Row]:
             "reachable",
             "trouble",
             f"{url} does not answer ({type(error).__name__})",
-            network_advice(error) or NOBODY_LISTENS,
+            network_advice(error) or NOT_CONNECTED,
         )
         raise _Unreachable from error
     yield Row("reachable", "ok", f"{url} answers")

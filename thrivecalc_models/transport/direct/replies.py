@@ -11,7 +11,7 @@ from thrivecalc_models.operations.replies import Failure
 from thrivecalc_models.transport.advice import (
     NO_NAME,
     NO_TLS,
-    NOBODY_LISTENS,
+    NOT_CONNECTED,
     OTHER_HOST,
     proxy_says,
 )
@@ -123,4 +123,4 @@ def transfer_failure(
         advice = proxy_says(proxy_status or None, proxy)
         return failure_of(NEVER_SENT, "ProxyConnectionError", message, advice=advice)
     name = _BEFORE.get(code, "EndpointConnectionError")
-    return failure_of(NEVER_SENT, name, message, advice=_ADVICE.get(code, NOBODY_LISTENS))
+    return failure_of(NEVER_SENT, name, message, advice=_ADVICE.get(code, NOT_CONNECTED))
