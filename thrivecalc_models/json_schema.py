@@ -125,9 +125,7 @@ def _of_field(field: Field, types: Catalogue) -> Schema:
     kind = field.kind
     if isinstance(kind, kinds.Anything):
         return {"not": {"type": "null"}} if field.required else {}
-    if field.required or isinstance(kind, kinds.Optional):
-        return _of_kind(kind, types)
-    return _of_kind(kinds.Optional(kind), types)
+    return _of_kind(kind if field.required else kinds.Optional(kinds.unwrapped(kind)), types)
 
 
 def _of_kind(kind: kinds.FieldKind, types: Catalogue) -> Schema:

@@ -145,8 +145,7 @@ def _type_of_field(field: Field, types: Catalogue) -> str:
         return "NonNullable<unknown>" if field.required else "unknown"
     if field.required:
         return _type_of(kind, types)
-    inner = kind.kind if isinstance(kind, kinds.Optional) else kind
-    return f"{_type_of(inner, types)} | null"
+    return f"{_type_of(kinds.unwrapped(kind), types)} | null"
 
 
 def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:

@@ -9,8 +9,7 @@ from thrivecalc_models.codec.plans import FieldPlan
 from thrivecalc_models.codec.values import NestedCodec, Unfit, decode, encode, keep_form
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads import Field
-from thrivecalc_models.payloads.kinds import Optional as OptionalKind
-from thrivecalc_models.payloads.kinds import SetOfText, converted_within
+from thrivecalc_models.payloads.kinds import SetOfText, converted_within, unwrapped
 from thrivecalc_models.wire import AttributeValue, Item
 
 
@@ -111,5 +110,5 @@ def _encode_any_field(
 
 def _is_default_empty_set(field: Field, value: Any) -> bool:
     """DynamoDB has no empty sets; where absence reads as one, that is how it is stored."""
-    kind = field.kind.kind if isinstance(field.kind, OptionalKind) else field.kind
-    return isinstance(kind, SetOfText) and value == set() and field.default() == set()
+    is_set = isinstance(unwrapped(field.kind), SetOfText)
+    return is_set and value == set() and field.default() == set()

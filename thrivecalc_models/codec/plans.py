@@ -35,8 +35,7 @@ class FieldPlan:
 
 
 def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
-    kind = field.kind.kind if isinstance(field.kind, kinds.Optional) else field.kind
-    scalar = scalar_of(kind)
+    scalar = scalar_of(kinds.unwrapped(field.kind))
     return FieldPlan(
         field=field,
         wire_name=field.wire_name,

@@ -264,11 +264,11 @@ def encode(
             return encode(inner, value, path, nested, encoding=encoding, base=base, depth=depth)
         case kinds.ListOf(inner):
             kinds.check_depth(depth, path)
-            bases = None if _is_nested(inner) else base
+            bases = None if isinstance(kinds.unwrapped(inner), kinds.Nested) else base
             return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
         case kinds.DictOf(inner):
             kinds.check_depth(depth, path)
-            bases = None if _is_nested(inner) else base
+            bases = None if isinstance(kinds.unwrapped(inner), kinds.Nested) else base
             return {"M": _encode_map(value, path, element(inner), encoding, bases, depth)}
         case kinds.SetOfText():
             return _encode_set(value, path, encoding)
@@ -319,10 +319,6 @@ class NestedCodec:
     def encode(self, value: Any, path: str, encoding: Encoding, depth: int) -> Item:
         """The map of a payload, whose stored forms are those that it was read with itself."""
         raise NotImplementedError
-
-
-def _is_nested(kind: kinds.FieldKind) -> bool:
-    return isinstance(kind.kind if isinstance(kind, kinds.Optional) else kind, kinds.Nested)
 
 
 def keep_form(

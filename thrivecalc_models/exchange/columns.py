@@ -74,13 +74,9 @@ def _kinds_of(data_type: str) -> dict[str, kinds.FieldKind]:
     payload_class = None if record_class is None else record_class.payload_class()
     if payload_class is None:
         return {}
-    found = {field.wire_name: _bare(field.kind) for field in fields_of(payload_class)}
+    # An empty cell is an absent field, and NULL goes to `rest`.
+    found = {field.wire_name: kinds.unwrapped(field.kind) for field in fields_of(payload_class)}
     return {name: kind for name, kind in found.items() if has_column(kind, ())}
-
-
-def _bare(kind: kinds.FieldKind) -> kinds.FieldKind:
-    """The kind without Optional: an empty cell is an absent field, and NULL goes to `rest`."""
-    return kind.kind if isinstance(kind, kinds.Optional) else kind
 
 
 def has_column(kind: kinds.FieldKind, inside: tuple[type, ...]) -> bool:

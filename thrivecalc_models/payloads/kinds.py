@@ -1,7 +1,9 @@
 """The kinds of value that a payload field can have, and what each accepts at assignment.
 
 A kind is a small value made from an annotation: `list[Amount] | None` is
-`Optional(ListOf(AmountKind()))`. The codec decides how a kind is stored.
+`Optional(ListOf(AmountKind()))`. A new simple kind is a class here and an entry in `_SIMPLE`; how
+it is stored and drawn is a row each in `codec.scalars`, `exchange.cells` and
+`testing.strategies.fields`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import typing
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NewType, TypeVar
+from typing import Any, NewType, Protocol, TypeVar
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.aliases import Amount
@@ -29,19 +31,33 @@ from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, 
 from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 
+class FieldKind(Protocol):
+    """A kind of value. Kinds are values themselves: equal and hashable by what they hold."""
+
+    def __hash__(self) -> int: ...
+
+    def convert(self, value: Any, path: str) -> Any:
+        """Return a given value as the field holds it. Raises InvalidRecordError with the path."""
+
+
 @frozen
 class Text:
+    """Text that UTF-8 can hold."""
+
     def convert(self, value: Any, path: str) -> str:
+        if type(value) is str and value.isascii():  # as most are
+            return value
         text = plain_value(value)
         if type(text) is not str:
             raise wrong_type(path, "text", value)
-        if not text.isascii():
-            check_encodable(text, path)
+        check_encodable(text, path)
         return text
 
 
 @frozen
 class Integer:
+    """A whole number of at most 126 digits."""
+
     def convert(self, value: Any, path: str) -> int:
         number = plain_value(value)
         if type(number) is not int:
@@ -55,6 +71,8 @@ class Integer:
 
 @frozen
 class Boolean:
+    """True or False."""
+
     def convert(self, value: Any, path: str) -> bool:
         if not isinstance(value, bool):
             raise wrong_type(path, "a bool", value)
@@ -63,12 +81,18 @@ class Boolean:
 
 @frozen
 class AmountKind:
+    """An exact decimal number, given as a number or as text."""
+
     def convert(self, value: Any, path: str) -> Decimal:
+        if type(value) is int and -_SHORT_INT < value < _SHORT_INT:
+            return Decimal(value)
         return to_decimal(value, path=path)
 
 
 @frozen
 class Date:
+    """A day, given as a date or as text."""
+
     def convert(self, value: Any, path: str) -> date:
         day = plain_value(value)
         if type(day) is date:
@@ -83,8 +107,9 @@ class Date:
 
 @frozen
 class DateTime:
+    """A moment in UTC, rounded down to the millisecond, as fine as the table keeps it."""
+
     def convert(self, value: Any, path: str) -> datetime:
-        """The instant in UTC, down to the millisecond, which is all that the table keeps."""
         moment = plain_value(value)
         if type(moment) is not datetime or moment.utcoffset() is None:
             raise wrong_type(path, "a datetime with a time zone", value)
@@ -93,6 +118,8 @@ class DateTime:
 
 @frozen
 class Binary:
+    """Bytes, given as any object that has them."""
+
     def convert(self, value: Any, path: str) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise wrong_type(path, "bytes", value)
@@ -101,10 +128,12 @@ class Binary:
 
 @frozen
 class ListOf:
+    """A list whose members are all of one kind."""
+
     element: FieldKind
 
     def convert(self, value: Any, path: str) -> list[Any]:
-        """A list of its own, whatever was given, with its members converted."""
+        """Return a new list of the converted members."""
         if not isinstance(value, list | tuple):
             raise wrong_type(path, "a list", value)
         return _members_of_list(self.element.convert, value, path)
@@ -119,8 +148,10 @@ class ListOf:
 
 @frozen
 class SetOfText:
+    """A set of text."""
+
     def convert(self, value: Any, path: str) -> set[str]:
-        """A set of its own, whatever was given, with its members as plain text."""
+        """Return a new set of the members as plain text."""
         if not isinstance(value, set | frozenset):
             raise wrong_type(path, "a set of text", value)
         return {_TEXT.convert(member, path) for member in value}
@@ -135,10 +166,12 @@ class SetOfText:
 
 @frozen
 class DictOf:
+    """A dict from text to values of one kind."""
+
     element: FieldKind
 
     def convert(self, value: Any, path: str) -> dict[str, Any]:
-        """A dict of its own, whatever was given, with its members converted."""
+        """Return a new dict of the converted members."""
         if not isinstance(value, dict):
             raise wrong_type(path, "a dict", value)
         return _members_of_dict(self.element.convert, plain_names(value, path), path)
@@ -174,6 +207,8 @@ def _members_of_dict(convert: Convert, members: dict[str, Any], path: str) -> di
 
 @frozen
 class Nested:
+    """A payload of a class."""
+
     payload_class: type
 
     def convert(self, value: Any, path: str) -> Any:
@@ -185,6 +220,8 @@ class Nested:
 
 @frozen
 class Optional:
+    """None, or a value of another kind."""
+
     kind: FieldKind
 
     def convert(self, value: Any, path: str) -> Any:
@@ -196,8 +233,10 @@ class Optional:
 
 @frozen
 class Anything:
+    """Any value that the table can hold."""
+
     def convert(self, value: Any, path: str) -> Any:
-        """Containers of their own, and what the table reads back: a list, a Decimal, plain text.
+        """Return new containers and what the table reads back: a list, a Decimal, plain text.
 
         A value that the table cannot hold stays as it is; it is refused when it is written.
         """
@@ -209,22 +248,6 @@ class Anything:
     def convert_members(self, value: Any, path: str) -> Any:
         return _plain_within(value, path, 1)
 
-
-FieldKind = (
-    Text
-    | Integer
-    | Boolean
-    | AmountKind
-    | Date
-    | DateTime
-    | Binary
-    | ListOf
-    | SetOfText
-    | DictOf
-    | Nested
-    | Optional
-    | Anything
-)
 
 _TEXT = Text()
 
@@ -276,6 +299,11 @@ def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> FieldKind:
         " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
         " or Any"
     )
+
+
+def unwrapped(kind: FieldKind) -> FieldKind:
+    """Return the kind of the values that are not None."""
+    return kind.kind if isinstance(kind, Optional) else kind
 
 
 def converted_within(kind: FieldKind, value: Any, path: str) -> Any:
@@ -350,38 +378,13 @@ def _replace_members(members: set[Any], by: set[Any]) -> None:
 
 
 def converter(kind: FieldKind, path: str) -> Callable[[Any], Any]:
-    """`kind.convert` with its path, and with a short way for what most values are."""
-    optional = isinstance(kind, Optional)
+    """Return `kind.convert` with its path, as attrs calls it."""
     convert = kind.convert
 
-    def text(value: Any) -> Any:
-        if (type(value) is str and value.isascii()) or (optional and value is None):
-            return value
+    def convert_at_path(value: Any) -> Any:
         return convert(value, path)
 
-    def amount(value: Any) -> Any:
-        if type(value) is int and -_SHORT_INT < value < _SHORT_INT:
-            return Decimal(value)
-        if optional and value is None:
-            return None
-        return convert(value, path)
-
-    def day(value: Any) -> Any:
-        if type(value) is date or (optional and value is None):
-            return value
-        return convert(value, path)
-
-    def other(value: Any) -> Any:
-        return convert(value, path)
-
-    match kind.kind if isinstance(kind, Optional) else kind:
-        case Text():
-            return taking_anything(text)
-        case AmountKind():
-            return taking_anything(amount)
-        case Date():
-            return taking_anything(day)
-    return taking_anything(other)
+    return taking_anything(convert_at_path)
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -86,7 +86,7 @@ def values_of(field: Field, *, levels: int = values.LEVELS) -> SearchStrategy[An
     default = st.builds(field.default)
     if isinstance(kind, kinds.Optional | kinds.Anything) and field.default() is not None:
         # None removes the attribute, and what is absent reads as the default.
-        some = _values(unwrapped(kind), levels)
+        some = _values(kinds.unwrapped(kind), levels)
         return default | some.filter(lambda value: value is not None)
     return default | _values(kind, levels)
 
@@ -110,11 +110,6 @@ def unfit_forms(kind: kinds.FieldKind) -> SearchStrategy[AttributeValue]:
     """What the table can hold and a field of this kind cannot, but NULL; not of `Anything`."""
     row = _KINDS[type(kind)]
     return row.unfit | values.SCALARS.filter(lambda form: form.keys().isdisjoint({row.tag, "NULL"}))
-
-
-def unwrapped(kind: kinds.FieldKind) -> kinds.FieldKind:
-    """The kind that an optional field has if it is not None."""
-    return kind.kind if isinstance(kind, kinds.Optional) else kind
 
 
 @functools.cache

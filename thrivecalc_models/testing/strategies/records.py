@@ -21,7 +21,6 @@ from thrivecalc_models.testing.strategies.fields import (
     payloads,
     stored_maps,
     unfit_forms,
-    unwrapped,
 )
 from thrivecalc_models.wire import AttributeValue, Item, record_key
 
@@ -222,7 +221,7 @@ def _damages(data_type: str) -> list[Damage]:
 
 
 def _damages_of(field: Field) -> list[Damage]:
-    kind = unwrapped(field.kind)
+    kind = kinds.unwrapped(field.kind)
     unfit = [_ABSENT] if field.required else []
     if not isinstance(kind, kinds.Anything):
         unfit += [unfit_forms(kind), *([NULL] if field.required else [])]
