@@ -26,13 +26,6 @@ GOAL = SavingsGoalData(name="x", target_amount=1)
 SECRET = "wJalrXUtnFEMI"
 
 
-@pytest.fixture(params=["botocore", "direct"])
-def transport(request):
-    if request.param == "direct":
-        pytest.importorskip("pycurl")
-    return request.param
-
-
 @pytest.fixture
 def surroundings(monkeypatch, tmp_path):
     """Puts a case's variables and configuration file in place."""

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from proxy import make_certificates
 from sending import ask
 
 from thrivecalc_models.operations import FailureKind, Reply
@@ -148,12 +147,6 @@ def answering(answer=None, *, certificate=None, **options):
 
 def meaning(failure):
     return failure.kind, failure.again, failure.applied_maybe
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    pytest.importorskip("cryptography")
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 # Never twice

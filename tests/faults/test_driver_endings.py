@@ -243,11 +243,6 @@ def closing(table, store, number, fault):
     table.faults = schedule
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
 @pytest.mark.parametrize(("applied", "stored"), [(True, 1), (False, 0)])
 @pytest.mark.parametrize("method", ["add", "put"])
 def test_a_write_whose_store_is_closed_is_unknown(table, method, applied, stored):

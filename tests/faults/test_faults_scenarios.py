@@ -40,11 +40,6 @@ LOST = LoseReply(applied=True)
 
 
 @pytest.fixture
-def table() -> SimulatedTable:
-    return SimulatedTable()
-
-
-@pytest.fixture
 def user(table: SimulatedTable) -> UserData:
     return simulated_store(table, retry=RetryPolicy(attempts=3)).user(USER)
 

@@ -43,14 +43,6 @@ ONE_TRY = RetryPolicy(attempts=1)
 USER = "google-oauth2|1"
 
 
-@pytest.fixture(params=["direct", "botocore"])
-def transport(request):
-    if request.param == "direct":
-        pytest.importorskip("pycurl")
-        pytest.importorskip("orjson")
-    return request.param
-
-
 class Wire:
     """A table in memory behind sockets.
 

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
 
 import pytest
-from proxy import make_certificates
 from sending import ask
 
 from thrivecalc_models import (
@@ -28,23 +27,10 @@ AWAY = "https://db.example.com"
 GOAL = SavingsGoalData(name="x", target_amount=1)
 
 
-@pytest.fixture(params=["botocore", "direct"])
-def transport(request):
-    if request.param == "direct":
-        pytest.importorskip("pycurl")
-    return request.param
-
-
 @pytest.fixture(autouse=True)
 def _keys(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    pytest.importorskip("cryptography")
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @contextmanager

@@ -29,11 +29,6 @@ def transact(table: SimulatedTable, *record_keys: str) -> Any:
     return table.answer("TransactWriteItems", request)
 
 
-@pytest.fixture
-def table() -> SimulatedTable:
-    return SimulatedTable()
-
-
 @pytest.mark.parametrize(
     ("fault", "kind", "again", "applied_maybe", "applied"),
     [

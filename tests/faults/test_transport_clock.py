@@ -22,14 +22,6 @@ SECRET = "thrivecalc"  # what stands in for credentials on this machine
 PUT = {"TableName": "t", "Item": {"k": {"S": "1"}}}
 
 
-@pytest.fixture(params=["direct", "botocore"])
-def transport(request):
-    if request.param == "direct":
-        pytest.importorskip("pycurl")
-        pytest.importorskip("orjson")
-    return request.param
-
-
 class Server(ThreadingHTTPServer):
     """Verifies every signature, and then answers with what `answer(signed, number)` returns.
 

@@ -1,11 +1,14 @@
-"""A simulated table, and a store that the class methods of the models use for one test."""
+"""What tests without an engine share: a simulated table, its user, transports, certificates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from machines import goal_item, user_of
+from proxy import make_certificates
 
 from thrivecalc_models import DataStore, data_store
 from thrivecalc_models.testing import SimulatedTable, simulated_store
@@ -22,8 +25,53 @@ def configured(store: DataStore) -> Iterator[DataStore]:
 
 
 @pytest.fixture
-def service() -> Iterator[SimulatedTable]:
-    """A simulated table, which the class methods of the models use."""
-    table = SimulatedTable()
-    with configured(simulated_store(table)):
-        yield table
+def table() -> SimulatedTable:
+    """A simulated table without items."""
+    return SimulatedTable()
+
+
+@pytest.fixture
+def a_stored_goal(table: SimulatedTable) -> None:
+    """The table has a savings goal with the id `g`."""
+    table.put(goal_item())
+
+
+@pytest.fixture
+def user(table: SimulatedTable) -> Any:
+    """The data of a user in the simulated table."""
+    return user_of(table)
+
+
+@pytest.fixture
+def work(user: Any) -> Any:
+    """A unit of work of that user."""
+    return user.unit_of_work()
+
+
+@pytest.fixture
+def configured_store(table: SimulatedTable) -> Iterator[DataStore]:
+    """A store of the simulated table, which the class methods of the models use."""
+    with configured(simulated_store(table)) as store:
+        yield store
+
+
+@pytest.fixture
+def service(table: SimulatedTable, configured_store: DataStore) -> SimulatedTable:
+    """The simulated table, which the class methods of the models use."""
+    return table
+
+
+@pytest.fixture(params=["direct", "botocore"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """The name of each transport in turn."""
+    if request.param == "direct":
+        pytest.importorskip("pycurl")
+        pytest.importorskip("orjson")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The files of an authority, and of a service of this machine that it vouches for."""
+    pytest.importorskip("cryptography")
+    return make_certificates(tmp_path_factory.mktemp("certificates"))

@@ -140,11 +140,6 @@ def test_all_errors_live_in_one_place() -> None:
     assert listed - {"FileProblem"} <= set(thrivecalc_models.__all__)
 
 
-@pytest.fixture
-def user() -> Any:
-    return simulated_store(SimulatedTable()).user("u")
-
-
 def conflict(user: Any) -> ConflictError:
     user.add(SavingsGoalData(name="House", target_amount=5), record_id="g")
     mine, theirs = user.get(SavingsGoal, "g"), user.get(SavingsGoal, "g")

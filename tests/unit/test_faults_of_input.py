@@ -20,7 +20,6 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
-from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 BAD_GOAL = {"name": 5, "target_amount": "a lot", "target_date": "tomorrow"}
 GOAL_PATHS = ["data.name", "data.targetAmount", "data.targetDate"]
@@ -63,11 +62,6 @@ class OrderData:
 
 class Order(UserRecord, discriminator="order-of-input"):
     data = PayloadAttribute(OrderData)
-
-
-@pytest.fixture
-def user() -> Any:
-    return simulated_store(SimulatedTable()).user("u")
 
 
 def refused(call: Any, *args: Any, **given: Any) -> InvalidRecordError:

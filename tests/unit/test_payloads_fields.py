@@ -17,7 +17,6 @@ from thrivecalc_models import (
     payload,
     typescript,
 )
-from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 
 @payload
@@ -56,16 +55,6 @@ class Later(UserRecord, discriminator="x-legacy-later"):
     data = PayloadAttribute[LaterData](LaterData)
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return simulated_store(table).user("u")
-
-
 @pytest.mark.parametrize(
     ("record_class", "payload_class"), [(Legacy, LegacyData), (Later, LaterData)]
 )
@@ -73,7 +62,7 @@ def test_a_field_is_stored_under_its_own_name(table, user, record_class, payload
     """A name given by stored_as is that of the table, in nested payloads and subclasses, too."""
     made = payload_class(label="a", parts=[LegacyPartData(amount=1)], words=["b", "a"])
     record = user.add(made, record_id="1")
-    content = table.get("u", record.record_key)["data"]["M"]
+    content = table.get(record.user_id, record.record_key)["data"]["M"]
     assert content["amt"] == {"N": "5"}
     assert content["Label Text"] == {"S": "a"}
     assert content["p's"] == {"L": [{"M": {"amt": {"N": "1"}}}]}

@@ -12,7 +12,6 @@ import pytest
 from own_types import Person
 
 from thrivecalc_models import Amount, InvalidRecordError, PayloadAttribute, UserRecord, payload
-from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 
 @payload
@@ -74,11 +73,6 @@ def unpickled(monkeypatch, given, **now):
     for name, cls in now.items():
         monkeypatch.setitem(globals(), name, cls)
     return pickle.loads(raw)
-
-
-@pytest.fixture
-def user():
-    return simulated_store(SimulatedTable()).user("u")
 
 
 def test_a_field_that_was_not_there_has_its_default(monkeypatch, user):

@@ -122,11 +122,6 @@ class EverythingData:
 
 
 @pytest.fixture
-def table() -> SimulatedTable:
-    return SimulatedTable()
-
-
-@pytest.fixture
 def user(table: SimulatedTable) -> Any:
     return simulated_store(table).user(Word.USER)
 

@@ -23,16 +23,6 @@ from thrivecalc_models import (
 from thrivecalc_models.testing import SimulatedTable
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
-
-
 def payment(amount=-5):
     return TransactionData(date=date(2025, 1, 7), amount=amount)
 

@@ -7,7 +7,6 @@ from leaks import USER
 from machines import changed, goal_item
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
-from simulated import configured
 
 from thrivecalc_models import (
     ConflictError,
@@ -15,23 +14,13 @@ from thrivecalc_models import (
     RecordExistsError,
     SavingsGoal,
 )
-from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
+from thrivecalc_models.testing import faults
 
 KEY = "savings-goal#g"
 CURRENT = SavingsGoal.data["currentAmount"]
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def user(table):
-    with configured(simulated_store(table)) as store:
-        yield store.user(USER)
+pytestmark = pytest.mark.usefixtures("a_stored_goal", "configured_store")
 
 
 def transact(record, actions, **options):

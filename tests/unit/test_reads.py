@@ -24,16 +24,6 @@ from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport.encoding import decode, encode
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
-
-
 def ids(records):
     return [record.record_id for record in records]
 

@@ -51,16 +51,6 @@ class Bag(UserRecord, discriminator="x-bag"):
     data: PayloadAttribute[BagData] = PayloadAttribute(BagData)
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return simulated_store(table).user(USER)
-
-
 def goal(**fields: Any) -> SavingsGoalData:
     return SavingsGoalData(**({"name": NAME, "target_amount": AMOUNT} | fields))
 

@@ -7,7 +7,6 @@ import sys
 import textwrap
 
 import pytest
-from machines import user_of
 
 from thrivecalc_models import (
     InvalidKeyError,
@@ -17,12 +16,6 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
-from thrivecalc_models.testing import SimulatedTable
-
-
-@pytest.fixture
-def user():
-    return user_of(SimulatedTable())
 
 
 def run(source, *arguments):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from leaks import USER
-from machines import goal_item, user_of
+from machines import goal_item
 from pynamodb.transactions import TransactWrite
 
 from thrivecalc_models import (
@@ -19,31 +19,13 @@ from thrivecalc_models import (
     SavingsGoalData,
     Transaction,
     TransactionData,
-    data_store,
 )
-from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 OTHER = "google-oauth2|998877665544332212"
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
-
-
-@pytest.fixture
-def configured(table):
-    data_store.configure(simulated_store(table))
-    yield
-    data_store.configure(None)
+pytestmark = pytest.mark.usefixtures("a_stored_goal")
 
 
 def goal():
@@ -128,7 +110,7 @@ def test_a_record_without_a_user_takes_the_scopes_own(table, user):
     assert table.get(USER, "savings-goal#put")
 
 
-@pytest.mark.usefixtures("configured")
+@pytest.mark.usefixtures("configured_store")
 def test_a_record_without_any_user_is_not_written(table):
     """PynamoDB's methods name the user id that is missing before anything is sent."""
     with pytest.raises(InvalidKeyError) as caught:
@@ -137,7 +119,7 @@ def test_a_record_without_any_user_is_not_written(table):
     assert table.sent() == 0
 
 
-@pytest.mark.usefixtures("configured")
+@pytest.mark.usefixtures("configured_store")
 def test_a_queued_batch_or_transaction_keeps_its_keys(table):
     """What waits in PynamoDB's batch or transaction keeps the key that it was queued with."""
     batch, record = SavingsGoal.batch_write(), SavingsGoal(USER, data=goal())

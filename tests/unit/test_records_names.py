@@ -8,7 +8,6 @@ from unittest import mock
 import attrs
 import pytest
 from leaks import USER
-from machines import user_of
 from pynamodb.expressions.operand import Path
 
 from thrivecalc_models import (
@@ -22,17 +21,6 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
-from thrivecalc_models.testing import SimulatedTable
-
-
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
 
 
 @pytest.fixture

@@ -36,16 +36,6 @@ CANARIES = ("998877665544332211", "Canary", "canary@", "31337", "cánary")
 FEWER = settings(max_examples=min(100, settings.default.max_examples))
 
 
-@pytest.fixture
-def table():
-    return SimulatedTable()
-
-
-@pytest.fixture
-def user(table):
-    return simulated_store(table).user(USER)
-
-
 def canary_goal():
     return SavingsGoalData(name="Canary Fund", target_amount="31337.31337")
 

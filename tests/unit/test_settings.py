@@ -19,13 +19,6 @@ HERE = "http://127.0.0.1:9"
 AWAY = "https://db.example.com"
 
 
-@pytest.fixture(params=["botocore", "direct"])
-def transport(request):
-    if request.param == "direct":
-        pytest.importorskip("pycurl")
-    return request.param
-
-
 @pytest.fixture
 def config(monkeypatch, tmp_path):
     """Writes the AWS configuration file."""

@@ -52,11 +52,6 @@ def transact(table: SimulatedTable, *items: Json, token: str | None = None) -> A
     )
 
 
-@pytest.fixture
-def table() -> SimulatedTable:
-    return SimulatedTable()
-
-
 def test_numbers_come_back_normalised(table: SimulatedTable) -> None:
     """A number loses outer zeros and the sign of zero, as in DynamoDB."""
     put(table, goal("1", n={"N": "1.50"}, z={"N": "-0"}, e={"N": "1E3"}))

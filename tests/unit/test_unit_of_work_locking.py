@@ -31,16 +31,7 @@ KEY = "savings-goal#g"
 MS = timedelta(milliseconds=1)
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
+pytestmark = pytest.mark.usefixtures("a_stored_goal")
 
 
 def stored(table, key=KEY):

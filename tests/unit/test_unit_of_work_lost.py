@@ -27,11 +27,6 @@ def table():
     return table
 
 
-@pytest.fixture
-def user(table):
-    return user_of(table)
-
-
 def goal():
     return SavingsGoalData(name="x", target_amount=1)
 

@@ -22,26 +22,11 @@ from thrivecalc_models import (
     TransactionData,
     UnitOfWorkStateError,
 )
-from thrivecalc_models.testing import SimulatedTable
 
 KEY = "savings-goal#g"
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
-
-
-@pytest.fixture
-def work(user):
-    return user.unit_of_work()
+pytestmark = pytest.mark.usefixtures("a_stored_goal")
 
 
 def payment(**given):

@@ -34,16 +34,7 @@ from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 KEY = "savings-goal#g"
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def user(table):
-    return user_of(table)
+pytestmark = pytest.mark.usefixtures("a_stored_goal")
 
 
 def payment(**given):

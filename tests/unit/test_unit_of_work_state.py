@@ -7,24 +7,15 @@ import pickle
 import threading
 
 import pytest
-from machines import USER, goal_item, user_of
+from machines import USER, user_of
 
 from thrivecalc_models import SavingsGoal, SavingsGoalData, UnitOfWorkStateError
-from thrivecalc_models.testing import SimulatedTable, faults
+from thrivecalc_models.testing import faults
 
 SECONDS = 5  # bounds a wait that a broken promise would make endless
 
 
-@pytest.fixture
-def table():
-    table = SimulatedTable()
-    table.put(goal_item())
-    return table
-
-
-@pytest.fixture
-def work(table):
-    return user_of(table).unit_of_work()
+pytestmark = pytest.mark.usefixtures("a_stored_goal")
 
 
 CALLS = {
