@@ -23,6 +23,7 @@ from thrivecalc_models import (
     SavingsGoalData,
     ThriveCalcError,
     TransactionData,
+    payload,
     read_item,
 )
 from thrivecalc_models.records.scope import Scope
@@ -129,6 +130,23 @@ def test_a_record_compares_by_identity(user):
     assert one != other
     assert one.data == other.data
     assert len({one, other, one}) == 2
+
+
+def test_data_of_a_derived_class(user):
+    """A payload of a derived class can replace `data`; its further fields are written, too."""
+
+    @payload
+    class WithNote(SavingsGoalData):
+        note: str = ""
+
+    user.add(SavingsGoalData(name="House", target_amount=5), record_id="g")
+    goal = user.get(SavingsGoal, "g")
+    values = {"name": goal.data.name, "target_amount": 5, "current_amount": 0}
+    goal.data = WithNote(**values, note="roof")
+    user.update(goal)
+    goal.data.note = "door"
+    user.update(goal)
+    assert user.get(SavingsGoal, "g").extra_data == {"note": "door"}
 
 
 def test_a_record_belongs_to_its_store(user):

@@ -182,7 +182,7 @@ def data_map(record: UserRecord, *, js_safe: bool) -> Item:
     encoding = _encoding(state, js_safe)
     content = codec.encode_data(payload, extras or {}, base, state.origins, encoding)
     if extras is None and base is not None:  # never read, so they are as stored
-        content |= _undeclared_forms(payload_class, base)
+        content |= _undeclared_forms(type(payload), base)
     return content
 
 
@@ -534,7 +534,7 @@ def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[
         _merge(payload, fresh, edited)
         return
     keep = edited | codec.kept_as_read(payload, content, before.origins)
-    for field in fields_of(type(payload)):
+    for field in fields_of(type(fresh)):  # the payload may be of a class that derives from that
         value = getattr(fresh, field.name)
         if field.wire_name not in keep and not _alike(getattr(payload, field.name), value):
             object.__setattr__(payload, field.name, value)  # as read: converted once
