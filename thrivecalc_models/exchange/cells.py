@@ -14,6 +14,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+import attrs
+
 from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.exchange.jsontext import Number
@@ -47,8 +49,7 @@ def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> A
 
     scalar = scalar_of(kind)
     if scalar is not None:
-        read: Reader = _READERS.get(type(kind), _text)
-        return {scalar.tag: read(value, path, js_safe)}
+        return {scalar.tag: SCALARS[type(kind)].read(value, path, js_safe)}
     match kind:
         case kinds.Optional(held):
             return {"NULL": True} if value is None else inner(held, value, "")
@@ -177,14 +178,29 @@ def _binary(value: Any, path: str, js_safe: bool) -> str:
 Reader = Callable[[Any, str, bool], Any]
 """Reads a scalar cell, with its path and `js_safe`; returns the stored content without its tag."""
 
-_READERS: dict[type, Reader] = {
-    kinds.AmountKind: _number,
-    kinds.Integer: _integer,
-    kinds.Boolean: _boolean,
-    kinds.Date: _date,
-    kinds.DateTime: _timestamp,
-    kinds.Binary: _binary,
+AMOUNT_DIGITS, AMOUNT_DECIMALS = 38, 18
+
+
+@attrs.frozen
+class ScalarColumn:
+    """How files hold a simple kind: what reads its cells, and its type in pyarrow, the module."""
+
+    read: Reader
+    arrow: Callable[[Any], Any]
+
+
+SCALARS: dict[type, ScalarColumn] = {
+    kinds.Text: ScalarColumn(_text, lambda pa: pa.string()),
+    kinds.AmountKind: ScalarColumn(
+        _number, lambda pa: pa.decimal128(AMOUNT_DIGITS, AMOUNT_DECIMALS)
+    ),
+    kinds.Integer: ScalarColumn(_integer, lambda pa: pa.int64()),
+    kinds.Boolean: ScalarColumn(_boolean, lambda pa: pa.bool_()),
+    kinds.Date: ScalarColumn(_date, lambda pa: pa.date32()),
+    kinds.DateTime: ScalarColumn(_timestamp, lambda pa: pa.timestamp("ms", "UTC")),
+    kinds.Binary: ScalarColumn(_binary, lambda pa: pa.binary()),
 }
+"""The simple kinds, as `codec.scalars` has them."""
 
 
 def _named(value: Any, path: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from thrivecalc_models.codec import scalar_of
 from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
 from thrivecalc_models.exchange.cells import NoCell, cell_of, text_scalar
@@ -37,7 +38,6 @@ DELIMITERS = (",", ";", "\t")
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PARTS = re.compile(r"[;\t\r\n]")
 _SEPARATOR = re.compile(rb'"?sep=([^\r\n])"?\r?\n', re.IGNORECASE)
-_CONTAINERS = (kinds.ListOf, kinds.DictOf, kinds.SetOfText, kinds.Nested)
 
 
 class Csv:
@@ -77,7 +77,7 @@ def _line(cells: list[str]) -> bytes:
 def _cell(kind: kinds.FieldKind, form: AttributeValue) -> str:
     """The text of a cell. Raises NoCell for what would not be read as the same value."""
     cell = cell_of(kind, form, text_scalar)
-    if isinstance(kind, _CONTAINERS):
+    if scalar_of(kind) is None:
         return _without_delimiters(_plain_json(cell))
     if isinstance(cell, bool):
         return "true" if cell else "false"
@@ -136,7 +136,7 @@ class CsvReader:
         self._containers = {
             source
             for name, source in self._layout.sources.items()
-            if isinstance(kinds_of.get(name), _CONTAINERS)
+            if name in kinds_of and scalar_of(kinds_of[name]) is None
         }
 
     def _begin(self, delimiter: str | None) -> None:

@@ -21,7 +21,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from thrivecalc_models import table
 from thrivecalc_models.errors import FileProblem
 from thrivecalc_models.exchange import jsontext
-from thrivecalc_models.exchange.cells import NoCell, cell_of, python_scalar
+from thrivecalc_models.exchange.cells import (
+    AMOUNT_DECIMALS,
+    AMOUNT_DIGITS,
+    SCALARS,
+    NoCell,
+    cell_of,
+    python_scalar,
+)
 from thrivecalc_models.exchange.columns import (
     REST,
     TOP,
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
 
 ROWS_WRITTEN = 20_000  # of a row group
 ROWS_READ = 2_000
-_DIGITS, _DECIMALS = 38, 18
 _LONGEST_INT = 2**63 - 1
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
@@ -142,15 +148,7 @@ def _type(kind: kinds.FieldKind) -> pyarrow.DataType:
         case kinds.Nested(payload_class):
             fields = fields_of(payload_class)
             return pa.struct([(field.wire_name, _type(field.kind)) for field in fields])
-    scalars = {
-        kinds.AmountKind: pa.decimal128(_DIGITS, _DECIMALS),
-        kinds.Integer: pa.int64(),
-        kinds.Boolean: pa.bool_(),
-        kinds.Date: pa.date32(),
-        kinds.DateTime: pa.timestamp("ms", "UTC"),
-        kinds.Binary: pa.binary(),
-    }
-    return scalars.get(type(kind), pa.string())
+    return SCALARS[type(kind)].arrow(pa)
 
 
 def _row_of(item: Item, columns: Columns) -> dict[str, Any]:
@@ -170,7 +168,7 @@ def _scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     value = python_scalar(kind, form)
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
-        if value.adjusted() >= _DIGITS - _DECIMALS or int(exponent) < -_DECIMALS:
+        if value.adjusted() >= AMOUNT_DIGITS - AMOUNT_DECIMALS or int(exponent) < -AMOUNT_DECIMALS:
             raise NoCell
     elif isinstance(value, int) and not -_LONGEST_INT <= value <= _LONGEST_INT:
         raise NoCell
