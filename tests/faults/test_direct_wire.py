@@ -5,7 +5,6 @@ What it has in common with botocore's is in test_transport_wire.py.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,12 +16,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from sending import ask
+from servers import Service, meaning
 
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.operations.effects import Send
@@ -44,88 +43,6 @@ LOST = (FailureKind.UNAVAILABLE, True, True)
 NOTHING_SENT = (FailureKind.UNAVAILABLE, True, False)
 
 
-class Service:
-    """Answers every request with what `answer(service, number, request)` returns.
-
-    That is a status and a body, headers, or None for a connection that is closed without a reply.
-    """
-
-    def __init__(self, answer=None, certificate=None):
-        self.requests, self.headers, self.paths, self.peers = [], [], [], []
-        self.flying, self.most_flying = 0, 0
-        self.lock = threading.Lock()
-        self.released = threading.Event()
-        self._answer = answer or (lambda service, number, request: (200, {}))
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self):
-                service.serve(self)
-
-            def do_GET(self):
-                service.serve(self)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        scheme = "http"
-        if certificate is not None:
-            import ssl
-
-            scheme = "https"
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            # In the handlers' threads: a client that says nothing must not hold up the others.
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self.address = f"127.0.0.1:{self._server.server_port}"
-        self.endpoint = f"{scheme}://{self.address}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def serve(self, handler):
-        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        with self.lock:
-            number = len(self.requests)
-            self.requests.append(json.loads(body) if body else None)
-            self.headers.append(handler.headers)
-            self.paths.append(handler.path)
-            self.peers.append(handler.client_address)
-            self.flying += 1
-            self.most_flying = max(self.most_flying, self.flying)
-        answer = self._answer(self, number, self.requests[number])
-        with self.lock:
-            self.flying -= 1
-        if answer is None:
-            handler.close_connection = True
-            return
-        status, content, *more = answer
-        content = json.dumps(content).encode()
-        headers = {"Content-Length": str(len(content)), **(more[0] if more else {})}
-        handler.send_response_only(status)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    def close(self):
-        self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 def transport_to(endpoint, **options):
     options = {"timeout": 5, "max_concurrency": 4} | options
     to = settings(endpoint, allow_http=options.pop("allow_http", False))
@@ -143,10 +60,6 @@ def answering(answer=None, *, certificate=None, **options):
         transport_to(service.endpoint, **options) as transport,
     ):
         yield service, transport
-
-
-def meaning(failure):
-    return failure.kind, failure.again, failure.applied_maybe
 
 
 # Never twice

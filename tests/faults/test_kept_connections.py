@@ -6,7 +6,6 @@ each of its requests.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -24,6 +23,7 @@ import pytest
 from places import TESTS
 from proxy import make_certificates
 from sending import ask
+from servers import PATIENCE, Listener, http, read_request
 
 from thrivecalc_models import (
     DataStore,
@@ -38,12 +38,11 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.transport.auto import make_transport
 
-PATIENCE = 5.0
 ONE_TRY = RetryPolicy(attempts=1)
 USER = "google-oauth2|1"
 
 
-class Wire:
+class Wire(Listener):
     """A table in memory behind sockets.
 
     `fault(connection, request)` says what goes wrong with the request of this number on the
@@ -51,94 +50,37 @@ class Wire:
     gets the socket and the reply that was due.
     """
 
-    def __init__(self, address="127.0.0.1", port=0, tls=None):
+    def __init__(self, *address, tls=None):
         self.table = SimulatedTable()
         self.fault = lambda connection, request: None
         self.served = []  # numbers of connections, one a request
         self.last = b""
-        self.released, self.idle, self.sent_again = (threading.Event() for _ in range(3))
-        self._listener = socket.create_server((address, port))
-        self.port = self._listener.getsockname()[1]
-        self._tls = tls
-        self.endpoint = f"{'https' if tls else 'http'}://{address}:{self.port}"
-        self._sockets = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self.idle, self.sent_again = threading.Event(), threading.Event()
+        super().__init__(*address, tls=tls)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._sockets.append(connection)
-            arguments = (len(self._sockets) - 1, connection)
-            self._threads.append(threading.Thread(target=self._serve, args=arguments, daemon=True))
-            self._threads[-1].start()
-
-    def _serve(self, number, connection):
+    def converse(self, number, connection, incoming):
         count = 0
-        if self._tls is not None:
-            try:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            except OSError:
+        while (asked := read_request(incoming)) is not None:
+            self.served.append(number)
+            fault = self.fault(number, count)
+            count += 1
+            if fault in (reset, nothing, one_late_and_lost):
+                fault(self, connection, b"")
                 return
-        with suppress(OSError), connection, connection.makefile("rb") as incoming:
-            while (asked := read_request(incoming)) is not None:
-                self.served.append(number)
-                fault = self.fault(number, count)
-                count += 1
-                if fault in (reset, nothing, one_late_and_lost):
-                    fault(self, connection, b"")
-                    return
-                reply = self._answer(*asked)
-                if fault is not None:
-                    fault(self, connection, reply)
-                else:
-                    connection.sendall(reply)
-                self.last = reply
+            reply = self._answer(*asked)
+            if fault is not None:
+                fault(self, connection, reply)
+            else:
+                connection.sendall(reply)
+            self.last = reply
 
     def _answer(self, operation, request):
         result = self.table.answer(operation, request)
+        request_id = f"x-amzn-RequestId: {uuid.uuid4()}"  # each has its own, as of the service
         if isinstance(result, Reply):
-            return http(200, result.body)
-        return http(400, {"__type": f"x#{result.code}", "message": "no", "Item": result.item})
-
-    def reset_all(self):
-        """Close all connections, as who restarts does."""
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.released.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.reset_all()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-
-
-def read_request(incoming):
-    if not incoming.readline():
-        return None
-    length, operation = 0, ""
-    while (line := incoming.readline().strip()) != b"":
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-        elif name.lower() == b"x-amz-target":
-            operation = value.decode().rpartition(".")[2]
-    return operation, json.loads(incoming.read(length))
-
-
-def http(status, content):
-    """A reply with an id of its own, as the service gives."""
-    body = json.dumps({name: each for name, each in content.items() if each is not None}).encode()
-    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
-    lines += [f"x-amzn-RequestId: {uuid.uuid4()}"]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+            return http(200, result.body, request_id)
+        item = {} if result.item is None else {"Item": result.item}
+        return http(400, {"__type": f"x#{result.code}", "message": "no", **item}, request_id)
 
 
 def reset(wire, connection, reply):

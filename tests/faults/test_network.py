@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-import threading
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
 
 import pytest
 from sending import ask
+from servers import Service
 
 from thrivecalc_models import (
     ConfigurationError,
@@ -36,47 +35,10 @@ def _keys(monkeypatch):
 @contextmanager
 def answering(status, *, certificate=None, **headers):
     """A server, or a proxy, that answers everything with a status and a page; its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = b"<html>no</html>"
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_CONNECT = answer
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_):
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if certificate is not None:
-        import ssl
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    reply = (status, b"<html>no</html>", headers)
+    service = Service(lambda *_: reply, certificate, methods=("POST", "CONNECT"))
+    with closing(service):
+        yield service.address
 
 
 def failing(transport, endpoint, **options):

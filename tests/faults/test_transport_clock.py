@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import threading
 import time
 from contextlib import closing, contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from sending import ask
+from servers import Service
 
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
@@ -20,47 +18,6 @@ from thrivecalc_models.transport.auto import make_transport
 
 SECRET = "thrivecalc"  # what stands in for credentials on this machine
 PUT = {"TableName": "t", "Item": {"k": {"S": "1"}}}
-
-
-class Server(ThreadingHTTPServer):
-    """Verifies every signature, and then answers with what `answer(signed, number)` returns.
-
-    `signed` is the time of the signature in Unix seconds; the answer is the service's time, and
-    the code and text of an error, or None.
-    """
-
-    def __init__(self, answer):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answer = answer
-        self.signed = []
-
-    def handle_error(self, request, client_address):
-        raise AssertionError("a request that this server does not understand")
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        assert verifies(self.path, self.headers, body)
-        stamp = self.headers["X-Amz-Date"]
-        signed = time.mktime(time.strptime(stamp, "%Y%m%dT%H%M%SZ")) - time.timezone
-        self.server.signed.append(signed)
-        now, error = self.server.answer(signed, len(self.server.signed))
-        content = {"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 1.0}}
-        if error is not None:
-            content = {"__type": f"x#{error[0]}", "message": error[1]}
-        reply = json.dumps(content).encode()
-        self.send_response_only(200 if error is None else 400)
-        self.send_header("Date", formatdate(now, usegmt=True))
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
-    def log_message(self, *_):
-        pass
 
 
 def verifies(path, headers, body):
@@ -82,19 +39,29 @@ def verifies(path, headers, body):
 
 @contextmanager
 def answering(transport, answer):
-    server = Server(answer)
-    serving = threading.Thread(target=server.serve_forever, args=(0.01,))
-    serving.start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    settings = Settings(table_name="t", region="us-east-1", endpoint=endpoint)
-    made = make_transport(transport, settings, timeout=5, max_concurrency=1)
-    try:
+    """A service that verifies every signature, and then answers with what `answer` returns.
+
+    That gets the time of the signature, in Unix seconds, and the number of the request, from 1. It
+    returns the service's time, and the code and text of an error, or None. Yields the times.
+    """
+    times = []
+
+    def reply(service, number, request):
+        headers = service.headers[number]
+        assert verifies(service.paths[number], headers, service.bodies[number])
+        stamp = time.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+        times.append(time.mktime(stamp) - time.timezone)
+        now, error = answer(times[-1], len(times))
+        date = {"Date": formatdate(now, usegmt=True)}
+        if error is not None:
+            return 400, {"__type": f"x#{error[0]}", "message": error[1]}, date
+        return 200, {"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 1.0}}, date
+
+    with closing(Service(reply)) as service:
+        settings = Settings(table_name="t", region="us-east-1", endpoint=service.endpoint)
+        made = make_transport(transport, settings, timeout=5, max_concurrency=1)
         with closing(made):
-            yield server, made
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
+            yield times, made
 
 
 EXPIRED = ("InvalidSignatureException", "Signature expired: 1 is now earlier than 2 (3 - 5 min.)")
@@ -111,26 +78,26 @@ def test_a_process_that_stood_still(transport, error):
     def first_was_late(signed, number):
         return time.time(), error if number == 1 else None
 
-    with answering(transport, first_was_late) as (server, made):
+    with answering(transport, first_was_late) as (times, made):
         assert isinstance(ask(made, "PutItem", PUT), Reply)
         assert isinstance(ask(made, "PutItem", PUT), Reply)
-    assert len(server.signed) == 3
-    assert max(server.signed) - min(server.signed) < 60
+    assert len(times) == 3
+    assert max(times) - min(times) < 60
 
 
 def test_only_once_more(transport):
     """Refused again for its time, it ends as not applied."""
-    with answering(transport, lambda signed, number: (time.time(), EXPIRED)) as (server, made):
+    with answering(transport, lambda signed, number: (time.time(), EXPIRED)) as (times, made):
         failure = ask(made, "PutItem", PUT)
     assert (failure.kind, failure.applied_maybe) == (FailureKind.CREDENTIALS, False)
-    assert len(server.signed) == 2
+    assert len(times) == 2
 
 
 def test_a_signature_that_is_wrong(transport):
     """What was refused for anything but its time is not sent again."""
-    with answering(transport, lambda signed, number: (time.time(), WRONG)) as (server, made):
+    with answering(transport, lambda signed, number: (time.time(), WRONG)) as (times, made):
         assert ask(made, "PutItem", PUT).kind is FailureKind.CREDENTIALS
-    assert len(server.signed) == 1
+    assert len(times) == 1
 
 
 @pytest.mark.parametrize("offset", [-3600, 86_400])
@@ -143,7 +110,7 @@ def test_a_clock_that_is_wrong(transport, offset):
         error = EXPIRED if signed < now - 300 else TOO_NEW if signed > now + 300 else None
         return now, error
 
-    with answering(transport, strict) as (server, made):
+    with answering(transport, strict) as (times, made):
         for _ in range(3):
             assert isinstance(ask(made, "PutItem", PUT), Reply)
-    assert len(server.signed) == 4
+    assert len(times) == 4

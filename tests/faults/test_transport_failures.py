@@ -7,15 +7,12 @@ import ssl
 
 import pytest
 from botocore import exceptions as aws
+from servers import meaning
 
 from thrivecalc_models.operations import FATAL, FailureKind, Reason
 from thrivecalc_models.transport.failures import classify_error, classify_exception
 
 ENDPOINT = "http://127.0.0.1:1/"
-
-
-def meaning(failure):
-    return failure.kind, failure.again, failure.applied_maybe
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sending import ask
+from servers import Listener, read_request
 
 from thrivecalc_models.operations import Reply
 from thrivecalc_models.table import Settings
@@ -34,35 +33,14 @@ CAPACITY = {"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 1.0}}
 TYPE = "com.amazonaws.dynamodb.v20120810#"
 
 
-class Answering:
+class Answering(Listener):
     """Gives every request the same reply, over a connection of its own."""
 
-    def __init__(self):
-        self.reply = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+    reply = b""
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with suppress(OSError), connection, connection.makefile("rb") as incoming:
-                length = 0
-                while (line := incoming.readline().strip()) != b"":
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.partition(b":")[2])
-                incoming.read(length)
-                connection.sendall(self.reply)
-
-    def close(self):
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
+    def converse(self, number, connection, incoming):
+        read_request(incoming)
+        connection.sendall(self.reply)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ import json
 import os
 import socket
 import ssl
-import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from unittest import mock
 from zlib import crc32
 
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sending import ask
+from servers import Listener, meaning, read_request
 
 from thrivecalc_models import ConfigurationError
 from thrivecalc_models.operations import FailureKind, Reply
@@ -66,70 +66,25 @@ def refusal(code, status=400, **more):
     return http(status, {"__type": kind, "message": "no", **more})
 
 
-class Server:
+class Server(Listener):
     """Answers each request with the bytes that `answer` says; None closes the connection."""
 
-    def __init__(self, answer, context=None):
+    def __init__(self, answer, tls=None):
         self.requests = []
         self.peers = []
-        self.released = threading.Event()
         self._answer = answer
-        self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-        scheme = "https" if context else "http"
-        self.endpoint = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__(tls=tls)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, peer = self._listener.accept()
-            except OSError:
+    def converse(self, number, connection, incoming):
+        while (asked := read_request(incoming)) is not None:
+            self.requests.append(asked[1])
+            self.peers.append(connection.getpeername())
+            answer = self._answer(self)
+            if answer is None:
                 return
-            thread = threading.Thread(target=self._serve, args=(connection, peer), daemon=True)
-            self._sockets.append(connection)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection, peer):
-        try:
-            if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
-            with connection, connection.makefile("rb") as incoming:
-                while (request := self._read(incoming)) is not None:
-                    self.requests.append(request)
-                    self.peers.append(peer)
-                    answer = self._answer(self)
-                    if answer is None:
-                        return
-                    connection.sendall(answer)
-                    if b"Content-Length: 999" in answer:  # more was promised than comes
-                        return
-        except OSError:
-            connection.close()
-
-    def _read(self, incoming):
-        if not incoming.readline():
-            return None
-        length = 0
-        while (line := incoming.readline().strip()) != b"":
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        return json.loads(incoming.read(length))
-
-    def close(self):
-        self.released.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._sockets:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        for thread in self._threads:
-            thread.join(5)
+            connection.sendall(answer)
+            if b"Content-Length: 999" in answer:  # more was promised than comes
+                return
 
 
 def transport_to(endpoint, **options):
@@ -147,10 +102,6 @@ def answering(answer, *, context=None):
         transport_to(server.endpoint) as transport,
     ):
         yield server, transport
-
-
-def meaning(failure):
-    return failure.kind, failure.again, failure.applied_maybe
 
 
 def free_endpoint():
