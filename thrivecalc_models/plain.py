@@ -16,28 +16,28 @@ from typing import Any, Final
 
 
 def plain_text(text: str) -> str:
-    """The text itself, as a `str` and no subclass of it."""
+    """Return the text as a `str`, not of a subclass."""
     return text if type(text) is str else str.__str__(text)
 
 
 def plain_value(value: Any) -> Any:
-    """A value of a subclass of a built-in type as that type; everything else as it is.
+    """Return a value of a subclass of a built-in type as that type, and others as they are.
 
-    Members of containers stay as they are. So does what no built-in type holds, such as pandas'
-    `NaT`.
+    Members of containers stay as they are. So does a value that the built-in type cannot hold, such
+    as pandas' `NaT`.
     """
     kind = type(value)
     if kind in _BUILT_IN:
         return value
     for base, plain in _PLAIN.items():
-        # Not isinstance: a proxy that pretends to be text is none to the functions below.
+        # Not isinstance: a proxy that pretends to be text is refused by the functions below.
         if issubclass(kind, base):
             return plain(value)
     return operator.index(value) if isinstance(value, Integral) else value
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is of a built-in type that the table holds, and of no subclass of it."""
+    """Return whether a value is of a built-in type that the table holds, not of a subclass."""
     return type(value) in _BUILT_IN
 
 
@@ -54,7 +54,7 @@ def _plain_moment(value: datetime) -> Any:
             value.tzinfo,
             fold=value.fold,
         )
-    except (TypeError, ValueError):  # a moment that is none, such as NaT
+    except (TypeError, ValueError):  # without a date, such as NaT
         return value
 
 

@@ -21,31 +21,31 @@ Convert = Callable[[Any], Any]
 
 
 def with_bytes(request: Any) -> Any:
-    """Our JSON with bytes for the base64 text of every binary value."""
+    """Return a request in our JSON with bytes for the base64 text of every binary value."""
     return _converted(request, _to_bytes)
 
 
 def with_text(reply: Any) -> Any:
-    """What botocore returned, with base64 text for the bytes of every binary value."""
+    """Return a reply of botocore with base64 text for the bytes of every binary value."""
     return _converted(reply, _to_text)
 
 
 def given_item(item: dict[Any, Any]) -> Item:
-    """A copy of an item as callers give it: every text plain, binary values as base64 text.
+    """Copy an item that a caller gave, with plain text and with base64 text for binary values.
 
-    Raises InvalidRecordError, with the path, for what is not in DynamoDB's JSON, and for maps and
-    lists more than 31 deep in an attribute, which no stored item can have.
+    Raises InvalidRecordError, with the path, for a value that is not in DynamoDB's JSON, and for
+    maps and lists more than 31 deep in an attribute, which no stored item can have.
     """
     try:
         return {_plain(name, str): _given(value, 0) for name, value in item.items()}
     except _NoValueError:
         pass
-    check_item(item, describe="the item")  # which knows where
+    check_item(item, describe="the item")  # its error has the path
     raise InvalidRecordError("the item is not in DynamoDB's JSON, such as {'name': {'S': 'text'}}")
 
 
 class _NoValueError(Exception):
-    """A part of an item that is no value in DynamoDB's JSON."""
+    """A part of an item is not a value in DynamoDB's JSON."""
 
 
 def _given(value: Any, depth: int) -> Any:

@@ -1,4 +1,4 @@
-"""Whether two stored values are the same to DynamoDB."""
+"""Compare stored values as DynamoDB does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from thrivecalc_models.wire.numbers import parse_number
 
 
 def same_item(one: Item, other: Item) -> bool:
-    """Whether two items hold the same: numbers and bytes by what they are, sets in any order."""
+    """Return whether two items are equal: numbers and bytes by value, sets in any order."""
     return one.keys() == other.keys() and all(
         same_value(form, other[name]) for name, form in one.items()
     )
 
 
 def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool:
-    """Whether two attribute values are the same to DynamoDB; None is an absent one."""
+    """Return whether two attribute values are equal to DynamoDB; None is an absent one."""
     if one is None or other is None or one.keys() != other.keys():
         return one is other
     ((tag, content),) = one.items()
@@ -41,7 +41,7 @@ def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool
 
 
 def _number(text: str) -> Decimal | str:
-    """A stored number by its value; one that is none, which two engines store, by its text."""
+    """Return a stored number, or the text of an unreadable one, which two engines store."""
     try:
         return parse_number(text)
     except ValueError:
@@ -49,7 +49,7 @@ def _number(text: str) -> Decimal | str:
 
 
 def _bytes_of(text: str) -> bytes | str:
-    """What base64 text says, however it is spelt; other text as it is."""
+    """Decode base64 text, of which one value has several spellings; return other text as it is."""
     try:
         return a2b_base64(text)
     except ValueError:

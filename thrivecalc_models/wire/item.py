@@ -12,7 +12,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 def value_at(item: Item, path: Sequence[str | int]) -> AttributeValue | None:
-    """What is stored at a path of attribute names and positions in lists, or None."""
+    """Return the value at a path of attribute names and positions in lists, or None."""
     value = item.get(str(path[0]))
     for part in path[1:]:
         if value is None:

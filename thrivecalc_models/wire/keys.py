@@ -35,13 +35,11 @@ def split_key(record_key: str) -> tuple[str, str] | None:
 
 
 def check_user_id(value: object) -> str:
-    """The text of a user id if it can be a partition key: text of 1 to 2,048 bytes in UTF-8.
+    """Return the text of a user id that can be a partition key: 1 to 2,048 bytes in UTF-8.
 
     Raises InvalidKeyError, whose message never shows the user id. Source: "Constraints in Amazon
     DynamoDB", Amazon DynamoDB Developer Guide.
     """
-    if type(value) is str and 0 < len(value) <= MAX_PARTITION_KEY and value.isascii():
-        return value
     text, size = _text_and_size(value, "the user id", path=USER_ID)
     if size > MAX_PARTITION_KEY:
         raise InvalidKeyError(
@@ -53,7 +51,7 @@ def check_user_id(value: object) -> str:
 
 
 def check_data_type(value: object) -> str:
-    """The text of a type if it can be the sort key of the index: 1 to 1,024 bytes, without `#`.
+    """Return the text of a type that can be the index's sort key: 1 to 1,024 bytes, without `#`.
 
     Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon DynamoDB Developer
     Guide; a `#` would move the border between type and record id.
@@ -75,18 +73,11 @@ def check_data_type(value: object) -> str:
 
 
 def check_record_id(value: object, data_type: str) -> str:
-    """The text of a record id if `data_type#id` can be a sort key: at most 1,024 bytes in UTF-8.
+    """Return the text of a record id with which `data_type#id` has at most 1,024 bytes in UTF-8.
 
-    A UUID is its text. Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB", Amazon
-    DynamoDB Developer Guide.
+    A UUID is given as its text. Raises InvalidKeyError. Source: "Constraints in Amazon DynamoDB",
+    Amazon DynamoDB Developer Guide.
     """
-    if (
-        type(value) is str  # as most of them are: short and ASCII
-        and 0 < len(value) < MAX_SORT_KEY - len(data_type)
-        and value.isascii()
-        and data_type.isascii()
-    ):
-        return value
     given = str(value) if isinstance(value, UUID) else value
     text, size = _text_and_size(given, "the record id", path=RECORD_ID)
     size += len(record_key(data_type, "").encode("utf-8", "surrogatepass"))
@@ -100,7 +91,7 @@ def check_record_id(value: object, data_type: str) -> str:
 
 
 def masked_user(user_id: str) -> str:
-    """Twelve hex digits that stand for a user in logs, the same ones every time."""
+    """Return the twelve hex digits that stand for a user in logs, the same ones every time."""
     return sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

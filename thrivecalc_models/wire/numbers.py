@@ -21,7 +21,7 @@ MAX_EXPONENT: Final = 125
 
 _NUMERIC = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,6})?")
 ALWAYS_EXACT_DIGITS: Final = 15
-"""DBL_DIG: a double gives back any decimal of up to so many digits."""
+"""DBL_DIG: a double returns any decimal of up to so many digits."""
 is_canonical: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]*[1-9])?|0|-?0\.[0-9]*[1-9]").fullmatch
 """Whether a text is a number in plain notation, as DynamoDB gives it back."""
 
@@ -30,11 +30,11 @@ _LONGEST_INT_BITS = 4096  # far above 1E126, and short enough to become a Decima
 
 
 def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool = True) -> str:
-    """A number as DynamoDB gives it back: plain notation, no exponent, no outer zeros, no `-0`.
+    """Print a number as DynamoDB returns it: plain notation, no exponent, outer zeros or `-0`.
 
-    Raises InvalidRecordError for what is no finite number, for more than 38 significant digits and
-    for a magnitude outside 1E-130 to 9.99…E+125 ("Supported data types and naming rules in Amazon
-    DynamoDB", Developer Guide). Raises UnsafeNumberError, if `js_safe`, above 2^53 - 1 in
+    Raises InvalidRecordError for what is not a finite number, for more than 38 significant digits
+    and for a magnitude outside 1E-130 to 9.99…E+125 ("Supported data types and naming rules in
+    Amazon DynamoDB", Developer Guide). Raises UnsafeNumberError, if `js_safe`, above 2^53 - 1 in
     magnitude or where JavaScript's `Number(text)` would be another number.
     """
     if type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
@@ -68,7 +68,7 @@ def number_text(value: int | Decimal | float | str, *, path: str, js_safe: bool 
 
 
 def to_decimal(value: object, *, path: str) -> Decimal:
-    """An `int`, `Decimal`, `float` or numeric text as an exact Decimal, as an `Amount` takes it.
+    """Convert an `int`, `Decimal`, `float` or numeric text to an exact Decimal.
 
     A float counts by its shortest repr, as JavaScript writes it. Text is ASCII: a sign, digits, a
     point, an exponent. Raises InvalidRecordError for bool, NaN, infinity and everything else.
@@ -95,12 +95,13 @@ def to_decimal(value: object, *, path: str) -> Decimal:
 
 
 def parse_number(text: str) -> Decimal:
-    """The exact Decimal of a stored number, with all its digits.
+    """Read a stored number as an exact Decimal, with all its digits.
 
-    Raises ValueError, without the text, for what DynamoDB cannot hold: anything but ASCII digits
-    with a sign, a point and an exponent, over 38 digits, a magnitude outside 1E-130 to 9.99E+125.
+    Raises ValueError, which does not show the text, for what DynamoDB cannot hold: anything but
+    ASCII digits with a sign, a point and an exponent, over 38 digits, a magnitude outside 1E-130 to
+    9.99E+125.
     """
-    if is_short(text):
+    if _is_short(text):
         return Decimal(text)
     number = _decimal_of(text) if len(text) <= _LONGEST_NUMBER else None
     if number is None or not _is_storable(number):
@@ -108,8 +109,8 @@ def parse_number(text: str) -> Decimal:
     return number
 
 
-def is_short(text: str) -> bool:
-    """Whether a text is a number of so few digits that it needs no further look."""
+def _is_short(text: str) -> bool:
+    """Return whether a text is a number of so few digits that DynamoDB holds it."""
     return (
         len(text) <= MAX_DIGITS
         and text.isascii()

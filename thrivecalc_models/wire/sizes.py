@@ -26,7 +26,7 @@ _SHOWN_PATH = 120
 
 
 def item_size(item: Item) -> int:
-    """Bytes that DynamoDB counts for an item: names and values; it refuses more than 409,600.
+    """Return the bytes that DynamoDB counts for an item: names and values, at most 409,600.
 
     Source: "DynamoDB item sizes and formats", Amazon DynamoDB Developer Guide.
     """
@@ -34,11 +34,12 @@ def item_size(item: Item) -> int:
 
 
 def value_size(value: AttributeValue) -> int:
-    """Bytes that DynamoDB counts for a value: 3 for a map or list, and 1 more for each member.
+    """Return the bytes that DynamoDB counts for a value.
 
-    A set is the sum of its members, a number what `_number_size` says. Raises ValueError for what
-    is no value in DynamoDB's JSON. Source: "DynamoDB item sizes and formats", Amazon DynamoDB
-    Developer Guide; measured on DynamoDB Local 3.1.0.
+    A map or list counts 3 and 1 for each member, a set the sum of its members, a number what
+    `_number_size` returns. Raises ValueError for what is not a value in DynamoDB's JSON. Source:
+    "DynamoDB item sizes and formats", Amazon DynamoDB Developer Guide; measured on DynamoDB Local
+    3.1.0.
     """
     return _size([value])
 
@@ -62,7 +63,7 @@ def _size(values: list[AttributeValue]) -> int:
 
 
 def nesting_depth(value: AttributeValue) -> int:
-    """Levels of maps and lists in a value: 0 for a scalar or set, 1 for an empty map.
+    """Count the levels of maps and lists in a value: 0 for a scalar or set, 1 for an empty map.
 
     DynamoDB takes up to 31 in an attribute; the item itself is the 32nd level.
     """
@@ -75,7 +76,7 @@ def nesting_depth(value: AttributeValue) -> int:
 
 
 def check_item(item: Item, *, describe: str) -> int:
-    """Give the size of an item that DynamoDB would take, in bytes.
+    """Check that DynamoDB would take an item, and return its size in bytes.
 
     Raises ItemTooLargeError over 409,600 bytes, and InvalidRecordError, with the path, for what
     DynamoDB refuses whatever the table: maps and lists more than 31 deep in an attribute, text or
@@ -96,10 +97,9 @@ def check_item(item: Item, *, describe: str) -> int:
 
 
 def check_size(item: Item, *, describe: Callable[[], str]) -> None:
-    """Check the size of an item whose every value was encoded or stored already.
+    """Check the size of an item whose values were all encoded or stored already.
 
-    Raises ItemTooLargeError over 409,600 bytes. Most items are so far below that a rough count
-    will do.
+    Raises ItemTooLargeError over 409,600 bytes. For most items the rough count is enough.
     """
     if size_at_most(item) > MAX_ITEM_SIZE:
         size = item_size(item)
@@ -116,13 +116,13 @@ def _too_large(size: int, describe: str) -> ItemTooLargeError:
 
 
 def size_at_most(item: Item) -> int:
-    """A number that `item_size` does not exceed, for a fraction of its work.
+    """Return a number that `item_size` does not exceed, for a fraction of its work.
 
     Marshalled without references, each name and value is its UTF-8 and at least five bytes more.
     """
     try:
         return len(marshal.dumps(item, _WITHOUT_REFERENCES))
-    except ValueError:  # text of somebody's own class, such as an enum's
+    except ValueError:  # text of a subclass of str, such as an enum's
         return item_size(item)
 
 
@@ -136,7 +136,7 @@ def encoded_size(content: Any) -> int:
 
 
 def write_units(size: int) -> int:
-    """Write capacity units of an item of `size` bytes in one table or index: one a KB, at least 1.
+    """Return the write capacity units of an item in one table or index: one a KB, at least 1.
 
     A transaction doubles them. Source: "DynamoDB read and write operations", Amazon DynamoDB
     Developer Guide.
@@ -145,7 +145,7 @@ def write_units(size: int) -> int:
 
 
 def read_units(size: int, *, consistent: bool) -> float:
-    """Read capacity units of `size` bytes: one per 4 KB, at least one, and half if not consistent.
+    """Return the read capacity units of `size` bytes: one per 4 KB, half if not consistent.
 
     A transaction takes twice the consistent units. Source: "DynamoDB read and write operations",
     Amazon DynamoDB Developer Guide.
@@ -188,10 +188,11 @@ def _binary_size(base64_text: str) -> int:
 
 
 def _number_size(text: str) -> int:
-    """A byte, one for each pair of digits left and right of the point, and one for a minus.
+    """Return the bytes of a number: 1, one for each pair of digits, and one for a minus.
 
-    Pairs that are 00 at either end do not count, so 1000 takes two bytes and 12000 three; 0 takes
-    one, and no number more than 21. The guide only says "approximately": this is as measured.
+    Pairs are counted from the point to both sides. Those of 00 at either end do not count, so 1000
+    takes two bytes and 12000 three; 0 takes one, and no number more than 21. The guide only says
+    "approximately"; this was measured.
     """
     if text.isdigit() and text[-1] != "0" != text[0] and len(text) <= _ALWAYS_STORABLE:
         return 1 + (len(text) + 1) // 2
@@ -247,7 +248,7 @@ _SHAPES: dict[str, type | tuple[()]] = {
 
 
 def _first_fault(item: Item) -> tuple[_Trail, str] | None:
-    """Where, nearest to the top, and why DynamoDB would refuse a part of the item."""
+    """Return where, nearest to the top, and why DynamoDB would refuse a part of the item."""
     found: list[tuple[_Trail, AttributeValue, int]]
     found = [((None, name), value, 0) for name, value in item.items()]
     for trail, value, depth in found:  # grows as containers are met
@@ -265,7 +266,7 @@ def _first_fault(item: Item) -> tuple[_Trail, str] | None:
 
 
 def name_fault(name: str | int) -> str | None:
-    """Why DynamoDB would refuse an attribute of this name, or None; a place in a list is fine."""
+    """Return why DynamoDB would refuse an attribute of this name, or None; positions are valid."""
     if isinstance(name, int):
         return None
     if not name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 HALF_PAIR = "half of a surrogate pair"
-"""What JavaScript and Python allow in text, and UTF-8 does not."""
+"""In messages: a code point from U+D800 to U+DFFF, which JavaScript and Python allow in text."""
 
 
 def utf8_size(text: str) -> int | None:

@@ -31,7 +31,7 @@ _LOOSE_DATE = r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
 
 
 def format_timestamp(moment: datetime, *, path: str | None = None) -> str:
-    """A moment as JavaScript's `toISOString()` prints it, rounded down to the millisecond.
+    """Print a moment as JavaScript's `toISOString()` does, rounded down to the millisecond.
 
     Raises InvalidRecordError for a naive datetime, and for one whose UTC year is not 1 to 9999.
     Source: "Date Time String Format", ECMAScript Language Specification.
@@ -41,11 +41,11 @@ def format_timestamp(moment: datetime, *, path: str | None = None) -> str:
 
 
 def parse_timestamp(text: object) -> datetime | None:
-    """The moment, in UTC, of an ISO date-time with an offset or `Z`; None for all else.
+    """Read an ISO date-time with an offset or `Z` as a moment in UTC; None for all else.
 
-    Seconds, fractions and the colon of the offset may be absent, and a space may stand for the
-    `T`. What is finer than a microsecond is cut off. A naive date-time names no moment: None. So
-    does a text that JavaScript's `Date.parse` does not read, or reads as another moment.
+    Seconds, fractions and the colon of the offset may be absent, and a space may replace the `T`.
+    Digits beyond the microsecond are cut off. A date-time without offset gives None. So does a text
+    that JavaScript's `Date.parse` refuses or reads as another moment.
     """
     if not isinstance(text, str):
         return None
@@ -61,7 +61,7 @@ def parse_timestamp(text: object) -> datetime | None:
 
 
 def floor_ms(moment: datetime) -> datetime:
-    """The moment in UTC, rounded down to the millisecond, as fine as the table can say it.
+    """Return the moment in UTC, rounded down to the millisecond, as fine as the table keeps it.
 
     Raises InvalidRecordError for a naive datetime.
     """
@@ -70,7 +70,7 @@ def floor_ms(moment: datetime) -> datetime:
 
 
 MAX_SKIP = 16
-"""Milliseconds by which a stamp goes at most past one that is not earlier than now."""
+"""The most milliseconds that a stamp is later than a replaced one that is ahead of the clock."""
 
 
 @frozen
@@ -87,9 +87,9 @@ class WriteTime:
 
 
 def next_stamp(at: WriteTime, loaded: datetime | None) -> datetime:
-    """The stamp of a write: now, or, where that is not later, the stamp it replaces and the skip.
+    """Return the stamp of a write: now, or the replaced stamp plus the skip if that is later.
 
-    Raises InvalidRecordError where that would pass the year 9999.
+    Raises InvalidRecordError if the replaced stamp is the last moment of the year 9999.
     """
     stamp = floor_ms(at.now)
     if loaded is None:
@@ -107,7 +107,7 @@ def next_stamp(at: WriteTime, loaded: datetime | None) -> datetime:
 
 
 def format_ttl(moment: datetime) -> str:
-    """A time to live as text of whole Unix seconds, fractions rounded up.
+    """Print a time to live as whole Unix seconds, fractions rounded up.
 
     Raises InvalidRecordError for a naive datetime and for a time outside 1970 to 9999. Source:
     "Using time to live (TTL) in DynamoDB", Amazon DynamoDB Developer Guide.
@@ -126,7 +126,7 @@ def format_ttl(moment: datetime) -> str:
 
 
 def later(now: datetime, wait: timedelta, *, path: str) -> datetime:
-    """A moment from now. Raises InvalidRecordError where no datetime can hold it."""
+    """Return the moment after a wait. Raises InvalidRecordError if no datetime can hold it."""
     try:
         return now + wait
     except OverflowError:
@@ -137,14 +137,14 @@ def later(now: datetime, wait: timedelta, *, path: str) -> datetime:
 
 
 def is_lifetime(value: object) -> bool:
-    """Whether a record can be kept for so long: a positive timedelta of at most 5,000 years."""
+    """Return whether a lifetime is valid: a positive timedelta of at most 5,000 years."""
     return isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_LIFETIME
 
 
 def parse_ttl(text: object) -> datetime | None:
-    """The moment, in UTC, of a stored time to live, fractions of a second rounded up.
+    """Read a stored time to live as a moment in UTC, fractions of a second rounded up.
 
-    None where it is no number, or lies outside 1970 to 9999, as one in milliseconds does.
+    Return None for text that is not a number or lies outside 1970 to 9999, as milliseconds do.
     """
     if not isinstance(text, str):
         return None
@@ -159,7 +159,7 @@ def parse_ttl(text: object) -> datetime | None:
 
 
 def parse_date(text: object) -> date | None:
-    """The date of `YYYY-MM-DD`, of `YYYY-M-D`, or as written in an ISO date-time, else None."""
+    """Read `YYYY-MM-DD`, `YYYY-M-D` or the date of an ISO date-time; None for all else."""
     if not isinstance(text, str):
         return None
     if len(text) == 10 and text[4] == text[7] == "-":
@@ -220,7 +220,7 @@ def _parse_canonical(text: str) -> datetime | None:
 
 
 def _is_javascripts(text: str, match: re.Match[str]) -> bool:
-    """Whether `Date.parse` (V8's, as of Node 20) reads what stands in the text."""
+    """Return whether `Date.parse` (V8's, as of Node 20) reads the text as this moment."""
     year, fraction, sign, minutes = match[1], match[7] or "", match[9], match[11]
     if "," in text or (fraction.startswith("0") and len(fraction) > 9):
         return False
