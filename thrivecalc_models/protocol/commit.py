@@ -126,10 +126,6 @@ class CommitReport:
         self.interrupt = self.interrupt or later.interrupt
 
 
-def _was_not_started(result: Result) -> bool:
-    return isinstance(result, Failure) and result.kind is FailureKind.NOT_STARTED
-
-
 @attrs.define(eq=False, repr=False)
 class _Job:
     """A write that is being sent. `last` is its last failure, `lost` the last ambiguous one.
@@ -173,8 +169,8 @@ def commit(
     )
     while work.jobs and not work.report.halted:
         yield from work.send_round()
-    for job in list(work.jobs.values()):
-        work.give_up(job)
+    while work.jobs:
+        work.give_up(next(iter(work.jobs.values())))
     outcomes = work.report.outcomes
     work.report.outcomes = {write.key: outcomes[write.key] for write in writes}
     return work.report
@@ -198,16 +194,16 @@ class _Commit:
 
     def send_round(self) -> Flow[None]:
         """Send every write that is left, note the results, and wait before the next round."""
-        report = self.report
+        report, before = self.report, self.report.requests
         groups = groups_of([job.pending() for job in self.jobs.values()], most=self.most)
         operations = [group.operation() for group in groups]
         received = yield from self.rounds.send(operations)
         report.note_interrupt(received)
-        if all(map(_was_not_started, received.results)):
-            report.halted = True  # the deadline had passed before the first of them
         tries: list[_NextTry] = []
         for group, operation, result in zip(groups, operations, received.results, strict=True):
             tries += self._note_result(group, operation.name, result, received.at)
+        if report.requests == before:
+            report.halted = True  # the deadline had passed before the first of them
         if self.jobs and not report.halted:
             # Writes of different requests wait together, for the longest of their waits: so they
             # share batches in the next round, which makes fewer requests.
