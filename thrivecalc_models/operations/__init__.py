@@ -10,8 +10,16 @@ from thrivecalc_models.operations.conditions import (
     IsMap,
     Path,
     fixes,
+    holds,
 )
 from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
+from thrivecalc_models.operations.partiql import (
+    BatchStatements,
+    action_of,
+    has_fitting_text,
+    results_of,
+    statement_request,
+)
 from thrivecalc_models.operations.reading import CONSUMED, shows, understood
 from thrivecalc_models.operations.replies import (
     FATAL,
@@ -55,6 +63,7 @@ __all__ = [
     "AllOf",
     "AnyOf",
     "BatchGet",
+    "BatchStatements",
     "BatchWrite",
     "Call",
     "Condition",
@@ -83,11 +92,16 @@ __all__ = [
     "UpdateItem",
     "Wait",
     "WriteOperation",
+    "action_of",
     "consumed_units",
     "fixes",
+    "has_fitting_text",
+    "holds",
     "is_answer",
     "is_too_large",
+    "results_of",
     "shows",
+    "statement_request",
     "understood",
     "unprocessed_writes",
 ]

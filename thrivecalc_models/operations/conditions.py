@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import AttributeValue
+from thrivecalc_models.wire import AttributeValue, Item, same_value, value_at
 
 Path = tuple[str, ...]
 """Attribute names from the top of the item down: `("data", "targetAmount")`."""
@@ -68,6 +68,24 @@ def fixes(condition: Condition, path: Path) -> bool:
             return all(fixes(part, path) for part in parts)
         case _:
             return False
+
+
+def holds(condition: Condition, stored: Item | None) -> bool:
+    """Whether it holds for the stored item; None stands for no item."""
+    item = stored or {}
+    match condition:
+        case Exists(path):
+            return value_at(item, path) is not None
+        case Absent(path):
+            return value_at(item, path) is None
+        case IsMap(path):
+            return "M" in (value_at(item, path) or {})
+        case Equal(path, value):
+            return same_value(value_at(item, path), value)
+        case AllOf(parts):
+            return all(holds(part, stored) for part in parts)
+        case AnyOf(parts):
+            return any(holds(part, stored) for part in parts)
 
 
 class Expressions:

@@ -40,7 +40,8 @@ class Send:
 class Wait:
     """Wait for so many seconds; resumed with `Received` without results.
 
-    Before a retry, `operation`, `attempt` (counted from 1) and `code` describe the failure.
+    Before a retry, `operation`, `attempt` (counted from 1) and `code` describe the failure. With an
+    `attempt` alone other requests follow than retries.
     """
 
     seconds: float

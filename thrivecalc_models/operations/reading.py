@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from thrivecalc_models.operations.conditions import Condition
+from thrivecalc_models.operations.partiql import BatchStatements, is_of_the_whole
 from thrivecalc_models.operations.replies import READS, Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import (
     BatchGet,
@@ -59,6 +60,8 @@ def understood(operation: Operation, result: Result | str) -> Result:
         if isinstance(result, Failure):
             if result.kind in _WITH_ITEMS or result.reasons:
                 _check_refusal(operation, result)
+            if operation.__class__ is BatchStatements and is_of_the_whole(result):
+                return attrs.evolve(result, applied_maybe=True)
         elif isinstance(result, Reply):
             _check_reply(operation, result)
         else:
@@ -182,16 +185,17 @@ def _check_reply(operation: Operation, reply: Reply) -> None:
     check = _CHECKS.get(operation.__class__)
     if check is None:
         return
-    if CONSUMED not in body and not reply.proven and _asks_for_capacity(operation):
+    if CONSUMED not in body and not reply.proven and _must_have_capacity(operation):
         raise _NotUnderstood(f"it has no {CONSUMED}, which was asked for")
     check(operation, body)
 
 
-def _asks_for_capacity(operation: Operation) -> bool:
+def _must_have_capacity(operation: Operation) -> bool:
+    """DynamoDB Local reports none for statements; their replies have enough else to judge."""
     if isinstance(operation, Call):
         asked: object = operation.parameters.get("ReturnConsumedCapacity", "NONE")
         return asked != "NONE"
-    return True
+    return operation.__class__ is not BatchStatements
 
 
 def _check_nothing(operation: Any, body: Json) -> None:
@@ -206,7 +210,10 @@ def _check_get(get: GetItem, body: Json) -> None:
 
 def _check_update(update: UpdateItem, body: Json) -> None:
     """Check that the reply has the updated item, with its key and with what was set."""
-    item = _member(body, "Attributes", dict)
+    _check_written(_member(body, "Attributes", dict), update)
+
+
+def _check_written(item: Any, update: UpdateItem) -> None:
     _check_item(item, update.key.user_id, update.key.record_key)
     if not shows(item, update):
         raise _NotUnderstood("its item does not have what was written")
@@ -286,6 +293,25 @@ def _check_batch_write(batch: BatchWrite, body: Json) -> None:
     for entries in _of_tables(body, "UnprocessedItems"):
         for entry in entries:
             _asked(_written(entry), asked)
+
+
+def _check_statements(batch: BatchStatements, body: Json) -> None:
+    """For each statement its error, or its table; for an update its item as it is after it."""
+    responses = _member(body, "Responses", list)
+    if len(responses) != len(batch.writes):
+        raise _NotUnderstood("its Responses are not as many as the statements")
+    for write, response in zip(batch.writes, responses, strict=True):
+        if response.__class__ is not dict:
+            raise _NotUnderstood("its Responses are malformed")
+        error = _of_kind(response, "Error", dict)
+        if error is None:
+            _member(response, "TableName", str)
+            if isinstance(write, UpdateItem):
+                _check_written(_member(response, "Item", dict), write)
+        else:
+            _member(error, "Code", str)
+            if error.get("Item") is not None:
+                _check_item(error["Item"], write.key.user_id, write.key.record_key)
 
 
 def _written(entry: Any) -> Any:
@@ -438,6 +464,7 @@ _CHECKS: Final[dict[type, Callable[[Any, Json], None]]] = {
     UpdateItem: _check_update,
     DeleteItem: _check_nothing,
     BatchWrite: _check_batch_write,
+    BatchStatements: _check_statements,
     TransactWrite: _check_nothing,
     Call: _check_call,
 }

@@ -16,9 +16,16 @@ import attrs
 from thrivecalc_models.operations import (
     FATAL,
     ITEMS_LEFT,
+    AnyOf,
+    BatchGet,
+    BatchStatements,
+    Condition,
+    DeleteItem,
     Failure,
     FailureKind,
     Flow,
+    Key,
+    Operation,
     PutItem,
     Reason,
     Received,
@@ -27,13 +34,22 @@ from thrivecalc_models.operations import (
     TransactWrite,
     UpdateItem,
     Wait,
+    action_of,
     consumed_units,
     fixes,
+    holds,
     is_too_large,
+    results_of,
     shows,
     unprocessed_writes,
 )
 from thrivecalc_models.protocol.plan import BATCH_WRITES, Group, Intent, PendingWrite, groups_of
+from thrivecalc_models.protocol.reads import (
+    BATCH_GET_KEYS,
+    KEYS_LEFT,
+    items_read,
+    unprocessed_keys,
+)
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
 from thrivecalc_models.value import frozen
@@ -102,11 +118,13 @@ class CommitReport:
     def keys(self, state: WriteStatus) -> list[str]:
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 
-    def count(self, result: Result) -> None:
+    def count(self, result: Result, *, read: bool = False) -> None:
         """Count one request, unless it was not started."""
         if isinstance(result, Reply):
             self.requests += 1
-            self.write_units += consumed_units(result.body)
+            units = consumed_units(result.body)
+            self.read_units += units if read else 0.0
+            self.write_units += 0.0 if read else units
         elif result.kind is not FailureKind.NOT_STARTED:
             self.requests += 1
 
@@ -130,7 +148,9 @@ class CommitReport:
 class _Job:
     """A write that is being sent. `last` is its last failure, `lost` the last ambiguous one.
 
-    A failure is ambiguous if its try may have been applied.
+    A failure is ambiguous if its try may have been applied. `answer` is the answer to a statement
+    that does not say enough: the stored item is to be read. `maybe_before` is then what `maybe` was
+    before that try.
     """
 
     write: PendingWrite
@@ -139,6 +159,8 @@ class _Job:
     last: Failure | None = None
     lost: Failure | None = None
     sent_as: str = ""
+    answer: Failure | None = None
+    maybe_before: bool = False
 
     def pending(self) -> PendingWrite:
         """The write for the next round.
@@ -152,20 +174,28 @@ class _Job:
 
     def fail(self, failure: Failure, operation: str) -> None:
         """Remember why it failed, and whether this try may have been applied."""
-        self.last, self.sent_as = failure, operation
+        self.last, self.sent_as, self.maybe_before = failure, operation, self.maybe
         if failure.applied_maybe:
             self.maybe, self.lost = True, failure
 
 
 def commit(
-    writes: Sequence[PendingWrite], policy: RetryPolicy, rng: random.Random
+    writes: Sequence[PendingWrite],
+    policy: RetryPolicy,
+    rng: random.Random,
+    *,
+    statements_on: str | None = None,
 ) -> Flow[CommitReport]:
-    """Send writes of distinct keys, all at the same time, and report the outcome of each."""
+    """Send writes of distinct keys, all at the same time, and report the outcome of each.
+
+    With the name of their table in `statements_on`, conditional updates and deletes share requests.
+    """
     work = _Commit(
         # The deadline counts silence, not the length of the commit: a large one may take long
         # while the service answers, but nothing more is started once it has stopped answering.
         rounds=Rounds(policy, rng, policy.deadline),
         jobs={write.key: _Job(write, write.maybe) for write in writes},
+        statements_on=statements_on,
     )
     while work.jobs and not work.report.halted:
         yield from work.send_round()
@@ -183,40 +213,57 @@ _NextTry = tuple[float, str, str]
 """Seconds to wait before it, the operation that failed, and the code of its failure."""
 
 
+_AT_ONCE: _NextTry = (0.0, "", "")
+"""Where nothing is to be tried again, only stored items are to be read."""
+
+
 @attrs.define(kw_only=True, eq=False, repr=False)
 class _Commit:
     """The writes of a commit that have no outcome yet, and the report on the others."""
 
     rounds: Rounds
     jobs: dict[str, _Job]
+    statements_on: str | None = None
     report: CommitReport = attrs.field(factory=CommitReport)
     most: int = BATCH_WRITES
 
     def send_round(self) -> Flow[None]:
         """Send every write that is left, note the results, and wait before the next round."""
         report, before = self.report, self.report.requests
-        groups = groups_of([job.pending() for job in self.jobs.values()], most=self.most)
-        operations = [group.operation() for group in groups]
-        received = yield from self.rounds.send(operations)
+        groups = groups_of(
+            [job.pending() for job in self.jobs.values() if job.answer is None],
+            most=self.most,
+            statements_on=self.statements_on,
+        )
+        writes = [group.operation() for group in groups]
+        looks = self._looks()
+        received = yield from self.rounds.send([*looks, *writes])
         report.note_interrupt(received)
         tries: list[_NextTry] = []
-        for group, operation, result in zip(groups, operations, received.results, strict=True):
-            tries += self._note_result(group, operation.name, result, received.at)
+        for look, result in zip(looks, received.results, strict=False):
+            tries += self._note_look(look, result, received.at)
+        for group, operation, result in zip(
+            groups, writes, received.results[len(looks) :], strict=True
+        ):
+            tries += self._note_result(group, operation, result, received.at)
         if report.requests == before:
             report.halted = True  # the deadline had passed before the first of them
         if self.jobs and not report.halted:
             # Writes of different requests wait together, for the longest of their waits: so they
             # share batches in the next round, which makes fewer requests.
-            longest = max(tries, key=lambda each: each[0])
+            longest = max(tries, key=lambda each: each[0], default=_AT_ONCE)
             report.note_interrupt((yield from self.rounds.wait(*longest)))
 
     def _note_result(
-        self, group: Group, operation: str, result: Result, at: float
+        self, group: Group, sent: Operation, result: Result, at: float
     ) -> list[_NextTry]:
         """Note what the result of one request says of its writes; the next try of what is left."""
         self.report.count(result)
+        operation = sent.name
         jobs = [self.jobs[write.key] for write in group.writes]
-        if isinstance(result, Reply):
+        if isinstance(sent, BatchStatements) and isinstance(result, Reply):
+            left = self._note_statements(jobs, sent, result)
+        elif isinstance(result, Reply):
             left = self._note_reply(jobs, operation, result)
         elif is_too_large(result) and len(jobs) > 1:
             # Something before the service may take less than DynamoDB's 16 MB, and does not say
@@ -229,7 +276,7 @@ class _Commit:
         if not left:
             return []
         progress = len(left) < len(jobs)
-        seconds = max([self._next_wait(job, progress, at) for job in left])
+        seconds = max([self._next_wait(job, job.last, progress, at) for job in left])
         last = left[0].last
         return [(seconds, operation, last.code if last else "")]
 
@@ -245,6 +292,21 @@ class _Commit:
                 self._settle(job, applied)
         return left
 
+    def _note_statements(
+        self, jobs: list[_Job], batch: BatchStatements, reply: Reply
+    ) -> list[_Job]:
+        """Each statement has an outcome of its own; left are those that did not end."""
+        left = []
+        for job, result in zip(jobs, results_of(batch, reply), strict=True):
+            if isinstance(result, Reply):
+                self._note_reply([job], batch.name, result)
+            elif result.kind is FailureKind.INVALID or _lacks_item(result):
+                job.fail(result, batch.name)
+                job.answer = result
+            else:
+                left += self._note_failure([job], batch.name, result)
+        return left
+
     def _note_failure(self, jobs: list[_Job], operation: str, failure: Failure) -> list[_Job]:
         """All are left if the failure may pass and they may be sent again, else none."""
         if failure.kind is not FailureKind.NOT_STARTED:
@@ -252,6 +314,10 @@ class _Commit:
                 job.fail(failure, operation)
         if failure.kind is FailureKind.CONDITION_FAILED:
             self._settle(jobs[0], _judge(jobs[0], failure.item))
+            return []
+        if failure.kind is FailureKind.INVALID and failure.applied_maybe:  # a batch of statements
+            for job in jobs:
+                job.answer = failure
             return []
         if failure.kind in FATAL:
             self.report.halted = True
@@ -262,15 +328,53 @@ class _Commit:
             self.give_up(job)
         return []
 
-    def _next_wait(self, job: _Job, progress: bool, at: float) -> float:
+    # --- statements whose answer does not say enough ----------------------------------------------
+
+    def _looks(self) -> list[BatchGet]:
+        """The reads that show what is stored under the keys of such statements."""
+        keys = [job.write.write.key for job in self.jobs.values() if job.answer is not None]
+        return [
+            BatchGet(keys=tuple(keys[start : start + BATCH_GET_KEYS]), consistent=True)
+            for start in range(0, len(keys), BATCH_GET_KEYS)
+        ]
+
+    def _note_look(self, look: BatchGet, result: Result, at: float) -> list[_NextTry]:
+        """Settle the writes whose items were read; the next try of the others."""
+        self.report.count(result, read=True)
+        jobs = {job.write.write.key: job for job in self.jobs.values()}
+        left = [jobs[key] for key in look.keys]
+        failure = KEYS_LEFT
+        if isinstance(result, Reply):
+            unprocessed = unprocessed_keys(result.body)
+            stored = {Key.of(item): item for item in items_read(result.body)}
+            for key in look.keys:
+                if key not in unprocessed:
+                    self._settle(jobs[key], _judge_seen(jobs[key], stored.get(key)))
+            left = [jobs[key] for key in unprocessed]
+        else:
+            failure = result
+            self.report.halted = self.report.halted or result.kind in FATAL
+            if not (result.again or result.kind in _OURS):
+                for job in left:
+                    self.give_up(job)
+                return []
+        if not left:
+            return []
+        progress = len(left) < len(look.keys)
+        seconds = max([self._next_wait(job, failure, progress, at) for job in left])
+        return [(seconds, look.name, failure.code)]
+
+    # --- the ends of a write ----------------------------------------------------------------------
+
+    def _next_wait(self, job: _Job, failure: Failure | None, progress: bool, at: float) -> float:
         """Seconds to wait before the next try of a write; ends it if its budget is spent."""
-        if job.last is None or job.last.kind in _OURS:
+        if failure is None or failure.kind in _OURS:
             return 0.0
         if job.backoff is None:
             job.backoff = self.rounds.backoff()
         if progress:
             job.backoff.progress(at)
-        seconds = job.backoff.next_wait(job.last, at)
+        seconds = job.backoff.next_wait(failure, at)
         if seconds is not None:
             return seconds
         self.give_up(job)
@@ -280,17 +384,37 @@ class _Commit:
 
     def give_up(self, job: _Job) -> None:
         """Send nothing more for this write: its outcome is what is known."""
-        outcome = WriteOutcome(
-            state=WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED,
-            failure=job.last,
-            operation=job.sent_as,
-            size=_size(job.write, job.last),
-        )
-        self._settle(job, outcome)
+        self._settle(job, _ended(job))
 
     def _settle(self, job: _Job, outcome: WriteOutcome) -> None:
         self.report.outcomes[job.write.key] = outcome
         del self.jobs[job.write.key]
+
+
+def _ended(job: _Job, stored: Item | None = None) -> WriteOutcome:
+    """The outcome of a write that is not sent again, as far as it is known."""
+    seen = job.answer is not None and job.maybe
+    return WriteOutcome(
+        state=WriteStatus.UNKNOWN if job.maybe else WriteStatus.NOT_APPLIED,
+        item=stored,
+        failure=job.lost if seen else job.last,
+        operation=job.sent_as,
+        parts=_statement_actions(job),
+        size=_size(job.write, job.last),
+    )
+
+
+def _statement_actions(job: _Job) -> tuple[str, ...]:
+    """What IAM calls the write, if it was sent as a statement."""
+    write = job.write.write
+    if job.sent_as == BatchStatements.name and isinstance(write, UpdateItem | DeleteItem):
+        return (action_of(write),)
+    return ()
+
+
+def _lacks_item(failure: Failure) -> bool:
+    """Whether a condition failed and nothing says what is stored: no item, or none was sent."""
+    return failure.kind is FailureKind.CONDITION_FAILED and failure.item is None
 
 
 def _size(write: PendingWrite, failure: Failure | None) -> int:
@@ -328,6 +452,39 @@ def _judge(job: _Job, stored: Item | None) -> WriteOutcome:
         return WriteOutcome(state=WriteStatus.APPLIED)
     # Another's item now, or none: ours may have been there in between.
     return attrs.evolve(failed, state=WriteStatus.UNKNOWN, failure=job.lost)
+
+
+def _judge_seen(job: _Job, stored: Item | None) -> WriteOutcome:
+    """The outcome of a statement by what is stored, read consistently after its answer.
+
+    A statement that was refused as invalid may only have met a condition that has no text in
+    PartiQL. A batch that was refused as a whole may have been applied; it was not if the stamp that
+    was read is still stored, since stamps never return.
+    """
+    write, answer = job.write, job.answer
+    condition = write.write.condition
+    assert answer is not None
+    gone = stored is None and write.intent is Intent.DELETE
+    if job.maybe and (gone or is_ours(write, stored)):
+        return WriteOutcome(state=WriteStatus.APPLIED, item=stored)
+    if answer.kind is FailureKind.CONDITION_FAILED:
+        return _judge(job, stored)
+    if condition is not None and not holds(condition, stored):
+        job.last = attrs.evolve(answer, kind=FailureKind.CONDITION_FAILED)
+        return _judge(job, stored)
+    if answer.applied_maybe and stored is not None and _has_a_stamp(condition):
+        job.maybe = job.maybe_before
+    return _ended(job, stored)
+
+
+def _has_a_stamp(condition: Condition | None) -> bool:
+    """Whether the condition can hold for a stored item only while it has the stamp that was read.
+
+    That of a delete also holds where no item is stored.
+    """
+    if isinstance(condition, AnyOf):
+        return any(fixes(part, (UPDATED_AT,)) for part in condition.parts)
+    return condition is not None and fixes(condition, (UPDATED_AT,))
 
 
 _ADDS = (Intent.ADD, Intent.ADD_FRESH)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from thrivecalc_models.operations import (
+    BatchStatements,
     BatchWrite,
     Call,
     DeleteItem,
@@ -16,12 +17,14 @@ from thrivecalc_models.operations import (
     TransactWrite,
     UpdateItem,
     WriteOperation,
+    has_fitting_text,
+    statement_request,
 )
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import WriteTime, describe, encoded_size
+from thrivecalc_models.wire import Json, WriteTime, describe, encoded_size
 
 BATCH_WRITES = 25
-"""Source: BatchWriteItem, Amazon DynamoDB API Reference."""
+"""Source: BatchWriteItem and BatchExecuteStatement, Amazon DynamoDB API Reference."""
 
 BATCH_BYTES = 16 * 1024 * 1024 - 1024
 """Bytes of JSON that the entries of a BatchWriteItem may take: 16 MB, less what is around them.
@@ -83,6 +86,14 @@ class PendingWrite:
             return not self.maybe
         return self.call is None and self.intent in (Intent.PUT, Intent.DELETE_ANY)
 
+    @property
+    def is_lockable(self) -> bool:
+        """Whether it may go, under its condition, into a BatchExecuteStatement.
+
+        Sent again after a lost reply it is judged by the stored item, as if it had gone alone.
+        """
+        return self.call is None and self.intent in (Intent.UPDATE, Intent.DELETE)
+
 
 @frozen
 class Group:
@@ -91,9 +102,11 @@ class Group:
     writes: tuple[PendingWrite, ...]
 
     def operation(self) -> Operation:
-        if len(self.writes) > 1:
-            return BatchWrite(writes=tuple(batch_entry(write) for write in self.writes))
-        return self.writes[0].operation()
+        if len(self.writes) == 1:
+            return self.writes[0].operation()
+        if self.writes[0].is_lockable:
+            return BatchStatements(writes=tuple(map(statement_write, self.writes)))
+        return BatchWrite(writes=tuple(map(batch_entry, self.writes)))
 
 
 def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
@@ -102,33 +115,75 @@ def batch_entry(pending: PendingWrite) -> PutItem | DeleteItem:
     return pending.write
 
 
-def groups_of(writes: Sequence[PendingWrite], *, most: int = BATCH_WRITES) -> list[Group]:
-    """Batches first, then single puts, updates and deletes, each as first queued.
+def statement_write(pending: PendingWrite) -> UpdateItem | DeleteItem:
+    """The write that becomes a statement, with its condition."""
+    assert isinstance(pending.write, UpdateItem | DeleteItem)
+    return pending.write
 
-    A batch has at most `most` entries, and no more bytes than a request may have.
+
+def groups_of(
+    writes: Sequence[PendingWrite],
+    *,
+    most: int = BATCH_WRITES,
+    statements_on: str | None = None,
+) -> list[Group]:
+    """Batches first, then single puts, statements, updates and deletes, each as first queued.
+
+    A batch has at most `most` entries, and no more bytes than a request may have. With the name of
+    their table in `statements_on`, conditional updates and deletes share requests as statements.
     """
     if len(writes) == 1:
         return [Group(tuple(writes))] if writes[0].intent is not Intent.CHECK else []
-    batchable = [write for write in writes if write.batchable]
+    batches = _shared([(w, batch_entry(w).write_request()) for w in writes if w.batchable], most)
+    left = _without(writes, batches)
+    groups = [*batches, *_singles(left, PutItem)]
+    if statements_on is not None:
+        statements = _shared(_statements(left, statements_on), most)
+        groups += statements
+        left = _without(left, statements)
+    return [*groups, *_singles(left, UpdateItem), *_singles(left, DeleteItem)]
+
+
+def _singles(writes: Sequence[PendingWrite], kind: type) -> list[Group]:
+    return [Group((write,)) for write in writes if isinstance(write.write, kind)]
+
+
+def _without(writes: Sequence[PendingWrite], groups: list[Group]) -> list[PendingWrite]:
+    grouped = {write.key for group in groups for write in group.writes}
+    return [write for write in writes if write.key not in grouped]
+
+
+_Entry = tuple[PendingWrite, Json]
+"""A write, and its JSON as an entry of a request."""
+
+
+def _statements(writes: Sequence[PendingWrite], table_name: str) -> list[_Entry]:
+    """Updates and then deletes that fit a statement; a longer one goes as itself."""
+    entries = [
+        (write, statement_request(statement_write(write), table_name))
+        for kind in (UpdateItem, DeleteItem)
+        for write in writes
+        if write.is_lockable and isinstance(write.write, kind)
+    ]
+    return [(write, entry) for write, entry in entries if has_fitting_text(entry)]
+
+
+def _shared(entries: list[_Entry], most: int) -> list[Group]:
+    """The groups of two or more that share a request; what is left over goes as itself."""
     chunks = [
         chunk
-        for start in range(0, len(batchable), most)
-        for chunk in _cut_to_size(batchable[start : start + most])
+        for start in range(0, len(entries), most)
+        for chunk in _cut_to_size(entries[start : start + most])
     ]
-    batched = {write.key for chunk in chunks if len(chunk) > 1 for write in chunk}
-    singles = [write for write in writes if write.key not in batched]
-    groups = [Group(tuple(chunk)) for chunk in chunks if len(chunk) > 1]
-    for kind in (PutItem, UpdateItem, DeleteItem):
-        groups += [Group((write,)) for write in singles if isinstance(write.write, kind)]
-    return groups
+    return [Group(tuple(chunk)) for chunk in chunks if len(chunk) > 1]
 
 
-def _cut_to_size(chunk: list[PendingWrite]) -> list[list[PendingWrite]]:
+def _cut_to_size(entries: list[_Entry]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
     chunks: list[list[PendingWrite]] = []
     left = 0
-    for write in chunk:
-        size = encoded_size(batch_entry(write).write_request()) + len(", ")
+    for write, entry in entries:
+        size = encoded_size(entry) + len(", ")
         if size > left:
             chunks.append([])
             left = BATCH_BYTES
@@ -172,9 +227,11 @@ def _shown(keys: tuple[str, ...]) -> str:
     return first if len(keys) <= 3 else f"{first} and {len(keys) - 3} more"
 
 
-def plan_requests(writes: Sequence[PendingWrite]) -> Iterable[PlannedRequest]:
+def plan_requests(
+    writes: Sequence[PendingWrite], *, statements_on: str | None = None
+) -> Iterable[PlannedRequest]:
     """The requests of a commit that is not atomic."""
-    for group in groups_of(writes):
+    for group in groups_of(writes, statements_on=statements_on):
         yield PlannedRequest(group.operation().name, tuple(write.key for write in group.writes))
 
 

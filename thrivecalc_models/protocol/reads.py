@@ -158,11 +158,11 @@ def get_many(
     def take(batch: BatchGet, result: Result) -> Failure | None:
         if isinstance(result, Failure):
             return result
-        items.extend(_answered(result.body))
-        unprocessed = _unprocessed(result.body)
+        items.extend(items_read(result.body))
+        unprocessed = unprocessed_keys(result.body)
         for key in set(batch.keys) - unprocessed:
             del left[key]
-        return _KEYS_LEFT if unprocessed else None
+        return KEYS_LEFT if unprocessed else None
 
     yield from send_until_done(left, lambda: _batches(list(left), consistent), take, policy, rng)
     return items
@@ -175,14 +175,17 @@ def _batches(keys: list[Key], consistent: bool) -> list[BatchGet]:
     ]
 
 
-_KEYS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedKeys", again=True)
+KEYS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedKeys", again=True)
+"""The failure of each read that a BatchGetItem returns as unprocessed."""
 
 
-def _answered(body: dict[str, Any]) -> list[Item]:
+def items_read(body: dict[str, Any]) -> list[Item]:
+    """The items in the reply to a BatchGetItem."""
     return [item for items in body.get("Responses", {}).values() for item in items]
 
 
-def _unprocessed(body: dict[str, Any]) -> set[Key]:
+def unprocessed_keys(body: dict[str, Any]) -> set[Key]:
+    """The keys that the reply to a BatchGetItem hands back."""
     return {
         Key.of(key)
         for rest in body.get("UnprocessedKeys", {}).values()

@@ -45,6 +45,7 @@ class Session:
     driver: Driver
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     js_safe_numbers: bool = True
+    batch_updates: bool = False
     clock: Callable[[], datetime] = _now
     new_id: Callable[[], str] = fresh_id
     rng: random.Random = attrs.field(factory=random.SystemRandom)  # a fork does not copy its state
@@ -83,7 +84,13 @@ class Session:
 
         `shield` keeps an interrupt until the report is complete.
         """
-        return self.driver.run(commit(writes, self.retry, self.rng), shield=shield)
+        protocol = commit(writes, self.retry, self.rng, statements_on=self.statements_on)
+        return self.driver.run(protocol, shield=shield)
+
+    @property
+    def statements_on(self) -> str | None:
+        """The table whose conditional updates and deletes share requests; None if they do not."""
+        return self.settings.table_name if self.batch_updates else None
 
     def _public(self, failure: ServiceFailure, user_id: str | None) -> Exception:
         if user_id is not None:

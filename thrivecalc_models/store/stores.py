@@ -30,6 +30,7 @@ class LocalOptions(TypedDict, total=False):
     timeout: float
     retry: RetryPolicy | None
     js_safe_numbers: bool
+    batch_updates: bool
     allow_http: bool
     observer: Observer | None
     clock: Callable[[], datetime] | None
@@ -47,6 +48,8 @@ class DataStore:
     - `timeout`: seconds that a request may take.
     - `retry`: how often, and how long without progress, requests are tried again.
     - `js_safe_numbers`: whether numbers are refused that JavaScript cannot hold.
+    - `batch_updates`: whether the conditional updates and deletes of a commit share requests, 25 a
+      BatchExecuteStatement. It needs `dynamodb:PartiQLUpdate` and `dynamodb:PartiQLDelete`.
     - `allow_http`: whether plain HTTP may leave this machine and its neighbours.
     - `observer`: called with an event of `thrivecalc_models.signals` for each request, retry and
       commit.
@@ -70,6 +73,7 @@ class DataStore:
         timeout: float = 10.0,
         retry: RetryPolicy | None = None,
         js_safe_numbers: bool = True,
+        batch_updates: bool = False,
         allow_http: bool = False,
         observer: Observer | None = None,
         clock: Callable[[], datetime] | None = None,
@@ -87,6 +91,7 @@ class DataStore:
             max_concurrency=max_concurrency,
             observer=observer,
             js_safe_numbers=js_safe_numbers,
+            batch_updates=batch_updates,
             **{name: value for name, value in options.items() if value is not None},
         )
 
@@ -95,8 +100,14 @@ class DataStore:
         """Return a store on an embedded engine in this process, with its table created.
 
         Takes the options of DataStore except `endpoint`. `close()` ends the engine, and its data
-        are gone. Raises ConfigurationError if the extra `local` is not installed.
+        are gone. Raises ConfigurationError if the extra `local` is not installed, and for
+        `batch_updates=True`, since the engine does not know BatchExecuteStatement.
         """
+        if options.get("batch_updates"):
+            raise ConfigurationError(
+                "the embedded engine does not know BatchExecuteStatement; leave batch_updates out,"
+                " or use DynamoDB Local with endpoint=..."
+            )
         with forks_wait:
             from thrivecalc_models.local import EmbeddedEngine  # for development and tests only
 

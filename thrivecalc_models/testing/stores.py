@@ -19,6 +19,7 @@ def simulated_store(
     *,
     retry: RetryPolicy | None = None,
     js_safe_numbers: bool = True,
+    batch_updates: bool = False,
     seed: int = 0,
     observer: Observer | None = None,
     **options: Any,
@@ -46,6 +47,7 @@ def simulated_store(
         driver=driver,
         retry=retry or RetryPolicy(),
         js_safe_numbers=js_safe_numbers,
+        batch_updates=batch_updates,
         observer=observer,
         rng=random.Random(f"{seed} {table.stores}"),  # not a secret
         **({"clock": table.clock} | options),

@@ -268,9 +268,9 @@ class Driver:
         return Transport.send_many(self.transport, requests, lambda: 1)
 
     def _pause(self, wait: Wait, shield: Shield | None) -> None:
+        if wait.attempt and shield is not None:
+            shield.hold_signals()  # more requests follow
         if wait.operation:
-            if shield is not None:
-                shield.hold_signals()
             self._report_retry(wait)
         if self._sleep is not None:
             if wait.seconds > 0 and (shield is None or shield.interrupt is None):

@@ -257,7 +257,13 @@ class IdentityMap:
         attempts, pending = self.attempts(), self.pending_writes()
         if self.atomic:
             return Plan((*plan_transaction(self.unknown_writes), *plan_transaction(pending)))
-        return Plan((*plan_requests(attempts), *plan_requests(pending)))
+        table_name = self.scope.session.statements_on
+        return Plan(
+            (
+                *plan_requests(attempts, statements_on=table_name),
+                *plan_requests(pending, statements_on=table_name),
+            )
+        )
 
     # --- after a write ----------------------------------------------------------------------------
 
