@@ -24,13 +24,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--schedules", type=int, default=20_000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the first; each has the next one")
+    parser.add_argument("--batched", action="store_true", help="of stores with batch_updates")
     options = parser.parse_args()
     tally, began = Tally(), time.perf_counter()
     for seed in range(options.seed, options.seed + options.schedules):
         try:
-            play_seed(seed, tally)
+            play_seed(seed, tally, batched=options.batched)
         except LawBroken as broken:
-            print(f"seed {seed} broke a law: {broken}\n{_schedule(seed)}")
+            print(f"seed {seed} broke a law: {broken}\n{_schedule(seed, options.batched)}")
             return 1
     seconds = time.perf_counter() - began
     print(
@@ -42,9 +43,9 @@ def main() -> int:
     return 0
 
 
-def _schedule(seed: int) -> object:
+def _schedule(seed: int, batched: bool) -> object:
     make, _ = KINDS[MIX[seed % len(MIX)]]
-    return make(random.Random(seed))  # a schedule, not a secret
+    return make(random.Random(seed), batched=batched)  # a schedule, not a secret
 
 
 def _show(name: str, counts: Counter[str]) -> None:

@@ -30,6 +30,7 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import FATAL, Failure, FailureKind, Reply
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import (
+    BatchRefused,
     Denied,
     ExpiredCredentials,
     Fault,
@@ -41,13 +42,18 @@ from thrivecalc_models.testing.faults import (
     Partial,
     Refused,
     ServerError,
+    StatementFailed,
     Throttle,
     TransactionConflict,
     TransactionInProgress,
     concerns,
 )
 
-WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+STATEMENTS = "BatchExecuteStatement"
+WRITES = (
+    *("PutItem", "UpdateItem", "DeleteItem"),
+    *("BatchWriteItem", "TransactWriteItems", STATEMENTS),
+)
 TOKEN_SECONDS = 600.0
 
 Item = dict[str, Any]
@@ -83,6 +89,17 @@ TRANSIENT: tuple[Callable[[random.Random], Fault], ...] = (
     lambda rng: TransactionConflict(),
     lambda rng: TransactionConflict(code="ThrottlingError"),
     lambda rng: TransactionInProgress(applied=rng.random() < 0.5),
+)
+OF_STATEMENTS: tuple[Callable[[random.Random], Fault], ...] = (
+    lambda rng: StatementFailed(at=rng.randrange(3), applied=rng.random() < 0.5),
+    lambda rng: StatementFailed(at=rng.randrange(3), applied=True),
+    lambda rng: StatementFailed(at=rng.randrange(3), code="ThrottlingError"),
+    lambda rng: StatementFailed(at=rng.randrange(3), code="ValidationError"),
+    lambda rng: StatementFailed(at=rng.randrange(3), code="TransactionConflict"),
+    lambda rng: StatementFailed(at=rng.randrange(3), code="AccessDenied"),
+    lambda rng: StatementFailed(at=rng.randrange(3), code="NewToUs", applied=rng.random() < 0.5),
+    lambda rng: BatchRefused(applied=True),
+    lambda rng: BatchRefused(applied=rng.random() < 0.5),
 )
 FINAL: tuple[Callable[[random.Random], Fault], ...] = (
     lambda rng: Denied(),
@@ -127,7 +144,11 @@ class Trouble:
 
 @attrs.frozen
 class Schedule:
-    """Work of one unit, trouble for its first commits, and what happens in between."""
+    """Work of one unit, trouble for its first commits, and what happens in between.
+
+    With `batched` the store has `batch_updates`; without `shown` no item comes with a failed
+    condition of a statement.
+    """
 
     atomic: bool
     lock: bool
@@ -139,14 +160,24 @@ class Schedule:
     pause: float
     deliver_first: bool
     seed: int
+    batched: bool = False
+    shown: bool = True
 
 
-def _fault(rng: random.Random) -> Fault:
-    return rng.choice(TRANSIENT if rng.random() < 0.85 else FINAL)(rng)
+def transient(*, batched: bool) -> tuple[Callable[[random.Random], Fault], ...]:
+    """What may pass; a store with `batch_updates` meets the faults of statements, too."""
+    return (*TRANSIENT, *OF_STATEMENTS) if batched else TRANSIENT
 
 
-def made_trouble(rng: random.Random, keys: int) -> Trouble:
-    faults = {rng.randrange(1, 7): _fault(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4)))}
+def _fault(rng: random.Random, *, batched: bool) -> Fault:
+    return rng.choice(transient(batched=batched) if rng.random() < 0.85 else FINAL)(rng)
+
+
+def made_trouble(rng: random.Random, keys: int, *, batched: bool = False) -> Trouble:
+    faults = {
+        rng.randrange(1, 7): _fault(rng, batched=batched)
+        for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4)))
+    }
     others = {
         rng.randrange(1, 5): Meddling(
             rng.choice(("change", "change", "same stamp", "delete", "clock back")),
@@ -156,7 +187,7 @@ def made_trouble(rng: random.Random, keys: int) -> Trouble:
     }
     return Trouble(
         faults=faults,
-        lasting=rng.choice(TRANSIENT)(rng) if rng.random() < 0.15 else None,
+        lasting=rng.choice(transient(batched=batched))(rng) if rng.random() < 0.15 else None,
         others=others,
         interrupted_wait=rng.randrange(1, 6) if rng.random() < 0.08 else None,
     )
@@ -177,14 +208,18 @@ def made_policy(rng: random.Random) -> RetryPolicy:
     )
 
 
-def make_unit(rng: random.Random) -> Schedule:
-    """A unit of one to five operations, rarely of more than a batch holds."""
-    atomic = rng.random() < 0.35
+def make_unit(rng: random.Random, *, batched: bool = False) -> Schedule:
+    """A unit of one to five operations, rarely of more than a batch holds.
+
+    With `batched` most of them are such that share a batch of statements.
+    """
+    atomic = rng.random() < (0.1 if batched else 0.35)
     count = rng.randrange(1, 6) if rng.random() < 0.985 else rng.randrange(24, 40)
+    kinds = (*STORED, *["update"] * 8, *["delete loaded"] * 4) if batched else STORED
     tasks = []
     for number in range(count):
-        stored = rng.random() < 0.6
-        kind = rng.choice(STORED if stored else NEW)
+        stored = rng.random() < (0.85 if batched else 0.6)
+        kind = rng.choice(kinds if stored else NEW)
         if not atomic and kind == "check":
             kind = "update"
         if atomic and kind == "add ok":
@@ -193,7 +228,7 @@ def make_unit(rng: random.Random) -> Schedule:
     edits = tuple(
         (number, rng.randrange(100, 190)) for number in range(count) if rng.random() < 0.2
     )
-    troubles = [made_trouble(rng, count) for _ in range(rng.choice((1, 1, 1, 2)))]
+    troubles = [made_trouble(rng, count, batched=batched) for _ in range(rng.choice((1, 1, 1, 2)))]
     added = [task.number for task in tasks if task.kind in ("add given", "put", "delete loaded")]
     if added and rng.random() < 0.15:
         troubles[0] = made_taken(troubles[0], rng.choice(added))
@@ -208,6 +243,8 @@ def make_unit(rng: random.Random) -> Schedule:
         pause=rng.choice((0.0, 0.0, 0.0, 1.0, 580.0, 700.0)),
         deliver_first=rng.random() < 0.5,
         seed=rng.randrange(1 << 16),
+        batched=batched,
+        shown=not batched or rng.random() < 0.6,
     )
 
 
@@ -260,13 +297,16 @@ def stored_goal(number: int, *, amount: int = 0, updated: str = "2025-01-07T12:0
 class World:
     """A table, a store on it, and a memory of what others did and when each request was sent."""
 
-    def __init__(self, policy: RetryPolicy, seed: int) -> None:
-        self.table = Table()
+    def __init__(
+        self, policy: RetryPolicy, seed: int, *, batched: bool = False, shown: bool = True
+    ) -> None:
+        self.table = Table(shows_stored=shown)
         ids = itertools.count(1)
         self.store = simulated_store(
             self.table,
             retry=policy,
             seed=seed,
+            batch_updates=batched,
             new_id=lambda: f"fresh-{next(ids)}",
             observer=None if seed % 2 else lambda event: None,
         )
@@ -512,7 +552,7 @@ class Tally:
 
 def play_unit(schedule: Schedule, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
-    world = World(schedule.policy, schedule.seed)
+    world = World(schedule.policy, schedule.seed, batched=schedule.batched, shown=schedule.shown)
     for task in schedule.tasks:
         if task.stored:
             world.seed(stored_goal(task.number))
@@ -652,7 +692,7 @@ class _Players:
                 self._is_not_applied(self.open[key], since[key])
         if self.schedule.atomic and not (self.unknown or self.expunged):
             law("all or nothing", not said.applied or not (said.not_applied or said.unknown), said)
-        doubtful = {key for entry in log if may_have_applied(entry) for key in keys_of(entry)}
+        doubtful = {key for entry in log for key in doubtful_keys(entry)}
         for key in said.unknown:
             law(
                 "unknown only what may have been applied",
@@ -803,12 +843,17 @@ def _says(item: Item | None, content: Item | None) -> bool:
 
 
 def keys_of(entry: Any) -> list[str]:
-    """The record keys that a write request is about."""
+    """The record keys that a request of a commit is about."""
     request = entry.request
     match entry.operation:
         case "BatchWriteItem":
             [contents] = request["RequestItems"].values()
             parts = [part for content in contents for part in content.values()]
+        case "BatchGetItem":
+            [content] = request["RequestItems"].values()
+            return [key["recordKey"]["S"] for key in content["Keys"]]
+        case "BatchExecuteStatement":
+            return [key_of_statement(statement) for statement in request["Statements"]]
         case "TransactWriteItems":
             parts = [part for content in request["TransactItems"] for part in content.values()]
         case _:
@@ -816,16 +861,40 @@ def keys_of(entry: Any) -> list[str]:
     return [(part.get("Item") or part["Key"])["recordKey"]["S"] for part in parts]
 
 
+def key_of_statement(statement: Item) -> str:
+    """The record key is the second value of the condition."""
+    before, _, _ = statement["Statement"].partition(" WHERE ")
+    return str(statement["Parameters"][before.count("?") + 1]["S"])
+
+
+def statement_codes(entry: Any) -> dict[str, str]:
+    """The error codes of the statements in a reply, by record key; "" for none."""
+    if entry.operation != STATEMENTS or not isinstance(entry.result, Reply):
+        return {}
+    codes = [each.get("Error", {}).get("Code", "") for each in entry.result.body["Responses"]]
+    return dict(zip(keys_of(entry), codes, strict=True))
+
+
+def doubtful_keys(entry: Any) -> list[str]:
+    """The record keys of which nobody can say by this reply alone whether they were written."""
+    if may_have_applied(entry):
+        return keys_of(entry)
+    said = ("InternalServerError", "NewToUs")
+    return [key for key, code in statement_codes(entry).items() if code in said]
+
+
 def may_have_applied(entry: Any) -> bool:
     if entry.result is None:
         return True
-    return isinstance(entry.result, Failure) and entry.result.applied_maybe
+    if not isinstance(entry.result, Failure):
+        return False
+    whole = entry.operation == STATEMENTS and entry.result.kind is FailureKind.INVALID
+    return entry.result.applied_maybe or whole
 
 
 def nothing_after_the_end(log: list[Any], interrupted_at: int | None, first: int) -> None:
     for number, entry in enumerate(log):
-        fatal = isinstance(entry.result, Failure) and entry.result.kind in FATAL
-        if fatal or entry.result is None:
+        if _is_fatal(entry) or entry.result is None:
             law(
                 "nothing is started after the end",
                 number == len(log) - 1,
@@ -876,6 +945,8 @@ def _budget(world: World, said: Said, log: list[Any], first: int, began: float) 
 
 
 def _is_fatal(entry: Any) -> bool:
+    if "AccessDenied" in statement_codes(entry).values():
+        return True
     return isinstance(entry.result, Failure) and entry.result.kind in FATAL
 
 
@@ -883,6 +954,16 @@ def _left_of(entry: Any) -> list[Any] | None:
     """The entries of a batch that came back, None where nothing was answered."""
     if not isinstance(entry.result, Reply):
         return None
-    return [
-        item for items in entry.result.body.get("UnprocessedItems", {}).values() for item in items
-    ]
+    body = entry.result.body
+    if entry.operation == STATEMENTS:
+        return [code for code in statement_codes(entry).values() if code in PASSING]
+    if entry.operation == "BatchGetItem":
+        return [key for rest in body["UnprocessedKeys"].values() for key in rest["Keys"]]
+    return [item for items in body.get("UnprocessedItems", {}).values() for item in items]
+
+
+PASSING = (
+    *("InternalServerError", "TransactionConflict"),
+    *("ThrottlingError", "ProvisionedThroughputExceeded"),
+)
+"""Codes of statements that are sent again."""

@@ -68,24 +68,30 @@ class Calls:
     items: int
     amount: int
     seed: int
+    batched: bool = False
+    shown: bool = True
 
 
-def make_calls(rng: random.Random) -> Calls:
+def make_calls(rng: random.Random, *, batched: bool = False) -> Calls:
     kind = rng.choice(SINGLE if rng.random() < 0.7 else WHOLE)
     count = rng.randrange(1, 4) if rng.random() < 0.95 else rng.randrange(24, 32)
     return Calls(
         kind=kind,
         policy=made_policy(rng),
-        troubles=tuple(made_trouble(rng, count) for _ in range(rng.choice((1, 1, 2)))),
+        troubles=tuple(
+            made_trouble(rng, count, batched=batched) for _ in range(rng.choice((1, 1, 2)))
+        ),
         items=count if kind in WHOLE else 1,
         amount=rng.randrange(1, 90),
         seed=rng.randrange(1 << 16),
+        batched=batched,
+        shown=not batched or rng.random() < 0.6,
     )
 
 
 def play_calls(schedule: Calls, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
-    world = World(schedule.policy, schedule.seed)
+    world = World(schedule.policy, schedule.seed, batched=schedule.batched, shown=schedule.shown)
     if schedule.kind not in ("add", "add given"):
         for number in range(schedule.items):
             world.seed(stored_goal(number))
@@ -381,8 +387,8 @@ class Reads:
     seed: int
 
 
-def make_reads(rng: random.Random) -> Reads:
-    trouble = made_trouble(rng, 1)
+def make_reads(rng: random.Random, *, batched: bool = False) -> Reads:
+    trouble = made_trouble(rng, 1, batched=batched)
     lasting = (
         trouble.lasting if not isinstance(trouble.lasting, Late | Overtaken) else Partial(keep=0)
     )
@@ -521,7 +527,7 @@ def _retried_as_before(world: World, schedule: Reads) -> None:
 
 # --- all of them ----------------------------------------------------------------------------------
 
-KINDS: dict[str, tuple[Callable[[random.Random], Any], Callable[[Any, Tally | None], None]]] = {
+KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any, Tally | None], None]]] = {
     "units": (make_unit, play_unit),
     "calls": (make_calls, play_calls),
     "reads": (make_reads, play_reads),
@@ -530,7 +536,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], Any], Callable[[Any, Tally | No
 MIX = (*["units"] * 12, *["calls"] * 4, *["reads"] * 3, "rivals")
 
 
-def play_seed(seed: int, tally: Tally | None = None) -> None:
+def play_seed(seed: int, tally: Tally | None = None, *, batched: bool = False) -> None:
     """The schedule of a seed: three of five are units of work. Raises LawBroken."""
     make, play = KINDS[MIX[seed % len(MIX)]]
-    play(make(random.Random(seed)), tally)  # a schedule, not a secret
+    play(make(random.Random(seed), batched=batched), tally)  # a schedule, not a secret

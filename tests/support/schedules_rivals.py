@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 from leaks import USER
 from schedules import (
-    TRANSIENT,
     Item,
     Table,
     Tally,
@@ -20,6 +19,7 @@ from schedules import (
     made_policy,
     name_of,
     stored_goal,
+    transient,
 )
 
 from thrivecalc_models import CommitError, RetryPolicy, SavingsGoal, ThriveCalcError
@@ -45,7 +45,8 @@ class Rivals:
     """Rounds in which every client reads the record, and then every one writes it.
 
     `skews` are the seconds that each client's clock is off. `ahead` are, for each round, the
-    seconds by which the stamp that all of them read is ahead of the table's clock.
+    seconds by which the stamp that all of them read is ahead of the table's clock. With `batched`
+    each unit also writes a record of its client's own, in the same batch of statements.
     """
 
     how: str
@@ -54,49 +55,55 @@ class Rivals:
     ahead: tuple[float, ...]
     rounds: tuple[tuple[Turn, ...], ...]
     seed: int
+    batched: bool = False
+    shown: bool = True
 
 
-def make_rivals(rng: random.Random) -> Rivals:
+def make_rivals(rng: random.Random, *, batched: bool = False) -> Rivals:
     clients = rng.choice((2, 2, 3))
     return Rivals(
-        how=rng.choice(("update", "unit", "save", "atomic")),
+        how="unit" if batched else rng.choice(("update", "unit", "save", "atomic")),
         policy=made_policy(rng),
         skews=tuple(rng.choice((0.0, 0.0, -3.0, 2.0, 5.0)) for _ in range(clients)),
         ahead=tuple(rng.choice((-60.0, 0.0, 5.0, 5.0, 5.0, 3600.0)) for _ in range(ROUNDS)),
-        rounds=tuple(_made_round(rng, clients) for _ in range(ROUNDS)),
+        rounds=tuple(_made_round(rng, clients, batched=batched) for _ in range(ROUNDS)),
         seed=rng.randrange(1 << 16),
+        batched=batched,
+        shown=not batched or rng.random() < 0.6,
     )
 
 
-def _made_round(rng: random.Random, clients: int) -> tuple[Turn, ...]:
+def _made_round(rng: random.Random, clients: int, *, batched: bool) -> tuple[Turn, ...]:
     amounts = [101] * clients if rng.random() < 0.8 else [101 + n for n in range(clients)]
-    return tuple(Turn(amount, _made_faults(rng)) for amount in amounts)
+    return tuple(Turn(amount, _made_faults(rng, batched=batched)) for amount in amounts)
 
 
-def _made_faults(rng: random.Random) -> dict[int, Fault]:
+def _made_faults(rng: random.Random, *, batched: bool) -> dict[int, Fault]:
     chance = rng.random()
     if chance < 0.4:
         return {1: LoseReply(applied=False)}
     if chance < 0.5:
         return {1: Overtaken()}
-    return {rng.randrange(1, 4): rng.choice(TRANSIENT)(rng) for _ in range(rng.randrange(3))}
+    faults = transient(batched=batched)
+    return {rng.randrange(1, 4): rng.choice(faults)(rng) for _ in range(rng.randrange(3))}
 
 
 def play_rivals(schedule: Rivals, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
-    table = Table()
+    table = Table(shows_stored=schedule.shown)
     clients = [
         simulated_store(
             table,
             retry=schedule.policy,
             seed=schedule.seed,
+            batch_updates=schedule.batched,
             clock=partial(_skewed, table, skew),
         ).user(USER)
         for skew in schedule.skews
     ]
     told_twice = 0
     for ahead, turns in zip(schedule.ahead, schedule.rounds, strict=True):
-        told_twice += _play_round(table, clients, schedule.how, ahead, turns, tally)
+        told_twice += _play_round(table, clients, schedule, ahead, turns, tally)
     law("two writers rarely write the same", told_twice <= MANY, f"in {told_twice} of {ROUNDS}")
     if tally is not None:
         tally.schedules["rivals"] += 1
@@ -110,7 +117,7 @@ def _skewed(table: Table, seconds: float) -> Any:
 def _play_round(
     table: Table,
     clients: list[Any],
-    how: str,
+    schedule: Rivals,
     ahead: float,
     turns: tuple[Turn, ...],
     tally: Tally | None,
@@ -118,8 +125,12 @@ def _play_round(
     """One round; whether more callers were told that they wrote than wrote, and had to be."""
     stamp = (table.clock() + timedelta(seconds=ahead)).isoformat(timespec="milliseconds")
     table.put(stored_goal(0, amount=100, updated=stamp.replace("+00:00", "Z")))
-    before = table.applied_writes(KEY)
+    how, before = schedule.how, table.applied_writes(KEY)
     readings = [_read(user, how) for user in clients]
+    if schedule.batched:
+        for number, (work, _) in enumerate(readings, 1):
+            table.put(stored_goal(number))
+            work.get(SavingsGoal, f"id-{number}").data.current_amount += 1
     told = unknown = 0
     sent: list[list[Item]] = []
     for turn, reading in zip(turns, readings, strict=True):
@@ -167,7 +178,8 @@ def _write(reading: tuple[Any, Any], how: str, amount: int) -> str:
             case _:
                 goal.save()
     except CommitError as error:
-        return "unknown" if error.unknown else "not applied"
+        outcomes = {"unknown": error.unknown, "applied": error.applied}
+        return next((name for name, keys in outcomes.items() if KEY in keys), "not applied")
     except ThriveCalcError as error:
         return str(error.outcome)
     except Exception as error:  # noqa: BLE001 - PynamoDB's own, of `save`
@@ -177,6 +189,12 @@ def _write(reading: tuple[Any, Any], how: str, amount: int) -> str:
 
 def _have_twins(sent: list[list[Item]]) -> bool:
     """Whether two of the clients sent the very same write, which no stamp can tell apart."""
+    writes = [[write for request in requests for write in _writes(request)] for requests in sent]
     return any(
-        request in theirs for ours, theirs in itertools.combinations(sent, 2) for request in ours
+        write in theirs for ours, theirs in itertools.combinations(writes, 2) for write in ours
     )
+
+
+def _writes(request: Item) -> list[Item]:
+    statements: list[Item] = request.get("Statements", [request])
+    return statements

@@ -57,7 +57,10 @@ class Overtaken:
 
 @frozen(kw_only=True)
 class Partial:
-    """A batch of which the first `keep` entries are processed, and the rest named as not."""
+    """A batch of which the first `keep` entries are processed, and the rest named as not.
+
+    Statements that are not processed end with `ProvisionedThroughputExceeded`.
+    """
 
     keep: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
@@ -82,10 +85,30 @@ class TransactionConflict:
     """Another transaction is busy with an item; nothing is applied.
 
     A transaction is cancelled with `code` as the reason of its first entry: "TransactionConflict",
-    "ThrottlingError" or "ProvisionedThroughputExceeded".
+    "ThrottlingError" or "ProvisionedThroughputExceeded". In a batch of statements it is the error
+    of the first one, and the others are performed.
     """
 
     code: str = "TransactionConflict"
+
+
+@frozen(kw_only=True)
+class StatementFailed:
+    """One statement of a batch, counted from 0, ends with this code; the others are performed.
+
+    `applied` says whether it is performed all the same, as with "InternalServerError".
+    """
+
+    code: str = "InternalServerError"
+    at: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    applied: bool = False
+
+
+@frozen(kw_only=True)
+class BatchRefused:
+    """A batch of statements is refused as a whole as invalid, before or after it was applied."""
+
+    applied: bool
 
 
 @frozen(kw_only=True)
@@ -126,6 +149,8 @@ Fault = (
     | NoTable
     | TransactionConflict
     | TransactionInProgress
+    | StatementFailed
+    | BatchRefused
     | Refused
     | Interrupt
     | OtherWriter
@@ -134,9 +159,16 @@ Fault = (
 Schedule = Callable[[int, str, dict[str, Any]], Fault | None]
 """Gives the fault of a request from its number, operation and JSON."""
 
-_BATCHES = frozenset({"BatchGetItem", "BatchWriteItem"})
+_BATCHES = frozenset({"BatchGetItem", "BatchWriteItem", "BatchExecuteStatement"})
 _CONFLICTING = frozenset(
-    {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "TransactGetItems"}
+    {
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "TransactWriteItems",
+        "TransactGetItems",
+        "BatchExecuteStatement",
+    }
 )
 
 
@@ -149,5 +181,7 @@ def concerns(fault: Fault, operation: str) -> bool:
             return operation == "TransactWriteItems"
         case TransactionConflict():
             return operation in _CONFLICTING
+        case StatementFailed() | BatchRefused():
+            return operation == "BatchExecuteStatement"
         case _:
             return True

@@ -46,6 +46,9 @@ class ConditionFailed(Refusal):
 
 
 NO_TABLE: Final = classify_error("ResourceNotFoundException", 400, "Requested resource not found")
+REFUSED_WHOLE: Final = classify_error(
+    "ValidationException", 400, "Provided list of item keys contains duplicates"
+)
 EXPIRED_CREDENTIALS: Final = classify_error(
     "ExpiredTokenException", 400, "The security token included in the request is expired"
 )

@@ -41,6 +41,7 @@ from thrivecalc_models.testing.refusals import (
     NO_CONNECTION,
     NO_REASON,
     NO_TABLE,
+    REFUSED_WHOLE,
     THROTTLED,
     TRANSACTION_CONFLICT,
     TRANSACTION_IN_PROGRESS,
@@ -58,6 +59,13 @@ from thrivecalc_models.testing.requests import (
     stored_item,
 )
 from thrivecalc_models.testing.state import Key, Storage
+from thrivecalc_models.testing.statements import (
+    NO_ERRORS,
+    THROTTLED_STATEMENT,
+    StatementErrors,
+    batch_execute_statement,
+    keys_of_statement,
+)
 from thrivecalc_models.testing.values import copied
 from thrivecalc_models.testing.writes import (
     Tokens,
@@ -76,7 +84,14 @@ from thrivecalc_models.wire import Item, Json
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
 
 _WRITES: Final = frozenset(
-    {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
+    {
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "BatchWriteItem",
+        "BatchExecuteStatement",
+        "TransactWriteItems",
+    }
 )
 
 
@@ -114,7 +129,8 @@ class SimulatedTable(Transport):
     operation and request; it comes before `fail_next`, and that before `fail_always`. `page_bytes`
     is what a query reads before it filters, `latency` how many virtual seconds a request takes.
     With `stale_reads=n`, reads of the index and eventually consistent ones see the table as it was
-    n writes ago. `stores` counts the stores that were made on it.
+    n writes ago. Without `shows_stored` no item comes with a statement whose condition failed, as
+    on some engines. `stores` counts the stores that were made on it.
     """
 
     name = "simulated"
@@ -125,6 +141,7 @@ class SimulatedTable(Transport):
         table_name: str = DEFAULT_TABLE_NAME,
         page_bytes: int = 1024 * 1024,
         stale_reads: int = 0,
+        shows_stored: bool = True,
         latency: float = 0.005,
         start: datetime = START,
         faults: Mapping[int, Fault] | Schedule | None = None,
@@ -133,6 +150,7 @@ class SimulatedTable(Transport):
         self._tokens = Tokens()
         self._lock = PerProcess(threading.RLock)
         self.latency = latency
+        self.shows_stored = shows_stored
         self.now = 0.0
         self.stores = 0
         self.log: list[LoggedRequest] = []
@@ -302,6 +320,12 @@ class SimulatedTable(Transport):
                 return self._performed(operation, request, number=number)
             case fault_kinds.Partial(keep=keep):
                 return self._performed(operation, request, number=number, keep=keep)
+            case fault_kinds.TransactionConflict(code=code) if operation == _STATEMENTS:
+                errors = StatementErrors(codes={0: code})
+                return self._performed(operation, request, number=number, errors=errors)
+            case fault_kinds.StatementFailed(code=code, at=at, applied=applied):
+                errors = StatementErrors(codes={at: code}, applied=applied)
+                return self._performed(operation, request, number=number, errors=errors)
             case fault_kinds.Late(after=after):
                 if operation in _WRITES:
                     self._on_their_way.append(_OnItsWay(number + after, operation, request))
@@ -368,21 +392,31 @@ class SimulatedTable(Transport):
         *,
         number: int | None = None,
         keep: int | None = None,
+        errors: StatementErrors = NO_ERRORS,
     ) -> Result:
         request_id = None if number is None else _id(number)
         try:
-            body = self._body(operation, request, keep)
+            body = self._body(operation, request, keep, errors)
         except Refusal as refusal:
             return attrs.evolve(refusal.failure, request_id=request_id)
         return Reply(body=body, request_id=request_id)
 
-    def _body(self, operation: str, request: Json, keep: int | None) -> Json:
+    def _body(
+        self, operation: str, request: Json, keep: int | None, errors: StatementErrors
+    ) -> Json:
         storage = self._storage
         match operation:
             case "BatchGetItem":
                 return batch_get_item(storage, request, keep=keep)
             case "BatchWriteItem":
                 return batch_write_item(storage, request, keep=keep)
+            case "BatchExecuteStatement":
+                if keep is not None:
+                    left = range(keep, len(request.get("Statements", ())))
+                    errors = StatementErrors(codes=dict.fromkeys(left, THROTTLED_STATEMENT))
+                return batch_execute_statement(
+                    storage, request, errors=errors, shows_stored=self.shows_stored
+                )
             case "TransactWriteItems":
                 return transact_write_items(storage, request, self._tokens, self.now)
             case "DescribeTable":
@@ -402,6 +436,8 @@ class SimulatedTable(Transport):
         return {"Table": _description(self.table_name, list(sizes.values()), indexed)}
 
 
+_STATEMENTS: Final = "BatchExecuteStatement"
+
 _OPERATIONS: Final[dict[str, Callable[[Storage, Json], Json]]] = {
     "GetItem": get_item,
     "TransactGetItems": transact_get_items,
@@ -417,6 +453,8 @@ def _written_keys(operation: str, request: Json) -> set[tuple[Any, ...]]:
     """The keys that a write is about, as it names them; none where it is no write."""
     contents: list[Any] = []
     match operation:
+        case "BatchExecuteStatement":
+            return {key for entry in request["Statements"] for key in keys_of_statement(entry)}
         case "PutItem" | "UpdateItem" | "DeleteItem":
             contents = [request]
         case "BatchWriteItem":
@@ -440,6 +478,8 @@ def _failure(fault: Fault, operation: str, request: Json) -> Failure:
             return EXPIRED_CREDENTIALS
         case fault_kinds.NoTable():
             return NO_TABLE
+        case fault_kinds.BatchRefused():
+            return REFUSED_WHOLE
         case fault_kinds.Refused():
             return NO_CONNECTION
         case fault_kinds.TransactionInProgress():

@@ -129,7 +129,7 @@ def batch_write_item(storage: Storage, request: Json, *, keep: int | None = None
     _check_request_size(request, sum(write.payload for write in writes))
     consumed = Consumed()
     for write in writes[:keep]:
-        change = _decided(storage.state, write)
+        change = decided(storage.state, write)
         change.apply(storage.state)
         consumed += change.cost
     left = [] if keep is None else entries[keep:]
@@ -187,10 +187,10 @@ def _single(storage: Storage, request: Json, member: str, returns: tuple[str, ..
     check_parameters(request, (*_ENTRY[member], *_SINGLE))
     check_table(request.get("TableName"), storage.table_name)
     wanted = one_of(request, "ReturnValues", returns)
-    write = _write(member, request)
+    write = write_of(member, request)
     if member == "Put":
         check_index_key(request["Item"])
-    change = _decided(storage.state, write)
+    change = decided(storage.state, write)
     capacity = reported(change.cost, request, storage.table_name)
     change.apply(storage.state)
     body: Json = {} if capacity is None else {"ConsumedCapacity": capacity}
@@ -207,7 +207,7 @@ def _returned(change: Change, wanted: str) -> Item | None:
     return item
 
 
-def _write(member: str, entry: Json) -> WriteRequest:
+def write_of(member: str, entry: Json) -> WriteRequest:
     """Read one write; raises Invalid for what is wrong with it, whatever is stored."""
     placeholders = Placeholders.of(entry, ("ConditionExpression", "UpdateExpression"))
     condition_text = entry.get("ConditionExpression")
@@ -281,7 +281,7 @@ def _updating(key: Key, update: Update) -> Callable[[Item | None], tuple[Item | 
     return change
 
 
-def _decided(state: TableState, write: WriteRequest) -> Change:
+def decided(state: TableState, write: WriteRequest) -> Change:
     """What a write does to the item as it is now; raises Refusal where it may not."""
     old = state.items.get(write.key)
     if write.condition is not None and not write.condition.holds(old or {}, write.placeholders):
@@ -299,7 +299,7 @@ def _all_decided(state: TableState, writes: list[WriteRequest]) -> list[Change]:
     reasons: list[Reason] = []
     for write in writes:
         try:
-            changes.append(_decided(state, write))
+            changes.append(decided(state, write))
         except ConditionFailed as refusal:
             reasons.append(Reason(code=CONDITION_FAILED, item=refusal.failure.item))
         except Invalid:
@@ -317,7 +317,7 @@ def _batch_entry(entry: Any) -> WriteRequest:
         raise Invalid("A write request is either a put or a delete")
     [(name, content)] = entry.items()
     member, field = {"PutRequest": ("Put", "Item"), "DeleteRequest": ("Delete", "Key")}[name]
-    write = _write(member, check_parameters(content, (field,), required=(field,)))
+    write = write_of(member, check_parameters(content, (field,), required=(field,)))
     if member == "Put":
         check_index_key(content["Item"])
     return write
@@ -331,7 +331,7 @@ def _transaction_entry(storage: Storage, entry: Any) -> WriteRequest:
     required = {"Update": ("UpdateExpression",), "ConditionCheck": ("ConditionExpression",)}
     check_parameters(content, _ENTRY[member], required=required.get(member, ()))
     check_table(content.get("TableName"), storage.table_name)
-    return _write(member, content)
+    return write_of(member, content)
 
 
 def _token(request: Json) -> str | None:
