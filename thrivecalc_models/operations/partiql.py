@@ -19,8 +19,8 @@ from thrivecalc_models.operations.conditions import (
     IsMap,
     Path,
 )
-from thrivecalc_models.operations.replies import Failure, FailureKind, Reply, Result
-from thrivecalc_models.operations.requests import DeleteItem, UpdateItem
+from thrivecalc_models.operations.replies import FATAL, Failure, FailureKind, Reply, Result
+from thrivecalc_models.operations.requests import DeleteItem, Operation, UpdateItem
 from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import AttributeValue, Json
 
@@ -157,6 +157,18 @@ def is_of_the_whole(failure: Failure) -> bool:
 def results_of(batch: BatchStatements, reply: Reply) -> list[Result]:
     """The result of each statement, as that of its write alone would be."""
     return [_result(response, reply) for response in reply.body["Responses"]]
+
+
+def is_fatal(operation: Operation, result: Result) -> bool:
+    """Whether every further request would meet the same, so that none is to be started.
+
+    It is enough that one statement of a batch met it.
+    """
+    if isinstance(result, Failure):
+        return result.kind in FATAL
+    return isinstance(operation, BatchStatements) and any(
+        isinstance(each, Failure) and each.kind in FATAL for each in results_of(operation, result)
+    )
 
 
 def _result(response: Json, reply: Reply) -> Result:

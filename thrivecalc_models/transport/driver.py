@@ -17,8 +17,8 @@ import attrs
 
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
+from thrivecalc_models.operations.partiql import is_fatal
 from thrivecalc_models.operations.replies import (
-    FATAL,
     READS,
     Failure,
     FailureKind,
@@ -442,11 +442,11 @@ class _Flight:
         self._results[index] = result
         if is_answer(result):
             self._quiet_since = self._exchange.monotonic()
-        if isinstance(result, Failure) and result.kind in FATAL:
+        operation = self._send.operations[index]
+        if is_fatal(operation, result):
             self._stopped = True
-        name = self._send.operations[index].name
         try:
-            self._exchange.report(name, result, started, self._send.attempt)
+            self._exchange.report(operation.name, result, started, self._send.attempt)
         except BaseException as error:  # noqa: BLE001 - what is in flight is awaited
             self.stop(error)
 
