@@ -15,14 +15,12 @@ from io import FileIO
 
 import attrs
 import pytest
-from cli import DATA, needs_full, run, run_alone, sample_items
+from cli import DATA, needs_full, on_moto, run, run_alone, sample_items
 from exchanging import FORMATS, goals
 from proxy import FaultyProxy, always
 
 from thrivecalc_models.exchange import Disk
 from thrivecalc_models.testing import faults
-
-MOTO = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 
 
 def second(place, name="second"):
@@ -105,7 +103,7 @@ def test_another_record_stays_unless_replaced(few, tmp_path):
     assert not refused.exists()
 
 
-@MOTO
+@on_moto
 def test_what_stopped_goes_on_after_a_real_kill(made, tmp_path):
     """Processes killed at random moments, then run again: file and table are as they should be."""
     made.fill(goals(250))
@@ -129,7 +127,7 @@ def test_what_stopped_goes_on_after_a_real_kill(made, tmp_path):
     assert other.items() == made.items()
 
 
-@MOTO
+@on_moto
 def test_no_colours_no_traceback_and_the_exit_codes(few, tmp_path):
     """As a user runs it: 0 for a whole export, 1 for refused rows, 2 for a file that is there."""
     path = tmp_path / "a.csv"
@@ -151,7 +149,7 @@ def one_line(result, *texts):
         assert text in result.stderr
 
 
-@MOTO
+@on_moto
 @pytest.mark.parametrize(
     ("name", "content", "texts"),
     [
@@ -174,7 +172,7 @@ def test_a_file_that_cannot_be_read(made, tmp_path, name, content, texts):
     one_line(made.run("import", str(path), exit_code=2), str(path), *texts)
 
 
-@MOTO
+@on_moto
 def test_options_that_cannot_be_meant(made, tmp_path):
     """A --map without a name, twice, of unknown names; --map of a file without columns."""
     path = tmp_path / "a.csv"
@@ -194,7 +192,7 @@ def test_options_that_cannot_be_meant(made, tmp_path):
     one_line(made.run("export", str(tmp_path / "b.csv"), "--user", "", exit_code=2), "user id")
 
 
-@MOTO
+@on_moto
 def test_a_table_with_other_keys(place, tmp_path):
     """Exit code 2 before anything is read or written, and no file is left."""
     place.client.create_table(
@@ -211,7 +209,7 @@ def test_a_table_with_other_keys(place, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
 
 
-@MOTO
+@on_moto
 @pytest.mark.parametrize("operation", ["Scan", "PutItem"])
 def test_a_denied_action(few, tmp_path, operation):
     """Exit code 3, the action is named, there is no file; allowed, the same command continues."""
@@ -228,7 +226,7 @@ def test_a_denied_action(few, tmp_path, operation):
         through.run(command, str(path))
 
 
-@MOTO
+@on_moto
 def test_no_table_and_no_credentials(place, tmp_path, monkeypatch):
     """Both are exit code 3, and leave no file."""
     path = tmp_path / "a.jsonl"
@@ -240,7 +238,7 @@ def test_no_table_and_no_credentials(place, tmp_path, monkeypatch):
 
 
 @needs_full
-@MOTO
+@on_moto
 def test_a_full_disk(few, tmp_path, monkeypatch):
     """A real "No space left on device" is one line and exit code 2, and no file of that name."""
     open_file = Disk.open
@@ -259,7 +257,7 @@ def test_a_full_disk(few, tmp_path, monkeypatch):
         assert few.run("export", str(path)).stdout == f"{path}: 12 records\n"
 
 
-@MOTO
+@on_moto
 def test_ctrl_c(few, tmp_path):
     """One line says what is left, exit code 130, and the same command continues."""
     path = tmp_path / "a.jsonl"
@@ -279,7 +277,7 @@ def test_ctrl_c(few, tmp_path):
     assert len(path.read_text().splitlines()) == 12
 
 
-@MOTO
+@on_moto
 def test_json(few, tmp_path):
     """With --json the result is all that is on standard output."""
     path = tmp_path / "a.parquet"
@@ -316,7 +314,7 @@ def test_the_help_fits_80_columns(command):
     assert max(map(len, lines)) <= 80
 
 
-@MOTO
+@on_moto
 def test_what_is_said_about_a_csv_file(made, tmp_path):
     """--delimiter names what parts cells, --progress where it is kept; both are checked first."""
     path = tmp_path / "a.csv"
@@ -386,7 +384,7 @@ def test_a_seed_is_checked_before_an_engine_starts(tmp_path, monkeypatch):
     one_line(run("local", "--seed", str(tmp_path / "a.csv"), exit_code=2), "who, what")
 
 
-@MOTO
+@on_moto
 def test_an_export_to_a_link_goes_through_it_or_not_at_all(few, tmp_path):
     """A link to a file that is not there is refused and stays a link."""
     link = tmp_path / "a.csv"

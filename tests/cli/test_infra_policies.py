@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import click
 import pytest
-from cli import sample_items
+from cli import on_moto, sample_items
 from engines import SESSION
 from iam import ENTRIES, allows
 from proxy import FaultyProxy
@@ -37,7 +37,6 @@ from thrivecalc_models.cli.app import COMMANDS, app
 from thrivecalc_models.infra import ROLES, policy
 from thrivecalc_models.testing import faults
 
-MOTO = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 ACCOUNT = "123456789012"  # moto's
 HERE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}"
 USER = "google-oauth2|998877665544332211"
@@ -100,8 +99,8 @@ def test_a_service_may_send_every_operation_value():
 def test_an_operator_may_send_every_operation_there_is():
     """Whatever operation the package names, the operator's policy has it; nobody deletes tables."""
     named = operations_named_in(
-        *("operations", "protocol", "records", "transport", "unit_of_work", "upkeep", "exchange"),
-        *("cli", "store.py", "whole_table.py", "data_store.py", "local.py"),
+        *("operations", "protocol", "records", "transport", "unit_of_work", "store", "upkeep"),
+        *("exchange", "cli", "whole_table.py", "data_store.py", "local.py"),
     )
     assert {"Scan", "TransactGetItems", "CreateTable", "CreateBackup"} <= named
     assert set(actions_for(named)) - actions_of(of("operator")) == {"DeleteTable"}
@@ -145,7 +144,7 @@ def work(store: DataStore) -> None:
     user.delete_all()
 
 
-@MOTO
+@on_moto
 @pytest.mark.parametrize("role", ["service", "user", "operator"])
 def test_a_service_works(made, role):
     """All that a user's scope and its units of work send is allowed."""
@@ -167,7 +166,7 @@ def of_the_process(store: DataStore) -> Iterator[None]:
         data_store.configure(None)
 
 
-@MOTO
+@on_moto
 def test_the_guides_functions_work(made):
     """So is all that `data_store` sends."""
     with (
@@ -195,7 +194,7 @@ def connection_of(place):
     )
 
 
-@MOTO
+@on_moto
 def test_the_models_work(made):
     """PynamoDB's calls on the models are allowed, but those that read every user's records."""
     with (
@@ -222,7 +221,7 @@ def test_the_models_work(made):
             list(SavingsGoal.scan())
 
 
-@MOTO
+@on_moto
 def test_one_user_only(made):
     """With credentials for one user nothing can be read or written of another, by any request."""
     with made.store() as store:
@@ -276,7 +275,7 @@ def run(place, command, file):
     return place.run(*words, exit_code=1 if command[0] == "audit" else 0)
 
 
-@MOTO
+@on_moto
 def test_a_reader_reads(made, tmp_path):
     """The commands that only look at the table work with the reader's policy, the others do not."""
     made.fill(ITEMS)
@@ -293,7 +292,7 @@ def test_a_reader_reads(made, tmp_path):
     assert made.items() == before
 
 
-@MOTO
+@on_moto
 def test_an_operator_may_run_every_command(made, tmp_path):
     """No command sends anything that the operator's policy does not allow."""
     made.fill(ITEMS)
@@ -324,7 +323,7 @@ def test_no_command_is_forgotten():
 
 
 @pytest.mark.parametrize("role", ROLES)
-@MOTO
+@on_moto
 def test_iam_takes_the_policy(engine, role):
     """IAM accepts every document: its grammar, actions, resources and conditions."""
     iam = SESSION.create_client(

@@ -9,13 +9,13 @@ import sys
 
 import attrs
 import pytest
+from cli import on_moto
 from engines import SESSION
 
 from thrivecalc_models import operations, table
 from thrivecalc_models.infra import alarms_template, table_template
 from thrivecalc_models.infra.alarms import READS, WRITES, alarms
 
-MOTO = pytest.mark.parametrize("engine", ["moto"], indirect=True)
 ON_MOTO = "ignore:Tried to parse AWS..CloudWatch..Alarm"  # moto knows none in stacks
 
 
@@ -54,7 +54,7 @@ def test_cfn_lint_has_nothing_to_say(tmp_path):
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-@MOTO
+@on_moto
 @pytest.mark.filterwarnings(ON_MOTO)
 def test_a_stack_gives_the_table_that_check_wants(place):
     """CloudFormation makes the table from the template, and `table check` finds no difference."""
@@ -91,7 +91,7 @@ def test_the_table_outlives_its_stack():
     assert made["Properties"]["SSESpecification"] == {"SSEEnabled": True}
 
 
-@MOTO
+@on_moto
 def test_cloudwatch_takes_the_alarms(engine):
     """Every alarm is accepted as it is, names the table, and tells the topic."""
     cloudwatch = service(engine, "cloudwatch")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from leaks import AMOUNT, NAME, USER
+from leaks import USER
+from machines import goal_data
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 from simulated import configured
@@ -12,7 +13,6 @@ from thrivecalc_models import (
     AccessDeniedError,
     CommitError,
     SavingsGoal,
-    SavingsGoalData,
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.faults import Denied, Partial
@@ -29,10 +29,6 @@ def table():
 def user(table):
     with configured(simulated_store(table)) as store:  # for PynamoDB's own transactions
         yield store.user(USER)
-
-
-def goal_data(amount=10):
-    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
 
 
 def denied(work, count):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from places import DATA
+from stored import but_stamp, touch
 
 from thrivecalc_models import CorruptItemError, UnknownRecord, UserRecord, read_item
 from thrivecalc_models.testing import SimulatedTable, simulated_store
@@ -32,14 +33,6 @@ def filled(items):
 
 def users(items):
     return sorted({item["userId"]["S"] for item in items})
-
-
-def touch(record):
-    return (record.data, record.extra_data, record.extra_attributes, record.ttl, record.problems)
-
-
-def but_stamp(item):
-    return {name: form for name, form in item.items() if name != "updatedAt"}
 
 
 def test_every_record_is_read():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 
 import pytest
 from pynamodb.exceptions import PutError
@@ -27,7 +26,7 @@ SECRET = "wJalrXUtnFEMI"
 
 
 @pytest.fixture
-def surroundings(monkeypatch, tmp_path):
+def surroundings(monkeypatch, tmp_path, config):
     """Puts a case's variables and configuration file in place."""
 
     def put(case):
@@ -36,11 +35,8 @@ def surroundings(monkeypatch, tmp_path):
         for name, value in case.get("env", {}).items():
             monkeypatch.setenv(name, value.format(folder=tmp_path))
         if "config" in case:
-            text = textwrap.dedent(case["config"]).format(
-                folder=tmp_path, python=sys.executable, script=tmp_path / "script.py"
-            )
-            (tmp_path / "config").write_text(text)
-            monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+            names = {"python": sys.executable, "script": tmp_path / "script.py"}
+            config(case["config"].format(folder=tmp_path, **names))
         if "script" in case:
             (tmp_path / "script.py").write_text(case["script"])
 

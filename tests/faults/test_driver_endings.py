@@ -11,7 +11,8 @@ import threading
 
 import pytest
 from fakes import MOMENT, Fake, FakeMany, kinds, ops, sending
-from leaks import AMOUNT, NAME, USER
+from leaks import NAME, USER
+from machines import goal_data
 from places import SUPPORT
 from pynamodb.transactions import TransactWrite
 
@@ -21,7 +22,6 @@ from thrivecalc_models import (
     OutcomeUnknownError,
     RetryPolicy,
     SavingsGoal,
-    SavingsGoalData,
     ThrottledError,
     UnavailableError,
     UnitOfWorkStateError,
@@ -40,10 +40,6 @@ def pages(names):
     for name in names:
         received = yield ops(name)
         yield Emit(received.results[0].body["Op"], ahead=name != names[-1])
-
-
-def goal_data(amount=10):
-    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
 
 
 # --- without helpers ------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from leaks import AMOUNT, NAME, USER
+from leaks import USER
+from machines import goal_data
 
 from thrivecalc_models import (
     CommitError,
@@ -16,7 +17,6 @@ from thrivecalc_models import (
     OutcomeUnknownError,
     RetryPolicy,
     SavingsGoal,
-    SavingsGoalData,
     ThrottledError,
     UnitOfWork,
     UnitOfWorkStateError,
@@ -49,10 +49,6 @@ def goal(user: UserData) -> SavingsGoal:
     stored = user.add(goal_data(), record_id="car")
     assert isinstance(stored, SavingsGoal)
     return stored
-
-
-def goal_data(amount: int = 10) -> SavingsGoalData:
-    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
 
 
 def amount(table: SimulatedTable, key: str = "savings-goal#car") -> str | None:

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from leaks import AMOUNT, NAME, USER
+from leaks import USER
+from machines import goal_data
 
 import thrivecalc_models
 from thrivecalc_models import (
     CommitError,
     RetryPolicy,
     SavingsGoal,
-    SavingsGoalData,
     data_store,
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
@@ -58,10 +58,6 @@ class CtrlC:
         finally:
             sys.settrace(before)
         return None
-
-
-def goal_data(amount=10):
-    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
 
 
 def add_one(work):

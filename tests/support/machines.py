@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 from leaks import AMOUNT, NAME, USER
 
+from thrivecalc_models import SavingsGoalData, TransactionData
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 
 STAMP = "2025-01-02T03:04:05.678Z"
@@ -55,6 +56,16 @@ def goal_item(record_id: str = "g", current: str = "100", **attributes: Any) -> 
         "colour": {"S": "green"},
     }
     return item("savings-goal", record_id, data, **attributes)
+
+
+def goal_data(amount: Any = 10) -> SavingsGoalData:
+    """A savings goal that nothing the library says may show."""
+    return SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
+
+
+def payment(**given: Any) -> TransactionData:
+    """A transaction of 7 January 2025, with more fields if they are given."""
+    return TransactionData(date=date(2025, 1, 7), amount=-5, **given)
 
 
 def changed(stored: dict[str, Any], *, stamp: str | None = LATER, **data: Any) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,18 @@ def configured_store(table: SimulatedTable) -> Iterator[DataStore]:
 def service(table: SimulatedTable, configured_store: DataStore) -> SimulatedTable:
     """The simulated table, which the class methods of the models use."""
     return table
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Writes the AWS configuration file."""
+
+    def write(text: str) -> None:
+        path = tmp_path / "config"
+        path.write_text(textwrap.dedent(text))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+
+    return write
 
 
 @pytest.fixture(params=["direct", "botocore"])

@@ -147,6 +147,16 @@ def without(item: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: form for name, form in item.items() if name not in names}
 
 
+def but_stamp(item: dict[str, Any]) -> dict[str, Any]:
+    """An item without the time of its last write."""
+    return without(item, "updatedAt")
+
+
+def touch(record: Any) -> Any:
+    """Read everything a record has, so that all of it is compared on writing."""
+    return record.data, record.extra_data, record.extra_attributes, record.ttl, record.problems
+
+
 def new_user_id() -> str:
     return f"google-oauth2|{next(COUNTER):012}"
 

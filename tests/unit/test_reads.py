@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import EXPIRED, USER, goal_item, item, requests, user_of
+from stored import ids
 
 from thrivecalc_models import (
     Budget,
@@ -22,10 +23,6 @@ from thrivecalc_models.operations import Emit, Query, Received, Send
 from thrivecalc_models.protocol import RetryPolicy, read_pages
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport.encoding import decode, encode
-
-
-def ids(records):
-    return [record.record_id for record in records]
 
 
 def test_250_keys_with_duplicates_are_three_batches(table, user):

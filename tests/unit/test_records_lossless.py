@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from leaks import USER
 from own_types import Branch, Everything, EverythingData, Household, HouseholdData, Person
+from stored import but_stamp, touch
 
 from thrivecalc_models import (
     Budget,
@@ -47,15 +48,6 @@ def loaded(item, *, record_class=UserRecord):
     (record,) = user.list_all(include_expired=True)
     assert isinstance(record, record_class)
     return table, user, record
-
-
-def touch(record):
-    """Read everything a record has, so that all of it is compared on writing."""
-    return (record.data, record.extra_data, record.extra_attributes, record.ttl, record.problems)
-
-
-def but_stamp(item):
-    return {name: form for name, form in item.items() if name != "updatedAt"}
 
 
 # --- nothing changed ------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import textwrap
 import zipfile
 from pathlib import Path
 
@@ -17,18 +16,6 @@ from thrivecalc_models.table import resolve_settings
 
 HERE = "http://127.0.0.1:9"
 AWAY = "https://db.example.com"
-
-
-@pytest.fixture
-def config(monkeypatch, tmp_path):
-    """Writes the AWS configuration file."""
-
-    def write(text):
-        path = tmp_path / "config"
-        path.write_text(textwrap.dedent(text))
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
-
-    return write
 
 
 def refused(**options):

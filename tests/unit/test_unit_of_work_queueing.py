@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from leaks import NAME
-from machines import EXPIRED, USER, changed, goal_item, item, planned, requests, user_of
+from machines import EXPIRED, USER, changed, goal_item, item, payment, planned, requests, user_of
 
 from thrivecalc_models import (
     Budget,
@@ -19,7 +19,6 @@ from thrivecalc_models import (
     SavingsGoal,
     SavingsGoalData,
     Transaction,
-    TransactionData,
     UnitOfWorkStateError,
 )
 
@@ -27,10 +26,6 @@ KEY = "savings-goal#g"
 
 
 pytestmark = pytest.mark.usefixtures("a_stored_goal")
-
-
-def payment(**given):
-    return TransactionData(date=date(2025, 1, 7), amount=-5, **given)
 
 
 def test_put_then_delete_is_a_delete(work, table):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import signal
-from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import EXPIRED, USER, changed, goal_item, item, requests, user_of
+from machines import EXPIRED, USER, changed, goal_item, item, payment, requests, user_of
 from simulated import configured
 
 from thrivecalc_models import (
@@ -24,7 +23,6 @@ from thrivecalc_models import (
     RecordNotFoundError,
     SavingsGoal,
     SavingsGoalData,
-    TransactionData,
     UnknownRecord,
     data_store,
 )
@@ -35,10 +33,6 @@ KEY = "savings-goal#g"
 
 
 pytestmark = pytest.mark.usefixtures("a_stored_goal")
-
-
-def payment(**given):
-    return TransactionData(date=date(2025, 1, 7), amount=-5, **given)
 
 
 def field(table, name, key=KEY):
