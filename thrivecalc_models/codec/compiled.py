@@ -39,16 +39,16 @@ Values = tuple[Any, ...]
 
 @attrs.frozen(eq=False, repr=False)
 class ClassPlan:
-    """The fields of a class in order, and what is made for them.
+    """The fields of a class in order, and the functions generated for them.
 
-    `others` are those that hold more than a simple value. `plain_init` says that instances can be
-    made without `__init__`. `reads_alike` says that reading makes the same of the same each time,
-    since no function of the class's author has a part in it.
+    `others` are the fields that hold more than a simple value. With `plain_init`, instances can be
+    made without `__init__`. With `reads_alike`, the same map always reads as equal payloads, since
+    no function of the class's author is called.
 
-    `read(content, nested, path)` gives a payload and its values, or None for values that can change
-    in place; it raises KeyError or ValueError for what it leaves to the plain way.
-    `same(payload, values)` says whether the fields have these values, the very objects.
-    `write(payload, nested, encoding)` gives the map of a new payload.
+    `read(content, nested, path)` returns a payload and its values, or None instead of values that
+    can change in place; it raises KeyError or ValueError for what the general code has to read.
+    `same(payload, values)` returns whether the fields hold these very objects.
+    `write(payload, nested, encoding)` returns the map of a new payload.
     """
 
     steps: tuple[FieldPlan, ...]
@@ -62,6 +62,7 @@ class ClassPlan:
 
 
 def plan_of(cls: type) -> ClassPlan:
+    """Return the plan of a payload class, which is made when it is first asked for."""
     plan = _PLANS.get(cls)
     if plan is None:
         plan = _PLANS[cls] = _plan(cls)

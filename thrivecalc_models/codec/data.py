@@ -33,7 +33,7 @@ from thrivecalc_models.wire import AttributeValue, Item
 def _is_as_read(
     origin: Origin, step: FieldPlan, payload: Any, base: Item, nested: NestedCodec
 ) -> bool:
-    """Whether a field still is what reading made of what `base` has stored for it."""
+    """Return whether a field has the value that reading made from its form in `base`."""
     made, name = origin.made, step.wire_name
     if made is None or name not in made or base.get(name) != origin.content.get(name):
         return False
@@ -41,7 +41,7 @@ def _is_as_read(
 
 
 def _own_form(step: FieldPlan, payload: Any, nested: NestedCodec) -> AttributeValue | str | None:
-    """The form of a field without a look at what is stored; or what is wrong with its value."""
+    """Return the form of a field regardless of what is stored, or why its value is refused."""
     try:
         return encode_field(step, payload, None, nested, EXACT, DATA, 1)
     except InvalidRecordError as error:
@@ -49,11 +49,10 @@ def _own_form(step: FieldPlan, payload: Any, nested: NestedCodec) -> AttributeVa
 
 
 class Origins(NestedCodec):
-    """The payloads of one user's records, each with the stored map that it was read from.
+    """The codec of one user's payloads, each of which has the stored map it was read from.
 
-    That is its origin, which the payload object has itself: its undeclared attributes, and the
-    stored forms of what did not change, go where it goes, and never to another payload. Into
-    another user's record they do not go.
+    That map is the payload's origin. Undeclared attributes, and the stored forms of unchanged
+    values, move with the payload object, and never to another payload or another user's record.
     """
 
     def __init__(self, user_id: str | None = None) -> None:
@@ -68,7 +67,7 @@ class Origins(NestedCodec):
     def misfits(
         self, payload_class: type, content: Item, path: str, *, but: Set[str] = frozenset()
     ) -> Iterator[InvalidRecordError]:
-        """An error for every place of a given map that does not fit, `but` some of its names."""
+        """Return an error for every place of a given map that does not fit, `but` some names."""
         plan, fits = plan_of(payload_class), not but
         for step in plan.steps:
             if step.wire_name in but:
@@ -88,10 +87,9 @@ class Origins(NestedCodec):
         return encoded | {name: base[name] for name in undeclared_names(type(value), base)}
 
     def learn(self, payload: Any, content: Item, edited: frozenset[str] = frozenset()) -> None:
-        """Take a stored map as the origin of what a payload holds now, by place.
+        """Set the origins of a payload's current values, place by place, from a stored map.
 
-        In the `edited` fields, by wire name, places may have changed: there objects keep the
-        origins they have.
+        In the `edited` fields, by wire name, members may have moved: they keep their origins.
         """
         self._learn_within(payload, content, edited)
         if not plan_of(type(payload)).reads_alike:
@@ -125,7 +123,7 @@ class Origins(NestedCodec):
         *,
         nested: bool = True,
     ) -> None:
-        """Take a stored map as that of a payload which, but for `edited` fields, was made of it."""
+        """Set the stored map, of which all but the `edited` fields were made, as the origin."""
         plan = plan_of(type(payload))
         made = None
         if not plan.reads_alike:
@@ -138,7 +136,7 @@ class Origins(NestedCodec):
         return origin if origin is not None and origin.user_id == self._user_id else None
 
     def nested_map(self, payload: Any) -> Item | None:
-        """The stored map of a payload that was read within the data of a record."""
+        """Return the stored map of a payload that was read within the data of a record."""
         origin = self.of(payload)
         return origin.content if origin is not None and origin.nested else None
 
@@ -156,7 +154,7 @@ def _misfits_of(
 
 
 def _refused(cls: type, values: dict[str, Any], path: str) -> Iterator[InvalidRecordError]:
-    """What a service's own validators and converters say, at the place of the payload."""
+    """Return the errors of a service's own validators and converters, with the payload's path."""
     try:
         cls(**values)
     except InvalidRecordError as error:
@@ -168,7 +166,7 @@ def _refused(cls: type, values: dict[str, Any], path: str) -> Iterator[InvalidRe
 
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
-    """The payload that a stored map reads as. Raises Unfit with the path of what does not fit."""
+    """Decode a stored map as a payload. Raises Unfit with the path of what does not fit."""
     try:
         return plan_of(cls).read(content, nested, path)[0]
     except (KeyError, ValueError):
@@ -177,16 +175,17 @@ def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DA
 
 
 class HasOrigins(Protocol):
-    """Something that has Origins once they are asked for, as a record's state."""
+    """An object that makes its Origins on first use, such as a record's state."""
 
     @property
-    def origins(self) -> Origins: ...
+    def origins(self) -> Origins:
+        """The origins of its user's payloads."""
 
 
 def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Values | None]:
-    """The payload of a record, and the values of its fields where none can change in place.
+    """Decode the payload of a record, and return its values too if none can change in place.
 
-    While each of those is the very same object, nothing was edited. Raises Unfit.
+    While each field holds the very same object, nothing was edited. Raises Unfit.
     """
     plan = plan_of(cls)
     nested = holder.origins if plan.others else _NO_ORIGINS
@@ -208,7 +207,7 @@ _NO_ORIGINS = Origins()  # for payloads that hold no others
 def decode_plainly(
     cls: type, content: Item, nested: NestedCodec, path: str = DATA
 ) -> tuple[Any, Values | None]:
-    """What the code made for the class does, for whatever is stored, field by field."""
+    """Do what the generated code does, field by field, for every stored form."""
     plan = plan_of(cls)
     if plan.plain_init:
         payload: Any = object.__new__(cls)
@@ -224,7 +223,7 @@ def decode_plainly(
 
 
 def _initialised(cls: type, plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -> Any:
-    """A payload made by `__init__`, which also makes the defaults, of what is stored."""
+    """Make a payload of a stored map by `__init__`, which also makes the defaults."""
     values = _arguments(plan, content, nested, path)
     try:
         return cls(**values)
@@ -234,7 +233,7 @@ def _initialised(cls: type, plan: ClassPlan, content: Item, nested: NestedCodec,
 
 
 def _arguments(plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -> dict[str, Any]:
-    """What `__init__` is called with. Raises Unfit."""
+    """Return the arguments of `__init__` for a stored map. Raises Unfit."""
     values: dict[str, Any] = {}
     for step in plan.steps:
         form = content.get(step.wire_name)
@@ -244,20 +243,20 @@ def _arguments(plan: ClassPlan, content: Item, nested: NestedCodec, path: str) -
 
 
 def has_values(payload: Any, values: Values) -> bool:
-    """Whether the fields of a payload still have these values, the very objects."""
+    """Return whether the fields of a payload still hold these very objects."""
     return plan_of(type(payload)).same(payload, values)
 
 
 def has_origins(cls: type) -> bool:
-    """Whether there is anything to remember of what a payload of the class was read from."""
+    """Return whether payloads of the class need origins."""
     plan = plan_of(cls)
     return bool(plan.others) or not plan.reads_alike
 
 
 def kept_as_read(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
-    """The fields, by wire name, that still are what reading made of what the map has for them.
+    """Return the wire names of fields with the value that reading made from their stored form.
 
-    Only of a class whose fields do not read alike each time.
+    It is empty for a class whose fields read alike each time.
     """
     origin = nested.of(payload)
     if origin is None:
@@ -269,6 +268,7 @@ def kept_as_read(payload: Any, content: Item, nested: NestedCodec) -> frozenset[
 
 
 def undeclared_names(cls: type, content: Item) -> list[str]:
+    """Return the names in a stored map that are not fields of the class."""
     declared = plan_of(cls).wire_names
     if declared.issuperset(content):  # as most maps are
         return []
@@ -276,7 +276,7 @@ def undeclared_names(cls: type, content: Item) -> list[str]:
 
 
 def undeclared(cls: type, content: Item, path: str = DATA) -> dict[str, Any]:
-    """What a stored map holds beyond the fields of the class, as plain Python. Raises Unfit."""
+    """Decode what a stored map holds beyond the fields of the class. Raises Unfit."""
     return {
         name: decode_plain(content[name], f"{path}.{name}")
         for name in undeclared_names(cls, content)
@@ -290,9 +290,9 @@ def encode_data(
     nested: NestedCodec,
     encoding: Encoding = SAFE,
 ) -> Item:
-    """The map to be stored: declared fields and extras, each in its form of `base` if unchanged.
+    """Encode declared fields and extras; unchanged ones keep their form in `base`.
 
-    Without a base every default is written; with one, what was absent and still reads as the
+    Without a base every default is written. With one, a field that was absent and still has its
     default stays absent. Raises InvalidRecordError, UnsafeNumberError for a number that JavaScript
     cannot hold.
     """
@@ -303,7 +303,7 @@ def encode_data(
     if base is None:
         try:
             encoded = plan_of(type(payload)).write(payload, nested, encoding)
-        except InvalidRecordError:  # the plain way names every field that is wrong
+        except InvalidRecordError:  # the general code reports every wrong field
             encoded = None
     if encoded is None:
         encoded = encode_fields(payload, base, nested, encoding, DATA, 1)
@@ -324,14 +324,14 @@ def encode_data(
 def encode_plain_map(
     values: dict[str, Any], base: Item, path: str, encoding: Encoding = SAFE
 ) -> Item:
-    """Plain Python values by name, each in its form of `base` if unchanged."""
+    """Encode plain Python values by name; unchanged ones keep their form in `base`."""
     encoded = encode_plain(values, path, encoding=encoding, base={"M": base})
     content: Item = encoded["M"]
     return content
 
 
 def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset[str]:
-    """The fields, by wire name, whose value is not what the map says; unfit values are edits."""
+    """Return the wire names of the changed fields; a value that no longer fits is a change."""
     edited = set()
     origin = nested.of(payload)
     for step in plan_of(type(payload)).steps:
@@ -348,7 +348,7 @@ def edited_fields(payload: Any, content: Item, nested: NestedCodec) -> frozenset
 
 
 def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]:
-    """The names whose plain value is not what the map says; None stands for nothing read."""
+    """Return the names of changed, added and removed values; none if `values` were not read."""
     if values is None:
         return frozenset()
     edited = {name for name in content if name not in values}
@@ -366,7 +366,7 @@ def edited_names(values: dict[str, Any] | None, content: Item) -> frozenset[str]
 def encode_fields(
     payload: Any, base: Item | None, nested: NestedCodec, encoding: Encoding, path: str, depth: int
 ) -> Item:
-    """The declared fields as they are stored. Raises one error of all that cannot be."""
+    """Encode the declared fields. Raises one error of all that cannot be stored."""
     encoded: Item = {}
     errors: list[InvalidRecordError] = []
     origin = nested.of(payload)
@@ -392,9 +392,9 @@ def encode_fields(
 
 
 def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = True) -> Item:
-    """A camelCase mapping as the map to be stored, exactly as given, once it fits the class.
+    """Check a camelCase mapping against the class and encode it exactly as given.
 
-    None becomes NULL and what is absent stays absent. Declared fields may be given as Python
+    None becomes NULL, and absent fields stay absent. Declared fields may be given as Python
     values of their kind (a date) or as stored (its text). Raises InvalidRecordError with the path.
     """
     if not isinstance(mapping, dict):
@@ -426,7 +426,7 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
 def _errors_of_class(
     cls: type, content: Item, nested: Origins, *, refused: Set[str]
 ) -> list[InvalidRecordError]:
-    """Where a given map does not fit its class, apart from the fields that are refused already."""
+    """Return where a given map does not fit its class, except in fields already refused."""
     spelt = dict(misspelt(cls, content))
     errors = [wrong_spelling(path, meant) for path, meant in spelt.items()]
     if not errors and not refused:

@@ -1,4 +1,4 @@
-"""Read and write one field of a payload, whatever is stored: the general code."""
+"""Read and write one field of a payload: the general code, for every stored form."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thrivecalc_models.wire import AttributeValue, Item
 
 
 def is_absent(form: AttributeValue | None) -> bool:
-    """Whether a field reads as its default: nothing is stored, or NULL."""
+    """Return whether a field reads as its default: nothing is stored, or NULL."""
     return form is None or "NULL" in form
 
 
 def read_field(step: FieldPlan, form: AttributeValue | None, nested: NestedCodec, path: str) -> Any:
-    """The value that a stored form reads as; None stands for what is absent. Raises Unfit."""
+    """Return the value of a stored form, None for an absent one. Raises Unfit."""
     if form is None or "NULL" in form:
         if step.field.required:
             missing = "is missing" if form is None else "is NULL"
@@ -41,7 +41,7 @@ def encode_field(
     path: str,
     depth: int,
 ) -> AttributeValue | None:
-    """The form of one field of a payload, or None where it is to be absent."""
+    """Return the form of one field of a payload, or None if it is to be absent."""
     try:
         value = step.get(payload)
     except AttributeError:  # of an old pickle, for one
@@ -109,6 +109,6 @@ def _encode_any_field(
 
 
 def _is_default_empty_set(field: Field, value: Any) -> bool:
-    """DynamoDB has no empty sets; where absence reads as one, that is how it is stored."""
+    """Return whether a value is an empty set, which DynamoDB lacks, and absence reads as one."""
     is_set = isinstance(unwrapped(field.kind), SetOfText)
     return is_set and value == set() and field.default() == set()

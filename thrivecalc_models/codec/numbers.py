@@ -1,4 +1,4 @@
-"""Numbers on the way to the table: with JavaScript's rule, or exactly as DynamoDB takes them."""
+"""Encode numbers by JavaScript's rule, or exactly as DynamoDB takes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thrivecalc_models.wire import AttributeValue, Item, number_text, parse_numb
 
 
 class KnownNumbers:
-    """The numbers of stored maps, each in its stored form; looked through when first asked."""
+    """The numbers of stored maps in their stored form; the maps are searched on first use."""
 
     def __init__(self, read: tuple[Item | None, ...], others: KnownNumbers | None) -> None:
         self._read = read
@@ -21,11 +21,12 @@ class KnownNumbers:
         self._texts: dict[Decimal, str] | None = None
 
     def text_of(self, number: Decimal) -> str | None:
+        """Return the stored text of a number, None if no map has it."""
         if self._texts is None:
             texts = (text for each in self._read for text in _number_texts({"M": each or {}}))
             self._texts = {}
             for text in texts:
-                with suppress(ValueError):  # what is no number stays unread
+                with suppress(ValueError):  # not a number, which some engines store
                     self._texts[parse_number(text)] = text
         found = self._texts.get(number)
         if found is None and self._others is not None:
@@ -49,9 +50,9 @@ def _number_texts(form: AttributeValue) -> Iterator[str]:
 
 
 def number_form(number: Any, path: str, encoding: Encoding) -> str:
-    """The text of a number. Raises UnsafeNumberError for one that JavaScript cannot hold.
+    """Return the text of a number. Raises UnsafeNumberError for one that JavaScript cannot hold.
 
-    But for one that was read so: that is written back as it was, wherever it stands now.
+    A number that was read is the exception: it is written back as it was, in any place.
     """
     try:
         return number_text(number, path=path, js_safe=encoding.js_safe)
@@ -68,15 +69,15 @@ def number_form(number: Any, path: str, encoding: Encoding) -> str:
 class Encoding:
     """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
 
-    A number that JavaScript cannot hold passes where it is one of `known`: it was read, and stands
-    in another place now.
+    A number that JavaScript cannot hold is allowed if it is one of `known`: it was read, and is
+    now in another place.
     """
 
     js_safe: bool = True
     known: KnownNumbers | None = None
 
     def also(self, *read: Item | None) -> Encoding:
-        """The same, where the numbers of these maps are known, too."""
+        """Return the encoding that also knows the numbers of these maps."""
         return Encoding(True, KnownNumbers(read, self.known)) if self.js_safe else self
 
 
@@ -85,4 +86,5 @@ EXACT = Encoding(js_safe=False)
 
 
 def encoding_of(js_safe: bool) -> Encoding:
+    """Return the encoding with or without JavaScript's rule."""
     return SAFE if js_safe else EXACT

@@ -20,9 +20,10 @@ from thrivecalc_models.table import DATA
 
 @attrs.frozen(eq=False, repr=False)
 class FieldPlan:
-    """How one field of a class is read and written; `path` is where it is at the top of `data`.
+    """How one field of a class is read and written; `path` is its path at the top of `data`.
 
-    `converted` says that whatever value it has was converted when it was set.
+    `scalar` is None for fields that need the general code. With `converted`, each value of the
+    field was converted when it was set.
     """
 
     field: Field
@@ -35,6 +36,7 @@ class FieldPlan:
 
 
 def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
+    """Return the plan of a field of a payload class."""
     scalar = scalar_of(kinds.unwrapped(field.kind))
     return FieldPlan(
         field=field,
@@ -48,7 +50,7 @@ def field_plan(cls: type, field: Field, *, converted: bool) -> FieldPlan:
 
 
 def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
-    """How a field is set past attrs: through its slot."""
+    """Return the function that sets a field through its slot, without converting the value."""
     slot = getattr(cls, name, None)
     if isinstance(slot, MemberDescriptorType):
         return slot.__set__

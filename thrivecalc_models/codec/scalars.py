@@ -52,6 +52,7 @@ class Scalar:
         return eval(f"lambda value, path, encoding: {self.writing}", NAMES)
 
     def form(self, value: Any, path: str, encoding: Encoding) -> AttributeValue:
+        """Return a value as it is stored, with its tag."""
         return {self.tag: self.content(value, path, encoding)}
 
 

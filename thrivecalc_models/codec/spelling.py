@@ -11,7 +11,7 @@ from thrivecalc_models.wire import AttributeValue, Item
 
 
 def meant_by(cls: type, name: str) -> str | None:
-    """The name in the table of the field that an undeclared name is Python's spelling of."""
+    """Return the wire name of the field whose Python name this undeclared name is, if any."""
     meant = None
     for field in fields_of(cls):
         if field.wire_name == name:
@@ -22,7 +22,7 @@ def meant_by(cls: type, name: str) -> str | None:
 
 
 def misspelt(cls: type, content: Item, path: str = DATA) -> Iterator[tuple[str, str]]:
-    """Every such name in a map of the class, nested ones too: its path, and the name meant."""
+    """Find every Python spelling in a map of the class and in nested ones: path and wire name."""
     known = {field.wire_name: field.kind for field in fields_of(cls)}
     for name, form in content.items():
         if name in known:
@@ -32,17 +32,18 @@ def misspelt(cls: type, content: Item, path: str = DATA) -> Iterator[tuple[str, 
 
 
 def check_spelling(cls: type, content: Item, path: str = DATA) -> None:
-    """Refuse such a name in a map that is newly given. Raises InvalidRecordError."""
+    """Refuse Python's spelling in a map that a caller gave. Raises InvalidRecordError."""
     for at, meant in misspelt(cls, content, path):
         raise wrong_spelling(at, meant)
 
 
 def wrong_spelling(path: str, meant: str) -> InvalidRecordError:
+    """Return the error for a name in Python's spelling, which names the one in the table."""
     return InvalidRecordError(f"{path} is spelt {meant} in the table; write that", path=path)
 
 
 def kind_below(kind: FieldKind | None, name: str | int, path: str) -> FieldKind | None:
-    """The kind of a member, None for what no class declares. Raises InvalidRecordError."""
+    """Return the kind of a member, None for an undeclared one. Raises InvalidRecordError."""
     match kind:
         case kinds.Optional(inner):
             return kind_below(inner, name, path)
@@ -59,7 +60,7 @@ def kind_below(kind: FieldKind | None, name: str | int, path: str) -> FieldKind 
 
 
 def check_form(kind: FieldKind | None, form: AttributeValue, path: str) -> None:
-    """Refuse such a name in a value of a kind that is newly given. Raises InvalidRecordError."""
+    """Refuse Python's spelling in a value that a caller gave. Raises InvalidRecordError."""
     for at, meant in _misspelt_in(kind, form, path):
         raise wrong_spelling(at, meant)
 

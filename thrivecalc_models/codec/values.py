@@ -26,7 +26,7 @@ from thrivecalc_models.wire import (
 
 
 class Unfit(Exception):
-    """A stored value that does not fit; `path` is where and `reason` why, without the value."""
+    """A stored value does not fit its kind; neither `path` nor `reason` shows the value."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path} {reason}")
@@ -34,7 +34,7 @@ class Unfit(Exception):
         self.reason = reason
 
     def as_input(self) -> InvalidRecordError:
-        """The same of a value that a caller gave."""
+        """Return the error for such a value that a caller gave."""
         return InvalidRecordError(f"{self.path} {self.reason}", path=self.path)
 
 
@@ -42,7 +42,7 @@ class Unfit(Exception):
 
 
 def decode_plain(value: AttributeValue, path: str = "") -> Any:
-    """A stored value as plain Python: str, Decimal, bool, None, bytes, list, dict and sets."""
+    """Decode a stored value as str, Decimal, bool, None, bytes, list, dict or set."""
     ((tag, content),) = value.items()
     match tag:
         case "S" | "BOOL":
@@ -69,7 +69,7 @@ def decode_plain(value: AttributeValue, path: str = "") -> Any:
 def encode_plain(
     value: Any, path: str, *, encoding: Encoding, base: AttributeValue | None = None, depth: int = 1
 ) -> AttributeValue:
-    """Plain Python as a stored value; what equals its counterpart in `base` keeps that form."""
+    """Encode plain Python; a value that equals its counterpart in `base` keeps that form."""
     value = plain_value(value)
     match value:
         case _ if not is_plain(value):  # a proxy may say that it is text
@@ -202,7 +202,7 @@ def _encode_set(value: set[Any] | frozenset[Any], path: str, encoding: Encoding)
 
 
 def decode(kind: kinds.FieldKind, value: AttributeValue, path: str, nested: NestedCodec) -> Any:
-    """A stored value as what the kind reads as. Raises Unfit."""
+    """Decode a stored value of a kind. Raises Unfit."""
     scalar = scalar_of(kind)
     if scalar is not None:
         return _decode_scalar(scalar, value, path)
@@ -281,7 +281,7 @@ def encode(
 def misfits(
     kind: kinds.FieldKind, value: AttributeValue, path: str, nested: NestedCodec
 ) -> Iterator[InvalidRecordError]:
-    """An error for every place of a given value that does not fit its kind."""
+    """Return an error for every place of a given value that does not fit its kind."""
     match kind, value:
         case kinds.Optional(inner), _:
             if "NULL" not in value:
@@ -302,22 +302,24 @@ def misfits(
 
 
 class NestedCodec:
-    """What the codec of single values needs of the codec of payloads; `data.Origins` is one."""
+    """The codec of payloads, as the codec of single values calls it; `data.Origins` is one."""
 
     def of(self, payload: Any) -> Any:
-        """The Origin of a payload, or None."""
+        """Return the Origin of a payload, or None."""
         raise NotImplementedError
 
     def decode(self, payload_class: type, content: Item, path: str) -> Any:
+        """Decode a nested payload. Raises Unfit."""
         raise NotImplementedError
 
     def misfits(
         self, payload_class: type, content: Item, path: str
     ) -> Iterator[InvalidRecordError]:
+        """Return an error for every place of a given map that does not fit the class."""
         raise NotImplementedError
 
     def encode(self, value: Any, path: str, encoding: Encoding, depth: int) -> Item:
-        """The map of a payload, whose stored forms are those that it was read with itself."""
+        """Encode a nested payload; its base is the map that it was read from."""
         raise NotImplementedError
 
 
@@ -329,11 +331,11 @@ def keep_form(
     value: Any,
     encoding: Encoding,
 ) -> AttributeValue:
-    """The stored form where the value still says the same, else the value's own form.
+    """Keep the stored form if the value is unchanged; otherwise encode the value.
 
-    Both are compared as they would be written, so that 1.50 is 1.5 and a date is its text. In maps
-    and lists each member keeps its own form; compared whole at every level, they would be encoded
-    twice as often with each.
+    Both are compared as they would be written, so that 1.50 is 1.5 and a date is its text. Members
+    of maps and lists each keep their own form: comparing them whole at every level would double the
+    encodings with each level.
     """
     if base is None or "M" in base or "L" in base:
         return encode(value, encoding, base)
@@ -361,7 +363,7 @@ _WORDS = {
 
 
 def kind_name(value: AttributeValue) -> str:
-    """What a stored value is, in words."""
+    """Return the type of a stored value in words."""
     return _WORDS.get(next(iter(value), ""), "nothing")
 
 

@@ -16,7 +16,7 @@ Names = dict[str, Any]
 
 
 class Undefined(Exception):
-    """The annotation `field` names what is not defined, or not yet: `name`, if that is known."""
+    """The annotation of `field` uses a `name` that is not defined yet; None if it is not known."""
 
     def __init__(self, field: str, name: str | None) -> None:
         super().__init__(field, name)
@@ -25,13 +25,13 @@ class Undefined(Exception):
 
 
 def names_for(cls: type, inner: Names) -> Names:
-    """The names that annotations of a class can use: its module's, and those of a function."""
+    """Return the names that annotations of a class can use: its module's and its function's."""
     module = sys.modules.get(cls.__module__)
     return {**vars(cls), **({} if module is None else vars(module)), **inner}
 
 
 def kind_of_field(cls: type, attribute: attrs.Attribute[Any], names: Names) -> FieldKind:
-    """The kind of a field. Raises Undefined; TypeError for what the table cannot hold."""
+    """Return the kind of a field. Raises Undefined; TypeError for what the table cannot hold."""
     at = f"{cls.__name__}.{attribute.name}"
     if attribute.type is None:
         raise TypeError(f"{at} has no annotation; say what it holds, such as {attribute.name}: str")
@@ -55,7 +55,7 @@ def _undefined(at: str, error: Exception) -> Undefined:
 
 
 def unresolved(undefined: Undefined) -> ConfigurationError:
-    """The error for an annotation that is still undefined when its class is first used."""
+    """Return the error for an annotation that is undefined when its class is first used."""
     missing = "a name" if undefined.name is None else undefined.name
     return ConfigurationError(
         f"the annotation of {undefined.field} uses {missing}, which is not defined at run time;"

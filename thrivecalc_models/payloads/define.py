@@ -54,7 +54,7 @@ class Field:
 
 @attrs.frozen(eq=False, repr=False)
 class _Words:
-    """What `field` adds to an attribute of attrs."""
+    """The arguments of `field` that attrs does not know, in an attribute's metadata."""
 
     stored_as: str | None
     doc: str
@@ -72,7 +72,7 @@ def field(
     metadata: Mapping[Any, Any] | None = None,
     **others: Any,
 ) -> Any:
-    """A field of a payload class: `attrs.field`, with its name in the table and its description.
+    """Declare a field of a payload class: `attrs.field`, with a name in the table and a `doc`.
 
     `stored_as` is the name in the table, for one that is not the camelCase of the field's name;
     `doc` appears in the printed TypeScript and JSON Schema. All else is as in `attrs.field`.
@@ -158,7 +158,7 @@ def _check_undecorated(cls: type) -> None:
 
 
 def _telling_all(init: Callable[..., None]) -> Any:
-    """An `__init__` whose error, if there is one, names every field that is wrong."""
+    """Return an `__init__` whose error names every field that is wrong."""
 
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **given: Any) -> None:
@@ -175,7 +175,7 @@ def _telling_all(init: Callable[..., None]) -> Any:
 
 
 def _faults(instance: Any, given: dict[str, Any]) -> list[InvalidRecordError]:
-    """What each of the given fields raises. Validators see those that could be converted."""
+    """Return the errors of all given fields. Validators run on those that could be converted."""
     errors: list[InvalidRecordError] = []
     attributes = [each for each in attrs.fields(type(instance)) if each.name in given]
     converted = []
@@ -200,7 +200,7 @@ def _faults(instance: Any, given: dict[str, Any]) -> list[InvalidRecordError]:
 
 
 def _filling_in(setstate: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """A `__setstate__` that gives fields their default which were not there when it was pickled."""
+    """Return a `__setstate__` that sets fields which the pickle does not have to their default."""
 
     @functools.wraps(setstate)
     def __setstate__(self: Any, state: Any) -> None:
@@ -221,7 +221,7 @@ def _is_set(instance: Any, name: str) -> bool:
 
 
 def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
-    """A `__getattr__`, which is only asked for what is not there, for fields without a value."""
+    """Return a `__getattr__`, which Python calls for missing attributes, that names the field."""
 
     def __getattr__(self: Any, name: str) -> Any:
         fields = {each.name: each for each in attrs.fields(type(self)) if each.init}
@@ -238,7 +238,7 @@ def _naming_missing(getattr_of_class: Callable[[Any, str], Any] | None) -> Any:
 
 
 def _copying_what_it_sets(hook: Callable[..., None]) -> Callable[..., None]:
-    """A hook of `__init__` that sets copies, as it may set one object each time."""
+    """Return a hook of `__init__` whose values are copied, as it may set one object each time."""
 
     @functools.wraps(hook)
     def called(self: Any, *args: Any, **given: Any) -> None:
@@ -255,12 +255,12 @@ def _copying_what_it_sets(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def _apart(value: Any, kept: dict[int, Any]) -> Any:
-    """A copy, but for the payloads to be kept, by their id."""
+    """Copy a value deeply, except the payloads in `kept`, by their id."""
     return copy.deepcopy(value, dict(kept))
 
 
 def _payloads_within(value: Any) -> dict[int, Any]:
-    """The payloads that a value holds or is, by their id."""
+    """Return the payloads that a value is or holds, by their id."""
     found: dict[int, Any] = {}
     _collect(value, found, set())
     return found
@@ -284,7 +284,7 @@ def _collect(value: Any, found: dict[int, Any], seen: set[int]) -> None:
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """The fields of a payload class, in the order of their definition.
+    """Return the fields of a payload class, in the order of their definition.
 
     Raises ConfigurationError for an annotation whose names are still not defined.
     """
@@ -299,7 +299,7 @@ _FIELDS = "__thrivecalc_fields__"
 
 
 def _known_fields(cls: type) -> tuple[Field, ...] | None:
-    """The fields, which the class has itself: they travel with one that is sent by value."""
+    """Return the fields, kept in the class itself, which cloudpickle may send by value."""
     return vars(cls).get(_FIELDS)
 
 
@@ -309,11 +309,11 @@ def _keep_fields(cls: type, fields: tuple[Field, ...]) -> tuple[Field, ...]:
 
 
 _INNER_NAMES: dict[type, Names] = {}
-"""Names of the functions in which classes were defined that could not be finished there."""
+"""By class, the local names of the function that defined it before its annotations were defined."""
 
 
 def _fields(cls: type, inner: Names) -> tuple[Field, ...]:
-    """Raises Undefined."""
+    """Return the fields of a class. Raises Undefined for an annotation that is not defined yet."""
     found = tuple(
         _field(attribute, _kind_of(cls, attribute, inner))
         for attribute in attrs.fields(cls)
@@ -326,7 +326,7 @@ def _fields(cls: type, inner: Names) -> tuple[Field, ...]:
 
 
 def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> FieldKind:
-    """Raises Undefined, with the attribute."""
+    """Return the kind of an attribute, inherited or its own. Raises Undefined."""
     owner = _owner(cls, attribute)
     known = {field.name: field.kind for field in _known_fields(owner) or ()}
     if attribute.name in known:
@@ -335,7 +335,7 @@ def _kind_of(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> FieldK
 
 
 def _owner(cls: type, attribute: attrs.Attribute[Any]) -> type:
-    """The class that defines an attribute which another one may inherit."""
+    """Return the class that defines an attribute, which `cls` may inherit."""
 
     def inherits(base: type, name: str) -> bool:
         own = {each.name: each for each in vars(base).get("__attrs_attrs__", ())}
@@ -458,7 +458,7 @@ def _own_validator(attribute: attrs.Attribute[Any]) -> OwnValidator | None:
 
 
 def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any:
-    """The field's own converter, if it has one, and then the one of its kind."""
+    """Return the converter of a field: its own, if it has one, and then the one of its kind."""
     ours: Any
     try:
         kind = _kind_of(cls, attribute, inner)
@@ -472,9 +472,9 @@ def _conversion(cls: type, attribute: attrs.Attribute[Any], inner: Names) -> Any
 
 
 def _copying(own: Any, ours: Any) -> Any:
-    """Both converters, the second one with a copy of what the first one gives.
+    """Return a converter that calls both, the second with a copy of the first one's result.
 
-    That may be one object for payloads of several users.
+    That result may be one object for payloads of several users.
     """
     first, second = _taking_instance(own), _taking_instance(ours)
 
@@ -494,7 +494,7 @@ def _taking_instance(converter: Any) -> Callable[[Any, Any, attrs.Attribute[Any]
 
 
 def has_plain_init(cls: type) -> bool:
-    """Whether values that fit their fields can be set without `__init__`: nothing else happens."""
+    """Return whether fields can be set without `__init__`, as it would only convert them."""
     hooks = ("__attrs_pre_init__", "__attrs_post_init__")
     return not any(hasattr(cls, hook) for hook in hooks) and all(
         _as_written(attribute).converter is None and attribute.validator is None and attribute.init
@@ -503,7 +503,7 @@ def has_plain_init(cls: type) -> bool:
 
 
 def converts_on_setting(cls: type) -> list[str]:
-    """The fields whose values are converted whenever they are set, in `__init__` or later."""
+    """Return the fields whose values are converted whenever they are set."""
     if not vars(cls).get("__attrs_own_setattr__"):
         return []  # a `__setattr__` of the class's author
     fields = attrs.fields(cls)
@@ -514,9 +514,9 @@ _IMMUTABLE = (type(None), str, int, float, Decimal, date, bytes, enum.Enum)
 
 
 def _unshared_default(attribute: attrs.Attribute[Any]) -> Any:
-    """The default, made anew for each payload if it can change or may be one object each time.
+    """Return the default, made anew for each payload if it can change.
 
-    Shared, it would carry data between users.
+    A shared one would carry data between users.
     """
     default = attribute.default
     if default is attrs.NOTHING or isinstance(default, _IMMUTABLE):

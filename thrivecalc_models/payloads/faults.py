@@ -1,4 +1,4 @@
-"""Collect all faults of one value in one error, and what a service's own code raises."""
+"""Collect all faults of a value in one error, and convert errors of a service's own code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def together(errors: Sequence[InvalidRecordError]) -> InvalidRecordError:
-    """One error of several, whose `.errors` has each by its path; a single one is itself."""
+    """Combine errors into one whose `.errors` has each by its path; a single one stays as it is."""
     if len(errors) == 1:
         return errors[0]
     by_path: dict[str, Exception] = {}
@@ -31,7 +31,7 @@ def together(errors: Sequence[InvalidRecordError]) -> InvalidRecordError:
 
 
 def each(convert: Callable[[Any, str], Any], members: Iterable[tuple[Any, str]]) -> list[Any]:
-    """The members converted, each with its path. Raises one error of all that fail."""
+    """Convert members, given with their paths. Raises one error of all that fail."""
     converted, errors = [], []
     for member, path in members:
         try:
@@ -44,9 +44,9 @@ def each(convert: Callable[[Any, str], Any], members: Iterable[tuple[Any, str]])
 
 
 def own_code(path: str, call: Callable[..., Any], *args: Any, **given: Any) -> Any:
-    """What a service's own converter, validator, factory or hook returns.
+    """Call a service's own converter, validator, factory or hook and return its result.
 
-    What it raises becomes an InvalidRecordError with the path and with its own words.
+    An exception of it becomes an InvalidRecordError with the path and its first text argument.
     """
     try:
         return call(*args, **given)

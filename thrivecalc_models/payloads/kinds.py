@@ -28,6 +28,7 @@ from thrivecalc_models.payloads.marks import (
 )
 from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
+from thrivecalc_models.wire.sizes import MAX_NESTING
 from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
 
@@ -188,7 +189,7 @@ Convert = Callable[[Any, str], Any]
 
 
 def _members_of_list(convert: Convert, members: Sequence[Any], path: str) -> list[Any]:
-    """Only where a member is wrong are they gone through once more, each with its path."""
+    """Convert the members of a list; only if one fails, again with the path of each."""
     try:
         return [convert(member, path) for member in members]
     except InvalidRecordError:
@@ -264,9 +265,10 @@ _SIMPLE: dict[Any, FieldKind] = {
 
 
 def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> FieldKind:
-    """The kind that an annotation stands for. TypeError for one that the table cannot hold.
+    """Return the kind of an annotation. Raises TypeError for one that the table cannot hold.
 
-    `aliases` are those that led here. A NameError comes out of one whose names are not defined.
+    `aliases` are the `type` aliases that led to it. Raises NameError for an alias whose names are
+    not defined.
     """
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
@@ -307,26 +309,20 @@ def unwrapped(kind: FieldKind) -> FieldKind:
 
 
 def converted_within(kind: FieldKind, value: Any, path: str) -> Any:
-    """The value, with what was put into its lists, sets and dicts converted in place.
+    """Convert a value in place: members may have been added since it was assigned.
 
-    They stay the objects they are, unless they are of another type than the kind's. Nested payloads
-    are left alone.
+    Lists, sets and dicts stay the same objects if they have the kind's type. Nested payloads are
+    not entered, as they convert their own fields.
     """
     convert: Convert = getattr(kind, "convert_members", kind.convert)
     return convert(value, path)
 
 
-MAX_DEPTH = 31
-"""Levels of maps and lists that DynamoDB takes in an attribute.
-
-Source: "Quotas in Amazon DynamoDB", nested attribute depth.
-"""
-
-
 def check_depth(depth: int, path: str) -> None:
-    if depth > MAX_DEPTH:
+    """Refuse more levels of maps and lists than DynamoDB takes. Raises InvalidRecordError."""
+    if depth > MAX_NESTING:
         raise InvalidRecordError(
-            f"{path.split('.')[0]} is nested more than {MAX_DEPTH} levels deep, which DynamoDB"
+            f"{path.split('.')[0]} is nested more than {MAX_NESTING} levels deep, which DynamoDB"
             " refuses; flatten it",
             path=path if len(path) < 200 else path[:200] + "…",
         )
@@ -355,7 +351,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
 
 
 def _plain_within(value: Any, path: str, depth: int) -> Any:
-    """As `_plain`, but lists and dicts stay the objects they are."""
+    """Convert as `_plain` does, but lists, sets and dicts stay the same objects."""
     if type(value) is list:
         check_depth(depth, path)
         for index, member in enumerate(value):
@@ -391,9 +387,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def taking_anything(converter: F) -> F:
-    """Annotate a converter with `Any` itself: attrs gives that to `__init__`, in another module.
+    """Annotate a converter with `Any` itself, which attrs copies to the `__init__` of a class.
 
-    The text "Any" would be looked for among the names of that module by whoever reads hints.
+    As text, "Any" would be looked up in the module of that class, which may not import it.
     """
     converter.__annotations__ = dict.fromkeys(converter.__annotations__, Any)
     return converter
@@ -404,11 +400,12 @@ _SHORT_INT = 10**18  # far below where an int takes long to become a Decimal
 
 
 def wrong_type(path: str, wanted: str, value: Any, *, way_out: str = "") -> InvalidRecordError:
+    """Return the error for a value of another type; it names the type and not the value."""
     return InvalidRecordError(f"{path} takes {wanted}, not {_kind_name(value)}{way_out}", path=path)
 
 
 def plain_name(name: Any, path: str) -> str:
-    """The plain text of a key of a dict. Raises InvalidRecordError for what is no text."""
+    """Return a key of a dict as plain text. Raises InvalidRecordError for any other type."""
     text = plain_value(name)
     if type(text) is not str:
         raise InvalidRecordError(
@@ -418,7 +415,7 @@ def plain_name(name: Any, path: str) -> str:
 
 
 def plain_names(value: dict[Any, Any], path: str) -> dict[str, Any]:
-    """The dict with its keys as plain text. Raises InvalidRecordError for two of one text."""
+    """Copy a dict with its keys as plain text. Raises InvalidRecordError for two equal texts."""
     if type(value) is dict and all(type(name) is str for name in value):
         return value.copy()
     named: dict[str, Any] = {}

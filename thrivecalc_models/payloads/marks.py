@@ -14,7 +14,7 @@ _LISTENERS: list[Callable[[type], object]] = []
 
 
 def when_defined(listener: Callable[[type], object]) -> None:
-    """Call this with every payload class: those that there are, and later ones when defined."""
+    """Call a listener with every payload class: existing ones now, later ones when defined."""
     _LISTENERS.append(listener)
     for cls in _DEFINED:
         listener(cls)
@@ -28,16 +28,20 @@ def defined(cls: type) -> None:
 
 
 def mark(cls: type) -> None:
+    """Mark a class as made by `@payload`; classes that derive from it have no mark themselves."""
     setattr(cls, _MARK, True)
 
 
 def is_payload_class(candidate: Any) -> bool:
-    """Whether `@payload` made this class; one that only derives from such a class is none."""
+    """Return whether `@payload` made this very class, and not only a base of it."""
     return isinstance(candidate, type) and _MARK in vars(candidate)
 
 
 def is_payload(value: Any, path: str) -> bool:
-    """Whether a value is a payload. Raises InvalidRecordError where its class lacks the mark."""
+    """Return whether a value is a payload.
+
+    Raises InvalidRecordError for an undecorated class that derives from a payload class.
+    """
     cls = type(value)
     if derives_from_one(cls) and not is_payload_class(cls):
         raise InvalidRecordError(f"{path}: {why_no_payload_class(cls)}", path=path)
@@ -45,7 +49,7 @@ def is_payload(value: Any, path: str) -> bool:
 
 
 def why_no_payload_class(candidate: Any) -> str:
-    """A sentence for somebody who gave something else than a payload class."""
+    """Return the sentence of a message that refuses something which is not a payload class."""
     if not isinstance(candidate, type):
         return (
             f"this {type(candidate).__name__} is no payload class; decorate a class with @payload"
@@ -59,4 +63,5 @@ def why_no_payload_class(candidate: Any) -> str:
 
 
 def derives_from_one(cls: type) -> bool:
+    """Return whether a class is a payload class or derives from one."""
     return hasattr(cls, _MARK)

@@ -23,13 +23,13 @@ StoredMap = dict[str, Any]
 
 @attrs.frozen(eq=False, repr=False)
 class Origin:
-    """The stored map that a payload was read from, whose it was, and what reading made of it.
+    """The stored map that a payload was read from, its user, and the values made by reading it.
 
-    `made` is None for a class whose fields read alike each time. Else it has, by wire name, the
-    form in which a field would have been written right after it was read (what is wrong with it,
-    if it would not have been): what a factory, a converter, a validator or a hook of the class gave
-    is no edit. `nested` is False for the whole data of a record, whose undeclared attributes are
-    the record's and not the payload's. Nobody changes the maps.
+    `made` is None for a class whose fields read alike each time. Otherwise it has, by wire name,
+    the form in which each field would have been written right after reading, or the message of its
+    refusal. So the result of a factory, converter, validator or hook of the class is not an edit.
+    `nested` is False for the whole data of a record, whose undeclared attributes belong to the
+    record and not to the payload. The maps are never changed.
     """
 
     user_id: str | None
@@ -48,28 +48,31 @@ class Origin:
 
 
 def origin_of(payload: Any) -> Origin | None:
+    """Return the origin of a payload, None for one that was not read."""
     origin: Origin | None = _hidden(payload, ORIGIN)
     return origin
 
 
 def set_origin(payload: Any, origin: Origin | None) -> None:
+    """Set the origin of a payload, past the conversion of its fields."""
     object.__setattr__(payload, ORIGIN, origin)
 
 
 def owner_of(payload: Any) -> int | None:
-    """The `id` of the state of the record that has a payload as its data, or had it."""
+    """Return the `id` of the state of the record whose data a payload is, or was."""
     owner: int | None = _hidden(payload, OWNER)
     return owner
 
 
 def set_owner(payload: Any, owner: int) -> None:
+    """Set the `id` of the state of the record whose data a payload is."""
     object.__setattr__(payload, OWNER, owner)
 
 
 def take(payload: Any, owner: int) -> None:
     """Make a record the owner of a payload and of the payloads within it.
 
-    One of those that another record has stays that record's: a copy takes its place here.
+    A nested payload that another record owns is replaced by a copy.
     """
     waiting, entered = [payload], set()  # one by one: a container may be in itself, or very deep
     while waiting:
@@ -89,7 +92,7 @@ def take(payload: Any, owner: int) -> None:
 
 
 def _members(holder: Any) -> list[tuple[Any, Any]]:
-    """What is within a payload, a list or a dict, by name or index; nothing in other values."""
+    """Return the fields of a payload or the members of a list or dict, by name or index."""
     match holder:
         case list():
             return list(enumerate(holder))
@@ -126,9 +129,9 @@ def declare_hidden(cls: type) -> None:
 
 
 def hide(made: type, *, own_state: bool) -> None:
-    """Take these fields out of what attrs shows of a class, and let copies carry the origin.
+    """Remove the hidden fields from the attrs fields of a class, and let copies carry the origin.
 
-    A class that says by an `own_state` what is copied and pickled decides that itself.
+    A class with `own_state`, methods of its own for copying and pickling, keeps those.
     """
     fields = made.__attrs_attrs__  # type: ignore[attr-defined]  # an attrs class
     shown = [attribute for attribute in fields if attribute.name not in HIDDEN]
@@ -143,7 +146,7 @@ def hide(made: type, *, own_state: bool) -> None:
 
 
 def _state_of(payload: Any) -> dict[str, Any]:
-    """What `copy` and `pickle` carry: the fields, and the origin where there is one."""
+    """Return the state for `copy` and `pickle`: the fields, and the origin if there is one."""
     names = [attribute.name for attribute in attrs.fields(type(payload))]
     state = {name: getattr(payload, name) for name in names if hasattr(payload, name)}
     origin = origin_of(payload)
@@ -161,8 +164,8 @@ _EVOLVE = attrs.evolve.__code__
 def inherit_origin(payload: Any, depth: int) -> None:
     """Give a payload the origin of the one that it is evolved from, if it is.
 
-    `attrs.evolve` (and `copy.replace`, which calls it) makes the new payload by `__init__` and says
-    nothing of the old one, so it is found as the argument of that call, `depth` frames above.
+    `attrs.evolve` (and `copy.replace`, which calls it) makes the new payload by `__init__` without
+    the old one, which is found as the argument of that call, `depth` frames above.
     """
     frame = sys._getframe(depth)
     if frame.f_code is _EVOLVE:
@@ -175,9 +178,9 @@ _DEEPER_THAN_STORED = 100
 
 
 def copied(value: Any, *, memo: dict[int, Any] | None = None, depth: int = 0) -> Any:
-    """A copy of payloads and containers; what else is in them is shared, and need not be copyable.
+    """Copy payloads and containers. Other values are shared, since some cannot be copied.
 
-    What is nested deeper than any table stores is shared, too: it is refused when it is written.
+    Values nested deeper than any table stores are shared, too; they are refused when written.
     """
     memo = {} if memo is None else memo
     if id(value) in memo or depth > _DEEPER_THAN_STORED:
