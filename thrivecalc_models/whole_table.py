@@ -69,7 +69,7 @@ class WholeTable:
 
     def user_items(self, user_id: str) -> Iterator[list[Item]]:
         """Yield the items of one user, page by page, by consistent reads."""
-        return (page.items for page in self.user_pages(user_id))
+        return ([item.item for item in page.items] for page in self.user_pages(user_id))
 
     def user_pages(self, user_id: str) -> Iterator[ItemPage]:
         """Yield the pages of one user's items, each with the read units that it cost."""
@@ -109,9 +109,8 @@ class WholeTable:
         Raises ServiceError.
         """
         session = self.session
-        return session.execute(
-            get_many(keys, consistent=True, policy=session.retry, rng=session.rng)
-        )
+        reading = get_many(keys, consistent=True, policy=session.retry, rng=session.rng)
+        return [item.item for item in session.execute(reading)]
 
 
 _MAX_SEGMENTS = 1_000_000

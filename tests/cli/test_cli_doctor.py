@@ -58,7 +58,7 @@ def test_all_is_well(whole):
     assert rows["credentials"]["what"] == "none needed at this endpoint; a stand-in is sent"
     assert rows["clock"]["state"] == "ok"
     assert rows["transport"]["what"].startswith(("direct: ", "botocore: "))
-    for name in ("python", "thrivecalc-models", "pynamodb", "botocore", "pycurl", "orjson"):
+    for name in ("python", "thrivecalc-models", "pynamodb", "botocore", "pycurl", "msgspec"):
         assert f"{name} " in rows["versions"]["what"]
 
 

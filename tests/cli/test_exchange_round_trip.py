@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from own_types import Everything, Household
 
 from thrivecalc_models import SavingsGoal, TransactionData
-from thrivecalc_models.exchange import Mapped, jsontext
+from thrivecalc_models.exchange import Mapped
 from thrivecalc_models.exchange.formats import format_of
 from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.testing import SimulatedTable
@@ -108,14 +108,6 @@ def test_every_kind_of_field_goes_through(ending, items):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_the_samples_go_through(ending):
     """All samples, the odd ones too, come back item by item."""
-    table = table_of(SAMPLES)
-    assert through_a_file(table, ending) == table.items
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_the_samples_go_through_without_orjson(monkeypatch, ending):
-    """The standard library's JSON does the same."""
-    monkeypatch.setattr(jsontext, "FAST", False)
     table = table_of(SAMPLES)
     assert through_a_file(table, ending) == table.items
 
@@ -267,7 +259,7 @@ def test_what_cannot_be_written_down_is_refused(tmp_path, monkeypatch):
                         item["data"] = {"S": "\ud800"}
             return json.dumps(result.body).encode()
 
-    # orjson reads no half of a surrogate pair, the standard library does.
+    # Our JSON holds no half of a surrogate pair, the standard library's does.
     monkeypatch.setattr("thrivecalc_models.transport.bodies.decode", json.loads)
     table = Broken()
     for item in (GOAL, BUDGET):

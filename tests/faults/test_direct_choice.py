@@ -34,7 +34,6 @@ from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport.auto import make_transport
 
 pytest.importorskip("pycurl")
-pytest.importorskip("orjson")
 
 
 @pytest.fixture(autouse=True)

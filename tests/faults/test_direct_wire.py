@@ -29,10 +29,9 @@ from thrivecalc_models.operations.requests import Call
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport import Driver
 from thrivecalc_models.transport.configuration import configured
-from thrivecalc_models.transport.encoding import encode
+from thrivecalc_models.wire.json_text import encode
 
 pycurl = pytest.importorskip("pycurl")
-pytest.importorskip("orjson")
 
 from thrivecalc_models.transport.direct import DirectTransport  # noqa: E402
 from thrivecalc_models.transport.direct.replies import transfer_failure  # noqa: E402

@@ -16,7 +16,6 @@ from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.auto import make_transport
 
 pytest.importorskip("pycurl")
-pytest.importorskip("orjson")
 
 KEY = {"userId": {"S": "u"}, "recordKey": {"S": "a#1"}}
 REQUESTS = {

@@ -24,8 +24,8 @@ from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.transport.auto import make_transport
 from thrivecalc_models.transport.botocore import new_session
-from thrivecalc_models.transport.encoding import encode
 from thrivecalc_models.wire.binary import with_bytes, with_text
+from thrivecalc_models.wire.json_text import encode
 
 GET = {"TableName": "t", "Key": {"k": {"S": "1"}}}
 QUICKLY = 0.3  # seconds until a request is given up

@@ -7,12 +7,12 @@ from typing import Any
 from thrivecalc_models.operations import Call, Failure, Reply, Result
 from thrivecalc_models.transport import ReplyBody, Transport
 from thrivecalc_models.transport.bodies import read_reply, write_request
-from thrivecalc_models.transport.encoding import encode
+from thrivecalc_models.wire.json_text import encode
 
 
 def ask(transport: Transport, operation: str, request: dict[str, Any]) -> Result:
     """Send a request as the driver does, and read its reply."""
-    body = write_request(request)
+    body = write_request(Call(operation, request), "-")
     if isinstance(body, Failure):
         return body
     sent = transport.send(operation, body)

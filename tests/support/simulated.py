@@ -80,7 +80,6 @@ def transport(request: pytest.FixtureRequest) -> str:
     """The name of each transport in turn."""
     if request.param == "direct":
         pytest.importorskip("pycurl")
-        pytest.importorskip("orjson")
     return str(request.param)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from places import PACKAGE, ROOT
 
-OTHERS = ("moto", "hypothesis", "pycurl", "orjson", "click", "rich", "pyarrow", "jsonschema")
+OTHERS = ("moto", "hypothesis", "pycurl", "click", "rich", "pyarrow", "jsonschema")
 OURS = (
     "catalogue",
     "cli",

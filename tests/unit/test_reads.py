@@ -22,7 +22,7 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import Emit, Query, Received, Send
 from thrivecalc_models.protocol import RetryPolicy, read_pages
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.transport.encoding import decode, encode
+from thrivecalc_models.wire.json_text import decode, encode
 
 
 def test_250_keys_with_duplicates_are_three_batches(table, user):

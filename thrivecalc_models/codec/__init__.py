@@ -18,9 +18,11 @@ from thrivecalc_models.codec.data import (
 from thrivecalc_models.codec.numbers import Encoding, encoding_of
 from thrivecalc_models.codec.scalars import scalar_of
 from thrivecalc_models.codec.spelling import check_form, kind_below, misspelt
+from thrivecalc_models.codec.stored import PAYLOAD_CLASSES, decode_stored, is_regular
 from thrivecalc_models.codec.values import Unfit, check_name, decode_plain, encode_plain, kind_name
 
 __all__ = [
+    "PAYLOAD_CLASSES",
     "Encoding",
     "Origins",
     "Unfit",
@@ -30,6 +32,7 @@ __all__ = [
     "decode_data",
     "decode_payload",
     "decode_plain",
+    "decode_stored",
     "edited_fields",
     "edited_names",
     "encode_data",
@@ -38,6 +41,7 @@ __all__ = [
     "encoding_of",
     "has_origins",
     "has_values",
+    "is_regular",
     "kept_as_read",
     "kind_below",
     "kind_name",

@@ -1,21 +1,22 @@
 """Generate code that reads, compares and writes the payloads of one class.
 
 The general code in `codec.data` looks up the kind of each field every time. The code generated here
-handles the values that most items and payloads hold. For `SavingsGoalData` it begins with:
+handles the values that most items and payloads hold. Stored maps come as a struct made for the
+class, which says that each attribute is declared and in the form of its kind. For
+`SavingsGoalData` the code that reads begins with:
 
-    def read(content, nested, path):
-        get = content.get
-        stored = content['name']['S']
+    def read(stored_map, nested, path):
+        stored = stored_map.f0.S
         v0 = stored
-        stored = content['targetAmount']['N']
+        stored = stored_map.f1.N
         v1 = Decimal(stored)
-        form = get('currentAmount')
-        if form is None: v2 = default2()
+        form = stored_map.f2
+        if form is UNSET: v2 = default2()
         else:
-            stored = form['N']
+            stored = form.N
             v2 = Decimal(stored)
 
-A KeyError or ValueError means that something else is stored; the general code then reads it.
+What does not fit the struct, or raises ValueError, the general code reads.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from thrivecalc_models.codec.fields import encode_field, read_field
 from thrivecalc_models.codec.numbers import Encoding
@@ -32,7 +34,7 @@ from thrivecalc_models.codec.scalars import NAMES
 from thrivecalc_models.codec.values import NestedCodec
 from thrivecalc_models.payloads import converts_on_setting, fields_of, has_plain_init
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Flag, Item, Number, Text
 
 Values = tuple[Any, ...]
 
@@ -45,18 +47,26 @@ class ClassPlan:
     made without `__init__`. With `reads_alike`, the same map always reads as equal payloads, since
     no function of the class's author is called.
 
-    `read(content, nested, path)` returns a payload and its values, or None instead of values that
-    can change in place; it raises KeyError or ValueError for what the general code has to read.
+    `stored_map` is the struct of a stored map whose attributes are all declared, each in the form
+    of its kind; `other_names` are its fields that the general code reads. `read_data` reads it from
+    the JSON under `data`, as attribute M, and `read_item` from that of a whole item, as attribute
+    data.M. `read(stored_map, nested, path)` returns a payload and its values, or None instead of
+    values that can change in place. All of these raise ValueError for what the general code has to
+    read.
     `same(payload, values)` returns whether the fields hold these very objects.
     `write(payload, nested, encoding)` returns the map of a new payload.
     """
 
     steps: tuple[FieldPlan, ...]
     others: tuple[FieldPlan, ...]
+    other_names: tuple[str, ...]
     wire_names: frozenset[str]
     plain_init: bool
     reads_alike: bool
-    read: Callable[[Item, NestedCodec, str], tuple[Any, Values | None]]
+    stored_map: type[msgspec.Struct]
+    read_data: Callable[[bytes], Any]
+    read_item: Callable[[bytes], Any]
+    read: Callable[[Any, NestedCodec, str], tuple[Any, Values | None]]
     same: Callable[[Any, Values], bool]
     write: Callable[[Any, NestedCodec, Encoding], Item]
 
@@ -78,8 +88,12 @@ def _plan(cls: type) -> ClassPlan:
     converts = frozenset(converts_on_setting(cls) if plain_init else ())
     steps = tuple(field_plan(cls, field, converted=field.name in converts) for field in fields)
     reading = _reading(steps) if plain_init else _NO_READING
+    stored_map = _struct(cls, steps)
+    data = msgspec.defstruct("Data", [("M", stored_map)], gc=False, forbid_unknown_fields=True)
+    item = msgspec.defstruct("Item", [(DATA, data)], gc=False)
     source = "\n".join([*reading, *_comparing(steps), *_writing(steps)])
     names = NAMES | {
+        "UNSET": msgspec.UNSET,
         "cls": cls,
         "encode_field": encode_field,
         "new": object.__new__,
@@ -95,7 +109,11 @@ def _plan(cls: type) -> ClassPlan:
     return ClassPlan(
         steps=steps,
         others=tuple(step for step in steps if step.scalar is None),
+        other_names=tuple(f"f{n}" for n, step in enumerate(steps) if _form_of(step) is Any),
         wire_names=frozenset(step.wire_name for step in steps),
+        stored_map=stored_map,
+        read_data=msgspec.json.Decoder(data).decode,
+        read_item=msgspec.json.Decoder(item).decode,
         plain_init=plain_init,
         reads_alike=plain_init
         and all(field.fixed_default or not field.has_default for field in fields),
@@ -105,11 +123,34 @@ def _plan(cls: type) -> ClassPlan:
     )
 
 
-_NO_READING = ["def read(content, nested, path):", " raise KeyError"]
+_FORMS: dict[str, type] = {"S": Text, "N": Number, "BOOL": Flag}
+
+
+def _form_of(step: FieldPlan) -> Any:
+    """The type of a field's stored form; Any for what the general code reads."""
+    return Any if step.scalar is None else _FORMS.get(step.scalar.tag, Any)
+
+
+def _struct(cls: type, steps: Sequence[FieldPlan]) -> type[msgspec.Struct]:
+    """A struct of the stored map of a class: its fields are called f0, f1, … in order."""
+    fields: list[Any] = []
+    for n, step in enumerate(steps):
+        form = _form_of(step)
+        if step.field.required:
+            fields.append((f"f{n}", form, msgspec.field(name=step.wire_name)))
+        else:
+            absent = msgspec.field(name=step.wire_name, default=msgspec.UNSET)
+            fields.append((f"f{n}", form | msgspec.UnsetType, absent))
+    return msgspec.defstruct(
+        cls.__name__, fields, gc=False, forbid_unknown_fields=True, kw_only=True
+    )
+
+
+_NO_READING = ["def read(stored_map, nested, path):", " raise ValueError"]
 
 
 def _reading(steps: Sequence[FieldPlan]) -> list[str]:
-    lines = ["def read(content, nested, path):", " get = content.get"]
+    lines = ["def read(stored_map, nested, path):"]
     for n, step in enumerate(steps):
         lines += [f" {line}" for line in _reading_of(n, step)]
     values = "(" + "".join(f"v{n}, " for n in range(len(steps))) + ")"
@@ -125,19 +166,20 @@ def _reading(steps: Sequence[FieldPlan]) -> list[str]:
 
 
 def _reading_of(n: int, step: FieldPlan) -> list[str]:
-    name, scalar = step.wire_name, step.scalar
-    if scalar is None:
-        return [f"v{n} = read_field(step{n}, get({name!r}), nested, path)"]
+    scalar = step.scalar
+    if scalar is None or scalar.tag not in _FORMS:
+        form = f"form = stored_map.f{n}"
+        return [form, f"v{n} = read_field(step{n}, None if form is UNSET else form, nested, path)"]
     reading = [f"v{n} = {scalar.reading}"]
     if scalar.unfit:
-        reading.append(f"if v{n} is None: raise KeyError")
+        reading.append(f"if v{n} is None: raise ValueError")
     if step.field.required:
-        return [f"stored = content[{name!r}][{scalar.tag!r}]", *reading]
+        return [f"stored = stored_map.f{n}.{scalar.tag}", *reading]
     return [
-        f"form = get({name!r})",
-        f"if form is None: v{n} = default{n}()",
+        f"form = stored_map.f{n}",
+        f"if form is UNSET: v{n} = default{n}()",
         "else:",
-        f" stored = form[{scalar.tag!r}]",
+        f" stored = form.{scalar.tag}",
         *(f" {line}" for line in reading),
     ]
 

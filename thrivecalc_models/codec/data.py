@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any, Protocol
 
+import msgspec
+
 from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
 from thrivecalc_models.codec.numbers import EXACT, SAFE, Encoding, encoding_of
@@ -167,9 +169,10 @@ def _refused(cls: type, values: dict[str, Any], path: str) -> Iterator[InvalidRe
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """Decode a stored map as a payload. Raises Unfit with the path of what does not fit."""
+    plan = plan_of(cls)
     try:
-        return plan_of(cls).read(content, nested, path)[0]
-    except (KeyError, ValueError):
+        return plan.read(msgspec.convert(content, plan.stored_map), nested, path)[0]
+    except ValueError:  # msgspec.ValidationError is one
         pass
     return decode_plainly(cls, content, nested, path)[0]
 
@@ -188,10 +191,10 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     While each field holds the very same object, nothing was edited. Raises Unfit.
     """
     plan = plan_of(cls)
-    nested = holder.origins if plan.others else _NO_ORIGINS
+    nested = holder.origins if plan.others else no_origins
     try:
-        made = plan.read(content, nested, DATA)
-    except (KeyError, ValueError):  # something is missing, NULL, or of another type
+        made = plan.read(msgspec.convert(content, plan.stored_map), nested, DATA)
+    except ValueError:  # something is missing, NULL, undeclared, or of another type
         made = None
     payload, values = made or decode_plainly(cls, content, nested)
     if plan.reads_alike:
@@ -201,7 +204,7 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     return payload, values
 
 
-_NO_ORIGINS = Origins()  # for payloads that hold no others
+no_origins = Origins()  # for payloads that hold no others
 
 
 def decode_plainly(

@@ -1,16 +1,11 @@
-"""Read and write the JSON of items and cells, with orjson if it is installed."""
+"""Read and write the JSON of items and cells."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-try:
-    import orjson
-
-    FAST = True
-except ImportError:  # the extra `fast` is not installed
-    FAST = False
+from thrivecalc_models.wire.json_text import decode, encode_strictly
 
 
 class NotJsonError(ValueError):
@@ -26,9 +21,7 @@ class Number(str):
 def dumps(value: Any) -> bytes:
     """Return a value as one line of JSON in UTF-8. Raises NotJsonError for unpaired surrogates."""
     try:
-        if FAST:
-            return orjson.dumps(value)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return encode_strictly(value)
     except (TypeError, UnicodeEncodeError, RecursionError):
         reason = "holds text that UTF-8 cannot hold"
     raise NotJsonError(reason)
@@ -37,9 +30,7 @@ def dumps(value: Any) -> bytes:
 def loads(text: bytes | str) -> Any:
     """Return the value of JSON text. Raises NotJsonError, which does not show the text."""
     try:
-        if FAST:
-            return orjson.loads(text)
-        return json.loads(text.decode() if isinstance(text, bytes) else text)
+        return decode(text)
     except (ValueError, RecursionError):
         reason = "is not JSON"
     raise NotJsonError(reason)

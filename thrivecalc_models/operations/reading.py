@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
+import msgspec
 
+from thrivecalc_models.codec import is_regular
 from thrivecalc_models.operations.conditions import Condition
 from thrivecalc_models.operations.partiql import BatchStatements, is_of_the_whole
 from thrivecalc_models.operations.replies import READS, Failure, FailureKind, Reply, Result
@@ -32,10 +34,9 @@ from thrivecalc_models.operations.requests import (
 )
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import Item, Json, same_value, value_at
+from thrivecalc_models.wire import Item, Json, StoredItem, is_item, same_value, value_at
 from thrivecalc_models.words import plural
 
-MAX_LEVELS: Final = 32
 CONSUMED: Final = "ConsumedCapacity"
 
 
@@ -112,54 +113,35 @@ def _check_key(item: Any, user_id: str | None, record_key: str | None = None) ->
     return key
 
 
-def _check_item(item: Any, user_id: str, record_key: str | None = None) -> str:
+def _check_item(item: Any, user_id: str | None, record_key: str | None = None) -> str:
     """Check an item to its last value, and return its record key."""
     key = _check_key(item, user_id, record_key)
     _check_form(item)
     return key
 
 
+def _stored_item(
+    raw: msgspec.Raw, user_id: str | None, record_key: str | None = None
+) -> StoredItem:
+    """The item in these bytes, which has the key that was asked for."""
+    item = StoredItem.read(bytes(raw), is_regular)
+    if item is None:
+        try:
+            content = msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            raise _NotUnderstood("it has an item that is no JSON") from None
+        _check_item(content, user_id, record_key)
+        return StoredItem.of(content)
+    if user_id is not None and item.user_id != user_id:
+        raise _OfAnother(USER_ID)
+    if record_key is not None and item.record_key != record_key:
+        raise _OfAnother(RECORD_KEY)
+    return item
+
+
 def _check_form(item: Any) -> None:
     if not is_item(item):
         raise _NotUnderstood("it has an item that is not in DynamoDB's form")
-
-
-def is_item(item: Any) -> bool:
-    """Whether this is an item in DynamoDB's JSON, to its last value."""
-    return item.__class__ is dict and are_values(item.values())
-
-
-def are_values(forms: Iterable[Any], level: int = 1) -> bool:
-    """Whether these are values in DynamoDB's JSON, no deeper than the service stores them."""
-    for form in forms:
-        if form.__class__ is not dict or len(form) != 1:
-            return False
-        (kind,) = form
-        content = form[kind]
-        if content.__class__ is str:  # first of all, as most are
-            if kind not in _TEXTS:
-                return False
-        elif kind == "M":
-            if content.__class__ is not dict or level == MAX_LEVELS:
-                return False
-            if not are_values(content.values(), level + 1):
-                return False
-        elif kind == "L":
-            if content.__class__ is not list or level == MAX_LEVELS:
-                return False
-            if not are_values(content, level + 1):
-                return False
-        elif kind in _SETS:
-            if content.__class__ is not list or any(each.__class__ is not str for each in content):
-                return False
-        elif content.__class__ is not bool or kind not in _FLAGS:
-            return False
-    return True
-
-
-_TEXTS: Final = frozenset({"S", "N", "B"})
-_FLAGS: Final = frozenset({"BOOL", "NULL"})
-_SETS: Final = frozenset({"SS", "NS", "BS"})
 
 
 def _member(body: Json, name: str, kind: type) -> Any:
@@ -203,9 +185,9 @@ def _check_nothing(operation: Any, body: Json) -> None:
 
 
 def _check_get(get: GetItem, body: Json) -> None:
-    item = body.get("Item")
-    if item is not None:
-        _check_item(item, get.key.user_id, get.key.record_key)
+    raw = body.pop("Item", None)
+    if raw is not None and bytes(raw) != b"null":
+        body["Item"] = _stored_item(raw, get.key.user_id, get.key.record_key)
 
 
 def _check_update(update: UpdateItem, body: Json) -> None:
@@ -228,23 +210,19 @@ def shows(item: Item, update: UpdateItem) -> bool:
 
 def _check_query(query: Query, body: Json) -> None:
     user_id, data_type = query.user_id, query.data_type
-    items = _listed(body)
-    if data_type is None:
-        for item in items:
-            _check_item(item, user_id)
-    elif query.by_index and not query.keys_only:
-        for item in items:
-            _check_item(item, user_id)
-            if item.get(DATA_TYPE) != {"S": data_type}:
-                raise _OfAnother(DATA_TYPE)
-    else:
+    items = [_stored_item(raw, user_id) for raw in _listed(body)]
+    if data_type is not None:
         prefix = f"{data_type}#"
         for item in items:
-            if not _check_item(item, user_id).startswith(prefix):
+            if query.by_index and not query.keys_only:
+                if item.data_type != data_type:
+                    raise _OfAnother(DATA_TYPE)
+            elif not item.record_key.startswith(prefix):
                 raise _OfAnother(RECORD_KEY)
     last = _last_key(body)
     if last is not None and _check_key(last, user_id) == query.after:
         raise _NotUnderstood("its LastEvaluatedKey is where the page began")
+    body["Items"] = items
 
 
 def _check_scan(scan: Scan, body: Json) -> None:
@@ -272,12 +250,15 @@ def _last_key(body: Json) -> Json | None:
 def _check_batch_get(batch: BatchGet, body: Json) -> None:
     asked = {(key.user_id, key.record_key) for key in batch.keys}
     answered = [_asked(key, asked) for key in _unprocessed_keys(body)]
-    for items in _of_tables(body, "Responses"):
-        for item in items:
-            answered.append(_asked(item, asked))
-            _check_form(item)
+    items = [_stored_item(raw, None) for part in _of_tables(body, "Responses") for raw in part]
+    for item in items:
+        key = item.user_id, item.record_key
+        if key not in asked:
+            raise _not_asked(key, asked)
+        answered.append(key)
     if len(set(answered)) != len(answered):
         raise _NotUnderstood("it has one key twice")
+    body["Items"] = items
 
 
 def _unprocessed_keys(body: Json) -> Iterable[Any]:
@@ -339,9 +320,13 @@ def _asked(item: Any, asked: set[tuple[str, str]]) -> tuple[str, str]:
     record_key = _check_key(item, None)
     key = item[USER_ID]["S"], record_key
     if key not in asked:
-        known = any(key[0] == user_id for user_id, _ in asked)
-        raise _OfAnother(RECORD_KEY if known else USER_ID)
+        raise _not_asked(key, asked)
     return key
+
+
+def _not_asked(key: tuple[str, str], asked: set[tuple[str, str]]) -> _OfAnother:
+    known = any(key[0] == user_id for user_id, _ in asked)
+    return _OfAnother(RECORD_KEY if known else USER_ID)
 
 
 def _check_call(call: Call, body: Json) -> None:
@@ -368,6 +353,7 @@ def _check_call(call: Call, body: Json) -> None:
             for item in [*found, *_unprocessed_keys(body)]:
                 _asked(item, asked)
                 _check_form(item)
+            body["Items"] = [StoredItem.of(item) for item in found]
         case "TransactGetItems":
             _check_responses(parameters["TransactItems"], _member(body, "Responses", list))
         case "BatchWriteItem":

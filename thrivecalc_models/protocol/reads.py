@@ -26,7 +26,7 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds, persist, send_until_done
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Item, StoredItem
 
 BATCH_GET_KEYS = 100
 """Source: BatchGetItem, Amazon DynamoDB API Reference."""
@@ -39,12 +39,14 @@ class ItemPage:
     `units` are the read units that it cost.
     """
 
-    items: list[Item] = attrs.field(repr=False)
+    items: list[StoredItem] = attrs.field(repr=False)
     after: str | None
     units: float
 
 
-def get_item(operation: GetItem, policy: RetryPolicy, rng: random.Random) -> Flow[Item | None]:
+def get_item(
+    operation: GetItem, policy: RetryPolicy, rng: random.Random
+) -> Flow[StoredItem | None]:
     """Read the item under a key, or None. Raises ServiceFailure."""
     result = yield from persist(operation, policy, rng)
     if isinstance(result, Failure):
@@ -145,7 +147,7 @@ def scan_segments(
 
 def get_many(
     keys: Iterable[Key], *, consistent: bool, policy: RetryPolicy, rng: random.Random
-) -> Flow[list[Item]]:
+) -> Flow[list[StoredItem]]:
     """Read the items under distinct keys, in no order; a key without an item is left out.
 
     A request has at most 100 keys, and all are sent at the same time. Unprocessed keys are asked
@@ -153,7 +155,7 @@ def get_many(
     ServiceFailure (THROTTLED if keys stay unprocessed).
     """
     left = dict.fromkeys(keys)
-    items: list[Item] = []
+    items: list[StoredItem] = []
 
     def take(batch: BatchGet, result: Result) -> Failure | None:
         if isinstance(result, Failure):
@@ -179,9 +181,10 @@ KEYS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedKeys", again=Tr
 """The failure of each read that a BatchGetItem returns as unprocessed."""
 
 
-def items_read(body: dict[str, Any]) -> list[Item]:
+def items_read(body: dict[str, Any]) -> list[StoredItem]:
     """The items in the reply to a BatchGetItem."""
-    return [item for items in body.get("Responses", {}).values() for item in items]
+    items: list[StoredItem] = body["Items"]
+    return items
 
 
 def unprocessed_keys(body: dict[str, Any]) -> set[Key]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pynamodb.models import MetaModel, Model
 
-from thrivecalc_models import table
+from thrivecalc_models import codec, table
 from thrivecalc_models.errors import (
     InvalidKeyError,
     Rebuilding,
@@ -42,6 +42,7 @@ from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.value import even_half_made
 from thrivecalc_models.wire import (
     Item,
+    StoredItem,
     check_data_type,
     check_item,
     check_record_id,
@@ -211,12 +212,14 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     @property
     def item(self) -> Item | None:
         """The stored item in DynamoDB's JSON (a copy); None for a record that was never stored."""
-        return copy.deepcopy(state_of(self).stored)
+        unread = state_of(self).unread
+        return copy.deepcopy(state_of(self).stored) if unread is None else unread.item
 
     @property
     def version(self) -> str:
         """Opaque text that changes with every write; empty for a record never stored."""
-        stored = state_of(self).stored
+        state = state_of(self)
+        stored = state.stored if state.unread is None else state.unread.item
         if stored is None:
             return ""
         text = json.dumps(stored, sort_keys=True)
@@ -300,13 +303,27 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             record_class = DATA_TYPES.class_of(data_type) or UnknownRecord
             sound = key == f"{data_type}#{record_id}" and "#" not in data_type
             sound = sound and data_type != "" and record_id != ""
-        if record_class.__init__ is UserRecord.__init__:
-            # `__init__` would only make a state that is replaced below, in 2 of 5 µs.
-            record = object.__new__(record_class)
-        else:
-            record = record_class(_user_instantiated=False)
-        give_state(record, RecordState(record_class, key, session, item, projected, sound))
-        return record
+        return _with_state(RecordState(record_class, key, session, item, projected, sound))
+
+    @classmethod
+    def from_stored(cls, item: StoredItem, session: Session) -> UserRecord:
+        """Make the record of an item of a reply; its payload is read when it is first touched."""
+        if not item.regular:
+            return cls.from_item(item.item, session=session)
+        record_class = DATA_TYPES.class_of(item.data_type) or UnknownRecord
+        return _with_state(RecordState(record_class, item.record_key, session, item, sound=True))
+
+
+def _with_state(state: RecordState) -> UserRecord:
+    """Make a record, of the class in its state."""
+    record_class = state.record_class
+    if record_class.__init__ is UserRecord.__init__:
+        # `__init__` would only make a state that is replaced below, in 2 of 5 µs.
+        record = object.__new__(record_class)
+    else:
+        record = record_class(_user_instantiated=False)
+    give_state(record, state)
+    return record
 
 
 DATA_TYPES = UserRecord.data_type
@@ -327,6 +344,14 @@ class UnknownRecord(UserRecord):
             )
         UserRecord.data_type.warn_if_unknown(data_type)
         self.attribute_values[table.DATA_TYPE] = data_type
+
+
+def _payload_class_of(data_type: str) -> type | None:
+    record_class = DATA_TYPES.class_of(data_type)
+    return None if record_class is None else record_class.payload_class()
+
+
+codec.PAYLOAD_CLASSES.of = _payload_class_of
 
 
 def class_of_item(item: Item) -> type[UserRecord]:

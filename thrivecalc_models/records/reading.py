@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from thrivecalc_models import table
 from thrivecalc_models.operations import GetItem, Key, Query
 from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.scope import Scope
-from thrivecalc_models.wire import Item
+from thrivecalc_models.wire import Item, StoredItem
 
 
 def record(scope: Scope, item: Item) -> UserRecord:
@@ -17,13 +16,13 @@ def record(scope: Scope, item: Item) -> UserRecord:
     return UserRecord.from_item(item, session=scope.session)
 
 
-def seen(scope: Scope, item: Item, *, include_expired: bool) -> UserRecord | None:
+def seen(scope: Scope, item: StoredItem, *, include_expired: bool) -> UserRecord | None:
     """Make the record of an item, or return None if its ttl has passed.
 
     DynamoDB deletes expired items some days later.
     """
-    record = UserRecord.from_item(item, session=scope.session)
-    if table.TTL not in item or include_expired:
+    record = UserRecord.from_stored(item, scope.session)
+    if include_expired or not item.expires:
         return record
     ttl = record.ttl
     return None if ttl is not None and ttl < scope.session.clock() else record
@@ -37,7 +36,7 @@ def query(scope: Scope, data_type: str | None, *, consistent: bool) -> Query:
     )
 
 
-def fetch(scope: Scope, key: Key, *, consistent: bool) -> Item | None:
+def fetch(scope: Scope, key: Key, *, consistent: bool) -> StoredItem | None:
     """Read the item under a key, None if it is absent."""
     operation, session = GetItem(key=key, consistent=consistent), scope.session
     return session.execute(get_item(operation, session.retry, session.rng), user_id=scope.user_id)
@@ -60,7 +59,7 @@ def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRe
     return _all_seen(scope, items, include_expired)
 
 
-def _all_seen(scope: Scope, items: Iterable[Item], include_expired: bool) -> list[UserRecord]:
+def _all_seen(scope: Scope, items: Iterable[StoredItem], include_expired: bool) -> list[UserRecord]:
     found = (seen(scope, item, include_expired=include_expired) for item in items)
     return [record for record in found if record is not None]
 

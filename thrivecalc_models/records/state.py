@@ -25,6 +25,7 @@ from thrivecalc_models.records.session import Session
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
+    StoredItem,
     check_record_id,
     check_user_id,
     describe,
@@ -99,7 +100,9 @@ class RecordState:
     scope took it. `has_fresh_id` says that its record id was generated.
 
     `stored` is the snapshot: the item as it was last read or written, None for a record never
-    stored. `base` is the item whose forms are kept on writing: the snapshot, or a given mapping.
+    stored. `unread` is that item as it came, until something in it is wanted. `base` is the item
+    whose forms are kept on writing: the snapshot, or a given mapping.
+
     `payload`, `extra_data` and `extra_attributes` are read from `base` at their first use;
     `as_read` are the values of the payload's fields as read, if none of them can change in place.
     `values` is PynamoDB's dict of attribute values, made at its first use.
@@ -116,6 +119,9 @@ class RecordState:
     scope: str | None = None
     has_fresh_id = False
     attempt: PendingWrite | None = None
+    unread: StoredItem | None = None
+    _stored: Item | None = None
+    _base: Item | None = None
     deleted: Item | None = None
     when_applied: Callable[[], None] | None = None
     payload: Any = UNREAD
@@ -133,24 +139,62 @@ class RecordState:
         record_class: type[UserRecord],
         key: str = "",
         session: Session | None = None,
-        stored: Item | None = None,
+        stored: Item | StoredItem | None = None,
         projected: bool = False,
         sound: bool = False,
     ) -> None:
         self.record_class = record_class
         self.key = key
         self.session = session
-        self.stored = stored
-        self.base = stored
+        if isinstance(stored, StoredItem):
+            self.unread = stored
+        else:
+            self._stored = self._base = stored
         self.projected = projected
         self.sound = sound
+
+    # --- the snapshot -----------------------------------------------------------------------------
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether the record was read from the table or written to it."""
+        return self.unread is not None or self._stored is not None
+
+    @property
+    def stored(self) -> Item | None:
+        """The snapshot, None for a record never stored."""
+        self._read_item()
+        return self._stored
+
+    @stored.setter
+    def stored(self, item: Item | None) -> None:
+        self._read_item()
+        self._stored = item
+
+    @property
+    def base(self) -> Item | None:
+        """The item whose forms are kept on writing."""
+        self._read_item()
+        return self._base
+
+    @base.setter
+    def base(self, item: Item | None) -> None:
+        self._read_item()
+        self._base = item
+
+    def _read_item(self) -> None:
+        """Read the snapshot from its bytes."""
+        if self.unread is not None:
+            self._stored = self._base = self.unread.item
+            self.unread = None
 
     def start_over(self, item: Item) -> RecordState:
         """Make an item the snapshot, as if it was just read; return a copy of the state before."""
         before = copy.copy(self)
         for name in _OF_SNAPSHOT:
             vars(self).pop(name, None)
-        self.stored = self.base = item
+        self.unread = None
+        self._stored = self._base = item
         self.projected = self.sound = False
         self.key = item.get(table.RECORD_KEY, {}).get("S", "")
         return before
@@ -162,6 +206,8 @@ class RecordState:
         """The owner of the record, None if it is not known."""
         if self.values is not None:
             return self.values.get(table.USER_ID)
+        if self.unread is not None:
+            return self.unread.user_id
         user_id: str | None = (self.stored or {}).get(table.USER_ID, {}).get("S")
         return user_id
 
@@ -180,14 +226,17 @@ class RecordState:
     @property
     def attribute_values(self) -> AttributeValues:
         """PynamoDB's dict of the values set or read so far, by the table's names."""
-        if self.values is None:
+        if self.values is None and self.unread is not None:
+            _, _, record_id = self.key.partition("#")
+            self.values = _fixed_values(self.unread.user_id, record_id)
+        elif self.values is None:
             self.values = key_values(self.stored or {})
         return self.values
 
     @property
     def identity_is_fixed(self) -> bool:
         """Whether a store has the record, or a unit of work is to write it."""
-        return self.stored is not None or self.session is not None
+        return self.has_snapshot or self.session is not None
 
     def check_identity_is_free(self, name: str) -> None:
         """Raise InvalidKeyError for an assignment to a key or a stamp that is fixed."""
@@ -243,6 +292,8 @@ class RecordState:
 
     def form(self, name: str) -> AttributeValue | None:
         """Return the form of a top-level attribute in the base."""
+        if self.unread is not None and name in _STAMPS:
+            return self.unread.form(name)
         return (self.base or {}).get(name)
 
     def data_map(self) -> Item | None:
@@ -276,7 +327,14 @@ class RecordState:
 
     def _read_payload(self) -> None:
         """Read the payload from the base. Raises Unfit if it does not fit its class."""
-        content, payload_class = self.data_map(), self.payload_class
+        payload_class = self.payload_class
+        if self.unread is not None and self.unread.raw is not None and payload_class is not None:
+            read = codec.decode_stored(payload_class, self.unread.raw, self)
+            if read is not None:
+                self.payload, self.as_read = read
+                self.hold(self.payload)
+                return
+        content = self.data_map()
         if content is None:
             form = self.form(table.DATA)
             reason = "is missing" if form is None else f"is no map but {codec.kind_name(form)}"
@@ -350,6 +408,9 @@ class RecordState:
         """Return the undeclared top-level attributes. Raises CorruptItemError."""
         if self.extra_attributes is not None:
             return self.extra_attributes
+        if self.unread is not None:
+            self.extra_attributes = {}
+            return self.extra_attributes
         try:
             self.extra_attributes = undeclared_attributes(self.base or {})
         except Unfit as problem:
@@ -362,15 +423,16 @@ class RecordState:
 
     def examine(self) -> Unfit | None:
         """Return where the stored item does not fit its class, if anywhere; examine it once."""
-        if self.stored is None or self.examined or self.projected:
+        if not self.has_snapshot or self.examined or self.projected:
             return self.unfit
-        identity = None if self.sound else identity_problems(self.stored)
+        identity = None if self.sound else identity_problems(self.stored or {})
         if identity:
             self.unfit = Unfit(*identity[0])
         elif self.payload is UNREAD:
             try:
                 self._read_payload()
-                self._check_undeclared()
+                if self.unread is None:
+                    self._check_undeclared()
             except Unfit as unfit:
                 self.unfit, self.payload = unfit.with_traceback(None), UNREAD
         self.examined = True
@@ -400,7 +462,7 @@ class RecordState:
 
     def check_changeable(self) -> None:
         """Raise CorruptItemError, or InvalidRecordError, for a record that must not be changed."""
-        if self.stored is not None:
+        if self.has_snapshot:
             self.refuse_malformed("changed")
             self.check_whole()
 
@@ -425,7 +487,8 @@ class RecordState:
         Nothing is read again, as after most writes. The payload's nested objects and kept values
         take their new origins from the item.
         """
-        self.stored = self.base = item
+        self.unread = None
+        self._stored = self._base = item
         self.as_read = None
         self.leaving = False
         values = self.values
@@ -458,6 +521,8 @@ _OF_SNAPSHOT = (
 )
 """Attributes that are read from the snapshot, and dropped with it."""
 
+_STAMPS = frozenset({table.CREATED_AT, table.UPDATED_AT, table.TTL})
+
 _NAME = "_record_state"
 
 state_of: Callable[[UserRecord], RecordState] = attrgetter(_NAME)
@@ -482,12 +547,13 @@ def key_values(stored: Item) -> AttributeValues:
     """Return the user id and the record id of an item, as far as it has them."""
     key = stored.get(table.RECORD_KEY, {}).get("S", "")
     parts = split_key(key)
-    values = AttributeValues(
-        {
-            table.USER_ID: stored.get(table.USER_ID, {}).get("S"),
-            table.RECORD_ID: stored.get(table.RECORD_ID, {}).get("S", parts[1] if parts else key),
-        }
-    )
+    own: AttributeValue = stored.get(table.RECORD_ID, {})
+    record_id = str(own.get("S", parts[1] if parts else key))
+    return _fixed_values(stored.get(table.USER_ID, {}).get("S"), record_id)
+
+
+def _fixed_values(user_id: str | None, record_id: str) -> AttributeValues:
+    values = AttributeValues({table.USER_ID: user_id, table.RECORD_ID: record_id})
     values.fixed = True
     return values
 

@@ -89,7 +89,7 @@ def key_of(record: UserRecord) -> Key:
 
 def is_stored(record: UserRecord) -> bool:
     """Whether the record was read from the table or written to it."""
-    return state_of(record).stored is not None
+    return state_of(record).has_snapshot
 
 
 def has_snapshot(record: UserRecord) -> bool:
@@ -126,7 +126,7 @@ def _first_stamp(now: datetime) -> str:
 def is_unchanged(record: UserRecord) -> bool:
     """Whether a stored record was surely not edited; only simple values are compared."""
     state = state_of(record)
-    if state.stored is None or state.touched or state.extra_attributes is not None:
+    if not state.has_snapshot or state.touched or state.extra_attributes is not None:
         return False
     return not _ttl_differs(record)
 

@@ -76,10 +76,10 @@ from thrivecalc_models.testing.writes import (
     update_item,
 )
 from thrivecalc_models.transport import ReplyBody, Transport
-from thrivecalc_models.transport.encoding import decode, encode
 from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, Json
+from thrivecalc_models.wire.json_text import decode, encode
 
 START: Final = datetime(2025, 1, 7, 12, 30, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.hooks import Watch, find_hook
 from thrivecalc_models.transport.process import PerProcess, forks_wait
 
-_MISSING = 'pycurl and orjson are not usable here: pip install "thrivecalc-models[fast]"'
+_MISSING = 'pycurl is not usable here: pip install "thrivecalc-models[fast]"'
 
 
 def make_transport(name: str, settings: Settings, **options: Any) -> Transport:
@@ -98,7 +98,7 @@ class AutoTransport(Transport):
             made = self._make("direct", _direct)
         except ImportError:
             return self._make("botocore", BotocoreTransport), _MISSING
-        return made, "pycurl and orjson are installed, and nothing hooks botocore"
+        return made, "pycurl is installed, and nothing hooks botocore"
 
     def _make(self, name: str, make: Any) -> Transport:
         if name not in self._made:

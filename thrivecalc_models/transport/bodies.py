@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from thrivecalc_models.operations.reading import CONSUMED, understood
 from thrivecalc_models.operations.replies import Failure, FailureKind, Reply, Result
-from thrivecalc_models.operations.requests import Operation
+from thrivecalc_models.operations.requests import BatchGet, Call, GetItem, Operation, Query
 from thrivecalc_models.transport.advice import UNFIT
 from thrivecalc_models.transport.base import ReplyBody
-from thrivecalc_models.transport.encoding import decode, encode
+from thrivecalc_models.wire.json_text import decode, encode, encode_strictly
 
 Json = dict[str, Any]
 
 
-def write_request(request: Mapping[str, Any]) -> bytes | Failure:
+def write_request(operation: Operation, table_name: str) -> bytes | Failure:
     """The body of a request, or a failure if it has a value that JSON does not have."""
+    request = operation.request(table_name)
     try:
-        return encode(request)
+        return encode_strictly(request) if isinstance(operation, Call) else encode(request)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         return Failure(
             kind=FailureKind.INVALID, code=type(error).__name__, message=str(error), advice=UNFIT
@@ -32,17 +35,18 @@ def read_reply(operation: Operation, sent: object) -> Result:
     """
     if isinstance(sent, Failure):
         return understood(operation, sent)
-    result = understood(operation, _reply(sent))
+    read = _READERS.get(type(operation), object_in)
+    result = understood(operation, _reply(sent, read))
     if isinstance(result, Failure) and isinstance(sent, ReplyBody):
         sent.distrust()
     return result
 
 
-def _reply(sent: object) -> Reply | str:
+def _reply(sent: object, read: Callable[[bytes], Json | None]) -> Reply | str:
     """The reply in a body, or a text that says what is wrong with it."""
     if not isinstance(sent, bytes):
         return f"the transport returned {type(sent).__name__} instead of bytes or a Failure"
-    content = object_in(sent)
+    content = read(sent)
     if content is None:
         return "its body is no JSON object"
     believed, request_id = False, None
@@ -61,3 +65,51 @@ def object_in(body: bytes) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+class _Item(msgspec.Struct, gc=False):
+    """The reply to a GetItem, whose item stays bytes."""
+
+    ConsumedCapacity: Any = msgspec.UNSET
+    Item: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Page(msgspec.Struct, gc=False):
+    """The reply to a Query, whose items stay bytes."""
+
+    ConsumedCapacity: Any = msgspec.UNSET
+    Items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    Count: Any = msgspec.UNSET
+    LastEvaluatedKey: Any = msgspec.UNSET
+
+
+class _Batch(msgspec.Struct, gc=False):
+    """The reply to a BatchGetItem, whose items stay bytes."""
+
+    ConsumedCapacity: Any = msgspec.UNSET
+    Responses: dict[str, list[msgspec.Raw]] | msgspec.UnsetType = msgspec.UNSET
+    UnprocessedKeys: Any = msgspec.UNSET
+
+
+def _reader(reply: type[msgspec.Struct]) -> Callable[[bytes], Json | None]:
+    decode_typed = msgspec.json.Decoder(reply).decode
+    names = reply.__struct_fields__
+
+    def read(body: bytes) -> Json | None:
+        try:
+            content = decode_typed(body)
+        except msgspec.ValidationError:
+            return object_in(body)  # a member is malformed: the checks say which
+        except (ValueError, RecursionError):
+            return None
+        members = ((name, getattr(content, name)) for name in names)
+        return {name: value for name, value in members if value is not msgspec.UNSET}
+
+    return read
+
+
+_READERS: dict[type, Callable[[bytes], Json | None]] = {
+    GetItem: _reader(_Item),
+    Query: _reader(_Page),
+    BatchGet: _reader(_Batch),
+}

@@ -22,7 +22,6 @@ from thrivecalc_models.transport.base import ReplyBody, Request, Transport
 from thrivecalc_models.transport.botocore_pool import Trust, limit_connections
 from thrivecalc_models.transport.checks import Answered, GarbledReplyError, check_sum
 from thrivecalc_models.transport.clock import Clock
-from thrivecalc_models.transport.encoding import decode, encode
 from thrivecalc_models.transport.failures import classify, classify_exception, not_sent
 from thrivecalc_models.transport.hooks import before_connected, find_hook, find_patch, raised_by
 from thrivecalc_models.transport.identity import Identity
@@ -30,6 +29,7 @@ from thrivecalc_models.transport.process import PerProcess, forks_wait
 from thrivecalc_models.transport.signing import TARGET, Signer, signed_for, text_of
 from thrivecalc_models.transport.threads import Threads
 from thrivecalc_models.wire.binary import with_bytes, with_text
+from thrivecalc_models.wire.json_text import decode, encode
 
 STAND_IN: Final = "thrivecalc"
 """DynamoDB Local takes only letters and digits in an access key."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
-from thrivecalc_models.operations.reading import is_item
+from thrivecalc_models.wire import is_item
 
 _IDS_KEPT = 256
 _ID_LENGTH = 32  # shorter ids are those of mocks, which may repeat them

@@ -216,7 +216,7 @@ class Driver:
         if self._gate.closed or (shield is not None and shield.interrupt is not None):
             return
         exchange, operation = self._exchange, send.operations[0]
-        body = write_request(operation.request(exchange.table_name))
+        body = write_request(operation, exchange.table_name)
         started = exchange.started()
         if isinstance(body, Failure):
             results[0] = body
@@ -426,7 +426,7 @@ class _Flight:
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
             try:
-                body = write_request(operation.request(self._exchange.table_name))
+                body = write_request(operation, self._exchange.table_name)
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return

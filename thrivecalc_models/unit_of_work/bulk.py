@@ -29,7 +29,7 @@ from thrivecalc_models.unit_of_work.outcomes import (
     write_error,
 )
 from thrivecalc_models.unit_of_work.single import write_one
-from thrivecalc_models.wire import Item, describe
+from thrivecalc_models.wire import StoredItem, describe
 from thrivecalc_models.words import plural
 
 
@@ -135,8 +135,8 @@ def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
     return found
 
 
-def _deletion(scope: Scope, item: Item) -> PendingWrite:
-    key = Key.of(item)
+def _deletion(scope: Scope, item: StoredItem) -> PendingWrite:
+    key = Key(item.user_id, item.record_key)
     write = DeleteItem(key=key)
     scope.check_write(write, key.record_key)
     return PendingWrite(key=key.record_key, intent=Intent.DELETE_ANY, write=write)

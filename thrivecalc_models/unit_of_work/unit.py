@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 from weakref import finalize
 
-from thrivecalc_models import table
 from thrivecalc_models.errors import RecordExistsError, RecordNotFoundError, UnitOfWorkStateError
 from thrivecalc_models.protocol import Plan
 from thrivecalc_models.records import UserRecord, creation, reading, writing
@@ -24,7 +23,7 @@ from thrivecalc_models.unit_of_work.outcomes import CommitResult, publish, resul
 from thrivecalc_models.unit_of_work.unattached import Unattached
 from thrivecalc_models.unit_of_work.watch import warn_of_loss, watch
 from thrivecalc_models.value import even_half_made
-from thrivecalc_models.wire import Item, describe
+from thrivecalc_models.wire import StoredItem, describe
 from thrivecalc_models.words import plural
 
 R = TypeVar("R", bound=UserRecord)
@@ -223,14 +222,14 @@ class UnitOfWork:
         keys = self._map.added_keys(data_type)
         for page in reading.pages(self._scope, query):
             for item in page.items:
-                key = item[table.RECORD_KEY]["S"]
+                key = item.record_key
                 if key not in self._map.entries:
                     self._take(item)
                 keys.add(key)
         visible = (self._map.visible(key) for key in sorted(keys))
         return [record for record in visible if record is not None]
 
-    def _take(self, item: Item) -> None:
+    def _take(self, item: StoredItem) -> None:
         """Put the record of an item into the map, unless it has expired."""
         record = reading.seen(self._scope, item, include_expired=self._include_expired)
         if record is not None:
@@ -415,7 +414,7 @@ class UnitOfWork:
                 " pending for it",
                 record_key=record.record_key,
             )
-        writing.restore(record, item)
+        writing.restore(record, item.item)
         state_of(record).belong_to(self._scope.session)
         self._map.take(record)
 

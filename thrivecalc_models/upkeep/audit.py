@@ -98,7 +98,7 @@ def _pages(
             yield segment.items, segment.units
     else:
         for page in whole.user_pages(user_id):
-            yield page.items, page.units
+            yield [item.item for item in page.items], page.units
 
 
 def _fixed(repaired: Iterable[Repaired], now: datetime) -> Iterator[Finding]:

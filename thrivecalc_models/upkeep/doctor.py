@@ -45,7 +45,7 @@ TIMEOUT = 5.0
 SKEW_THAT_MATTERS = 60.0
 """Seconds. AWS refuses signatures five minutes off, and records get their stamps from here."""
 
-PACKAGES = ("thrivecalc-models", "pynamodb", "botocore", "pycurl", "orjson")
+PACKAGES = ("thrivecalc-models", "pynamodb", "botocore", "pycurl", "msgspec")
 
 _SOURCES = {
     "table_name": ("table name", "--table", "DYNAMODB_TABLE_NAME"),

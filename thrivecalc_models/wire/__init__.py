@@ -5,7 +5,7 @@ from __future__ import annotations
 from thrivecalc_models.plain import is_plain, plain_text, plain_value
 from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
-from thrivecalc_models.wire.item import AttributeValue, Item, Json, value_at
+from thrivecalc_models.wire.item import AttributeValue, Item, Json, are_values, is_item, value_at
 from thrivecalc_models.wire.keys import (
     check_data_type,
     check_record_id,
@@ -29,6 +29,7 @@ from thrivecalc_models.wire.sizes import (
     value_size,
     write_units,
 )
+from thrivecalc_models.wire.stored import Flag, Number, StoredItem, Text
 from thrivecalc_models.wire.timestamps import (
     MAX_SKIP,
     WriteTime,
@@ -47,9 +48,14 @@ __all__ = [
     "MAX_ITEM_SIZE",
     "MAX_SKIP",
     "AttributeValue",
+    "Flag",
     "Item",
     "Json",
+    "Number",
+    "StoredItem",
+    "Text",
     "WriteTime",
+    "are_values",
     "check_data_type",
     "check_item",
     "check_record_id",
@@ -62,6 +68,7 @@ __all__ = [
     "format_ttl",
     "fresh_id",
     "given_item",
+    "is_item",
     "is_lifetime",
     "is_plain",
     "item_size",

@@ -40,7 +40,7 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records.session import Session
 from thrivecalc_models.table import Settings, schema
 from thrivecalc_models.value import even_half_made
-from thrivecalc_models.wire import Item, with_bytes, with_text
+from thrivecalc_models.wire import StoredItem, with_bytes, with_text
 
 R = TypeVar("R")
 Json = dict[str, Any]
@@ -107,7 +107,7 @@ class StoreConnection(Connection):
         del operation_kwargs  # a report of an error may show the variables of its frames
         return self.signalling(call.name, lambda: self._make_api_call(call.name, call.parameters))
 
-    def read_many(self, protocol: Flow[list[Item]]) -> list[Item]:
+    def read_many(self, protocol: Flow[list[StoredItem]]) -> list[StoredItem]:
         """Run a protocol that reads, and return its items. Raises GetError."""
         try:
             return self.perform("BatchGetItem", protocol)

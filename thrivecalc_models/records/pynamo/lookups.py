@@ -16,6 +16,7 @@ from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, Isolat
 from thrivecalc_models.operations import Call, Flow, Key, Operation, Send
 from thrivecalc_models.wire import (
     Item,
+    StoredItem,
     check_data_type,
     check_record_id,
     check_user_id,
@@ -191,7 +192,9 @@ def _top_name(attribute: Any) -> str:
     return str(path[0])
 
 
-def projected(reading: Flow[list[Item]], members: Json, table_name: str) -> Flow[list[Item]]:
+def projected(
+    reading: Flow[list[StoredItem]], members: Json, table_name: str
+) -> Flow[list[StoredItem]]:
     """Run a reading protocol with these members added to every BatchGetItem that it sends."""
 
     def narrowed(operation: Operation) -> Call:
@@ -207,5 +210,5 @@ def projected(reading: Flow[list[Item]], members: Json, table_name: str) -> Flow
         try:
             effect = reading.send(received)
         except StopIteration as end:
-            items: list[Item] = end.value
+            items: list[StoredItem] = end.value
             return items

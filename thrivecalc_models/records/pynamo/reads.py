@@ -34,7 +34,7 @@ from thrivecalc_models.records.pynamo.lookups import (
 from thrivecalc_models.records.pynamo.tables import PynamoTable
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.wire import Item, check_user_id
+from thrivecalc_models.wire import Item, StoredItem, check_user_id
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -233,8 +233,12 @@ def _class(cls: type[PynamoReads]) -> type[UserRecord]:
     return cast("type[UserRecord]", cls)
 
 
-def _record(cls: type[R], item: Item, session: Session, attributes_to_get: Any) -> R:
+def _record(cls: type[R], item: Item | StoredItem, session: Session, attributes_to_get: Any) -> R:
     in_part = attributes_to_get is not None
+    if isinstance(item, StoredItem):
+        if not in_part:
+            return cast(R, _class(cls).from_stored(item, session))
+        item = item.item
     return cast(R, _class(cls).from_item(item, session=session, projected=in_part))
 
 
