@@ -70,6 +70,11 @@ class StoredItem:
     regular: bool
     expires: bool
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredItem) and self.item == other.item
+
+    __hash__ = None  # type: ignore[assignment]  # its item is mutable
+
     @classmethod
     def read(cls, raw: bytes, is_regular: Callable[[str, bytes], bool]) -> StoredItem | None:
         """The item in these bytes; None where it is odd, or has an undeclared attribute.
