@@ -346,7 +346,9 @@ class _Commit:
         failure = KEYS_LEFT
         if isinstance(result, Reply):
             unprocessed = unprocessed_keys(result.body)
-            stored = {Key.of(item): item for item in items_read(result.body)}
+            stored = {
+                Key(each.user_id, each.record_key): each.item for each in items_read(result.body)
+            }
             for key in look.keys:
                 if key not in unprocessed:
                     self._settle(jobs[key], _judge_seen(jobs[key], stored.get(key)))
