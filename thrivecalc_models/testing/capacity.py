@@ -25,6 +25,7 @@ class Consumed:
         return Consumed(self.table + other.table, self.index + other.index)
 
     def times(self, factor: int) -> Consumed:
+        """As many units, so many times: a transaction costs twice."""
         return Consumed(self.table * factor, self.index * factor)
 
 

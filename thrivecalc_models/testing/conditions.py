@@ -28,15 +28,18 @@ class PathOperand:
     parts: tuple[str | int, ...]
 
     def resolve(self, placeholders: Placeholders) -> Path:
+        """The attribute names and positions, with placeholders replaced."""
         return tuple(
             placeholders.name(part) if isinstance(part, str) and part[0] == "#" else part
             for part in self.parts
         )
 
     def read(self, item: Item, placeholders: Placeholders) -> AttributeValue | None:
+        """What the operand is for this item; None if that is nothing."""
         return value_at(item, self.resolve(placeholders))
 
     def known_type(self, placeholders: Placeholders) -> str | None:
+        """The type that it has for every item; None if that depends on the item."""
         return None
 
 

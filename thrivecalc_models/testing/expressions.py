@@ -118,13 +118,16 @@ class Parser:
 
     @property
     def token(self) -> str:
+        """The next token, not taken yet; empty at the end."""
         return self._tokens[self._at]
 
     @property
     def keyword(self) -> str:
+        """The next token in upper case: keywords may be written in any."""
         return self.token.upper()
 
     def take(self) -> str:
+        """Take the next token."""
         token = self.token
         self._at += 1
         return token
@@ -137,10 +140,12 @@ class Parser:
         return True
 
     def expect(self, sign: str) -> None:
+        """Take this sign or keyword; raises Invalid if another token is next."""
         if not self.accept(sign):
             raise self.syntax_error()
 
     def calls_function(self) -> bool:
+        """Whether a name and an opening parenthesis are next."""
         return self.token[:1].isalpha() and self._tokens[self._at + 1 : self._at + 2] == ["("]
 
     def doubles_parentheses(self) -> bool:
@@ -151,9 +156,11 @@ class Parser:
         return closed is not None and self._tokens[closed + 1] == ")"
 
     def count_operator(self) -> None:
+        """Count one operator for the limit of 300."""
         self._operators += 1
 
     def separated(self, part: Callable[[], Found]) -> tuple[Found, ...]:
+        """One part or more, with commas between them."""
         parts = [part()]
         while self.accept(","):
             parts.append(part())
@@ -170,6 +177,7 @@ class Parser:
         return found
 
     def path(self) -> PathOperand:
+        """A document path, such as `a.#b[0]`."""
         parts: list[str | int] = [self._path_name()]
         while True:
             if self.accept("."):
@@ -180,15 +188,18 @@ class Parser:
                 return PathOperand(tuple(parts))
 
     def value(self) -> ValueOperand:
+        """A `:value` placeholder."""
         if not self.token.startswith(":"):
             raise self.syntax_error()
         self._values.add(self.token)
         return ValueOperand(self.take())
 
     def error(self, message: str) -> Invalid:
+        """The error of this expression, to be raised."""
         return Invalid(f"Invalid {self._what} expression: {message}")
 
     def syntax_error(self) -> Invalid:
+        """The error for a token that cannot stand here."""
         return self.error(f'Syntax error; token: "{self.token or "<EOF>"}"')
 
     def _closing(self, opening: int) -> int | None:
@@ -259,7 +270,7 @@ def _negated(parser: Parser) -> Condition:
 def _single(parser: Parser) -> Condition:
     if parser.token == "(":
         return _in_parentheses(parser)
-    if parser.calls_function() and parser.token != "size":
+    if parser.calls_function() and parser.token != "size":  # which is an operand
         return _function(parser)
     return _comparison(parser)
 

@@ -61,9 +61,11 @@ class Placeholders:
             raise Invalid(f"Value provided is unused in expressions: {sorted(self._unused)}")
 
     def name(self, placeholder: str) -> str:
+        """The attribute name that a `#name` stands for."""
         return self._names[placeholder]
 
     def value(self, placeholder: str) -> AttributeValue:
+        """The value that a `:value` stands for."""
         return self._values[placeholder]
 
 

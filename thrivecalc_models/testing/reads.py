@@ -120,6 +120,7 @@ def batch_get_item(storage: Storage, request: Json, *, keep: int | None = None) 
     view = storage.view(consistent=consistent)
     served = _served(view, keys, storage.page_bytes, keep)
     items = [(key, view.items[key]) for key in served if key in view.items]
+    # The service promises no order; this one is stable, and not the order asked for.
     items.sort(key=lambda found: crc32("".join(found[0]).encode()))
     units = sum(read_units(view.sizes.get(key, 0), consistent=consistent) for key in served)
     left = [raw for raw, key in zip(raw_keys, keys, strict=True) if key not in served]
@@ -172,6 +173,7 @@ def query(storage: Storage, request: Json) -> Json:
     first, last = seek(entries)
     forward = request.get("ScanIndexForward", True) is not False
     if page.start is not None:
+        # A key that the condition does not select cannot come from an earlier page of this query.
         start_user, start = page.start
         if start_user != user_id or seek([start]) != (0, 1):
             raise Invalid("The provided starting key does not match the range key predicate")
@@ -470,6 +472,7 @@ def _served(view: TableState, keys: list[Key], page_bytes: int, keep: int | None
     for key in keys[:keep]:
         size = view.sizes.get(key, 0)
         read = of_user.get(key[0], 0)
+        # The first item is served whatever its size: a reply without any would never end.
         if served and (total + size > MAX_BATCH_GET_BYTES or (read and read + size > page_bytes)):
             break
         served.add(key)

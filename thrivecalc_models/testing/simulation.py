@@ -148,7 +148,7 @@ class SimulatedTable(Transport):
     ) -> None:
         self._storage = Storage(table_name, page_bytes, stale_reads)
         self._tokens = Tokens()
-        self._lock = PerProcess(threading.RLock)
+        self._lock = PerProcess(threading.RLock)  # OtherWriter sends from within a request
         self.latency = latency
         self.shows_stored = shows_stored
         self.now = 0.0
@@ -178,16 +178,17 @@ class SimulatedTable(Transport):
         with self._lock.get():
             if self._others_turn:
                 return _copy_of(self._performed(operation, request))
-            request = copied(request)
+            request = copied(request)  # the log keeps what was sent, though the caller changes it
             self._number += 1
             number = self._number
             self.now += self.latency
+            # What is due comes in before this request; what this overtakes, before the next one.
             self._deliver(number)
             self._overtake(number, operation, request)
             result: Result | None = None
             try:
                 result = self._result(number, operation, request)
-            finally:
+            finally:  # an interrupted request was sent, too
                 self.log.append(
                     LoggedRequest(
                         number=number, operation=operation, request=request, result=result
@@ -242,10 +243,12 @@ class SimulatedTable(Transport):
 
     @property
     def table_name(self) -> str:
+        """The name that requests give; another is answered as no such table."""
         return self._storage.table_name
 
     @property
     def page_bytes(self) -> int:
+        """Bytes that one page of a query or scan reads at most."""
         return self._storage.page_bytes
 
     @page_bytes.setter
@@ -254,6 +257,7 @@ class SimulatedTable(Transport):
 
     @property
     def stale_reads(self) -> int:
+        """How many writes behind an eventually consistent read is."""
         return self._storage.stale_reads
 
     @stale_reads.setter
@@ -351,6 +355,7 @@ class SimulatedTable(Transport):
             else schedule(number, operation, request)
         )
         if fault is not None:
+            # A fault of the schedule is for this request alone: it does not wait for the next.
             return fault if concerns(fault, operation) else None
         for planned in self._next_faults:
             if planned.meets(operation):

@@ -77,6 +77,7 @@ class TableState:
             return self
         past = TableState()
         past.items, past.sizes = dict(self.items), dict(self.sizes)
+        # Only the lists that undoing changes are copied: this runs at every stale read.
         users = {user_id for (user_id, _), _, _ in undone}
         past._order = _with_own_lists(self._order, users)
         past._index_order = _with_own_lists(self._index_order, users)

@@ -35,6 +35,7 @@ class Plain:
     operand: Operand
 
     def value(self, item: Item, placeholders: Placeholders) -> AttributeValue:
+        """The value to be set; raises Invalid for an item that lacks an operand."""
         value = self.operand.read(item, placeholders)
         if value is None:
             raise Invalid(_MISSING)
@@ -110,6 +111,7 @@ class Update:
         """A new item; raises Invalid where the item does not fit. `item` stays as it is."""
         changed = dict(item)
         for _, path in self.actions:
+            # Operands are read from `item` as it was, so that nothing within it may be edited.
             if len(path) > 1 and path[0] in item:
                 changed[str(path[0])] = copied(item[str(path[0])])
         edits = _Edits()
@@ -173,6 +175,7 @@ def _edit_map(container: dict[str, Any], edits: list[tuple[Any, AttributeValue |
 
 
 def _edit_list(container: list[Any], edits: list[tuple[Any, AttributeValue | None]]) -> None:
+    # Positions count in the old list; one behind its end appends, in the order of positions.
     length = len(container)
     removed = {at for at, value in edits if value is None}
     for at, value in sorted((at, value) for at, value in edits if value is not None):
@@ -231,6 +234,7 @@ def _sorted_set(kind: str, members: set[str]) -> AttributeValue:
 
 
 def _sum(left: Decimal, right: Decimal) -> AttributeValue:
+    # The service refuses a sum that it would have to round.
     try:
         total = Context(prec=38, traps=[Inexact]).add(left, right)
     except Inexact:

@@ -103,7 +103,7 @@ def _number(content: object) -> str:
     return _number_spelling(content)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=65_536)  # tests write the same numbers again and again
 def _number_spelling(text: str) -> str:
     try:
         return number_text(text, path="the number", js_safe=False)

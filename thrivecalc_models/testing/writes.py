@@ -96,9 +96,11 @@ class Change:
 
     @property
     def cost(self) -> Consumed:
+        """Capacity units of the write."""
         return cost_of_write(self.old, self.old_size, self.new, self.new_size)
 
     def apply(self, state: TableState) -> None:
+        """Write the new item, unless this only checks a condition."""
         if self.write.changes:
             state.write(self.write.key, self.new, self.new_size, by_request=True)
 
@@ -157,6 +159,7 @@ class Tokens:
         return True
 
     def remember(self, token: str, payload: str, now: float) -> None:
+        """Remember a transaction that came through."""
         self._known[token] = (now, payload)
 
 
@@ -169,15 +172,16 @@ def transact_write_items(storage: Storage, request: Json, tokens: Tokens, now: f
     check_distinct([write.key for write in writes], REPEATED_IN_TRANSACTION)
     token = _token(request)
     payload = json.dumps(entries, sort_keys=True)
+    # Before the conditions are looked at: after its own first arrival they need not hold.
     if token is not None and tokens.is_repeated(token, payload, now):
         return _repeated(storage, request, writes)
-    changes = _all_decided(storage.state, writes)
+    changes = _all_decided(storage.state, writes)  # all, before the first is applied
     written = (change for change in changes if change.write.changes)
     check_transaction_size(sum(change.new_size or change.write.payload for change in written))
     consumed = Consumed()
     for change in changes:
         change.apply(storage.state)
-        consumed += change.cost.times(2)
+        consumed += change.cost.times(2)  # to prepare, and to commit
     if token is not None:
         tokens.remember(token, payload, now)
     return _transaction_body(storage, request, consumed, "WriteCapacityUnits")
@@ -255,7 +259,7 @@ def _update(entry: Json, placeholders: Placeholders) -> Update:
 
 def _putting(item: Item, size: int) -> Callable[[Item | None], tuple[Item | None, int]]:
     def change(old: Item | None) -> tuple[Item | None, int]:
-        check_index_key(item)
+        check_index_key(item)  # here, so that in a transaction it is the reason of one entry
         return item, size
 
     return change
