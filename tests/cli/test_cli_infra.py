@@ -57,6 +57,15 @@ def test_policies(role):
     assert printed == expected
 
 
+@pytest.mark.parametrize("role", ["service", "user", "operator"])
+def test_policies_of_batched_updates(role):
+    """With --batch-updates a role that writes may send statements, too."""
+    printed = json.loads(run("infra", "iam-policy", "--for", role, "--batch-updates", *HERE).stdout)
+    expected = policy(role, table_name="t-1", region="eu-west-1", batch_updates=True)
+    assert printed == expected
+    assert "dynamodb:PartiQLUpdate" in printed["Statement"][0]["Action"]
+
+
 def test_a_user_of_a_policy():
     """The policy of one user has the user id that was given."""
     printed = run("infra", "iam-policy", "--for", "user", "--user", "google-oauth2|1").stdout
@@ -83,6 +92,7 @@ def test_alone():
         (("iam-policy", "--table", "a*"), "letters"),
         (("iam-policy", "--region", "everywhere"), "region"),
         (("iam-policy", "--user", "google-oauth2|1"), "--for user"),
+        (("iam-policy", "--for", "reader", "--batch-updates"), "roles that write"),
         (("iam-policy", "--for", "user", "--user", ""), "user id"),
         (("cloudformation", "--format", "xml"), "xml"),
         (("cloudformation", "--table", "a/b"), "letters"),

@@ -24,6 +24,7 @@ from thrivecalc_models import (
     AccessDeniedError,
     Budget,
     BudgetData,
+    CommitError,
     ConfigurationError,
     DataStore,
     InvalidKeyError,
@@ -83,6 +84,8 @@ def actions_for(names):
             yield from set(ENTRIES.values()) - {"GetItem"}
         elif name == "TransactGetItems":
             yield "GetItem"
+        elif name == "BatchExecuteStatement":
+            yield from ("PartiQLUpdate", "PartiQLDelete")
         else:
             yield name
 
@@ -93,7 +96,9 @@ def test_a_service_may_send_every_operation_value():
     names = {each.name for each in values if isinstance(getattr(each, "name", None), str)}
     assert {"GetItem", "Query", "TransactWriteItems", "ConditionCheck"} <= names
     needed = set(actions_for(ENTRIES.get(name, name) for name in names))
-    assert needed - actions_of(of("service")) == {"Scan"}
+    assert needed - actions_of(of("service", batch_updates=True)) == {"Scan"}
+    statements = {"PartiQLUpdate", "PartiQLDelete"}
+    assert needed - actions_of(of("service")) == {"Scan", *statements}
 
 
 def test_an_operator_may_send_every_operation_there_is():
@@ -103,7 +108,8 @@ def test_an_operator_may_send_every_operation_there_is():
         *("exchange", "cli", "whole_table.py", "data_store.py", "local.py"),
     )
     assert {"Scan", "TransactGetItems", "CreateTable", "CreateBackup"} <= named
-    assert set(actions_for(named)) - actions_of(of("operator")) == {"DeleteTable"}
+    allowed = actions_of(of("operator", batch_updates=True))
+    assert set(actions_for(named)) - allowed == {"DeleteTable"}
 
 
 # --- what is sent when it runs --------------------------------------------------------------------
@@ -154,6 +160,37 @@ def test_a_service_works(made, role):
         assert {"TransactWriteItems", "BatchWriteItem", "BatchGetItem"} <= {
             name for name, _ in proxy.requests
         }
+
+
+@pytest.mark.parametrize("engine", ["dynamodb-local"], indirect=True)
+@pytest.mark.parametrize("role", ["service", "user", "operator"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_service_that_batches_updates(made, role, batched):
+    """With --batch-updates its statements are allowed, too; without it they are denied."""
+    document = of(
+        role, made.name, batch_updates=batched, **({"user_id": USER} if role == "user" else {})
+    )
+    with guarded(made, document) as (proxy, place), place.store(batch_updates=True) as store:
+        user = store.user(USER)
+        for _ in range(3):
+            user.add(SavingsGoalData(name="Car", target_amount=5))
+        work = user.unit_of_work()
+        one, two, three = work.list(SavingsGoal)
+        one.data.name = two.data.name = "Boat"
+        work.delete(three)
+        if batched:
+            work.commit()
+        else:
+            with pytest.raises(CommitError) as caught:
+                work.commit()
+            causes = caught.value.causes.values()
+            assert all(isinstance(cause, AccessDeniedError) for cause in causes)
+            assert {each.action for each in causes} == {
+                "dynamodb:PartiQLUpdate",
+                "dynamodb:PartiQLDelete",
+            }
+            work.rollback()
+        assert "BatchExecuteStatement" in {name for name, _ in proxy.requests}
 
 
 @contextmanager

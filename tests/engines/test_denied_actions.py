@@ -15,7 +15,7 @@ from thrivecalc_models import (
     SavingsGoal,
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
-from thrivecalc_models.testing.faults import Denied, Partial
+from thrivecalc_models.testing.faults import Denied, Partial, StatementFailed
 
 LACKING = "the guide's policy has no"
 
@@ -81,6 +81,48 @@ def test_a_transaction_is_denied_by_its_parts(user, table):
         assert f"{LACKING} dynamodb:ConditionCheckItem" in str(cause)
         assert "PutItem" not in str(cause)
         assert "DeleteItem" not in str(cause)
+    work.rollback()
+
+
+def test_statements_are_denied_by_their_own_actions(table):
+    """A denied batch of statements names for each write its action, and what needs it."""
+    user = simulated_store(table, batch_updates=True).user(USER)
+    for name in ("a", "b", "c"):
+        user.add(goal_data(), record_id=name)
+    work = user.unit_of_work()
+    first, second, third = work.list(SavingsGoal)
+    first.data.current_amount += 5
+    second.data.current_amount += 5
+    work.delete(third)
+    table.fail_always(Denied())
+    causes = denied(work, 3)
+    assert {cause.operation for cause in causes} == {"BatchExecuteStatement"}
+    assert [cause.action for cause in causes] == [
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:PartiQLDelete",
+    ]
+    for cause in causes:
+        assert f"{LACKING} {cause.action}, which batch_updates=True needs" in str(cause)
+        assert "iam-policy --batch-updates" in str(cause)
+    work.rollback()
+
+
+def test_one_denied_statement_starts_nothing_more(table):
+    """If one statement of a batch is denied, no further batch is sent, and the others are told."""
+    user = simulated_store(table, batch_updates=True).user(USER)
+    for number in range(60):
+        user.add(goal_data(), record_id=f"{number:02}")
+    work = user.unit_of_work()
+    for goal in work.list(SavingsGoal):
+        goal.data.current_amount += 5
+    table.fail_next(StatementFailed(code="AccessDenied"), "BatchExecuteStatement")
+    with pytest.raises(CommitError) as caught:
+        work.commit()
+    assert table.sent("BatchExecuteStatement") == 1
+    assert len(caught.value.applied) == 24
+    (cause,) = caught.value.causes.values()
+    assert isinstance(cause, AccessDeniedError)
     work.rollback()
 
 

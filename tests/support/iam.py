@@ -8,6 +8,7 @@ Developer Guide; "IAM JSON policy elements: condition operators", IAM User Guide
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -21,6 +22,7 @@ ENTRIES = {
     "ConditionCheck": "ConditionCheckItem",
     "Get": "GetItem",
 }
+STATEMENT = re.compile(r'(UPDATE|DELETE)(?: FROM)? "([^"]+)"')
 ON_A_RESTORED_TABLE = (
     *("BatchWriteItem", "PutItem", "UpdateItem", "DeleteItem"),
     *("GetItem", "Query", "Scan"),
@@ -40,6 +42,10 @@ def needs(operation: str, request: Json, place: str) -> Iterator[tuple[str, str]
     elif operation in ("BatchGetItem", "BatchWriteItem"):
         for table in request["RequestItems"]:
             yield on(operation, table)
+    elif operation == "BatchExecuteStatement":
+        for entry in request["Statements"]:
+            verb, name = STATEMENT.match(entry["Statement"]).groups()
+            yield on(f"PartiQL{verb.capitalize()}", name)
     elif operation in ("ListTables", "ListBackups"):
         yield operation, "*"
     elif operation == "DescribeBackup":
@@ -66,6 +72,8 @@ def leading_keys(operation: str, request: Json) -> set[str]:
     elif operation == "TransactWriteItems":
         contents = [content for entry in request["TransactItems"] for content in entry.values()]
         found = [content.get("Key") or content["Item"] for content in contents]
+    elif operation == "BatchExecuteStatement":
+        found = [{"userId": _user_of(entry)} for entry in request["Statements"]]
     elif operation == "Query":
         (name,) = [
             name for name, to in request["ExpressionAttributeNames"].items() if to == "userId"
@@ -76,6 +84,12 @@ def leading_keys(operation: str, request: Json) -> set[str]:
     else:
         found = [key for key in (request.get("Key"), request.get("Item")) if key]
     return {key["userId"]["S"] for key in found}
+
+
+def _user_of(entry: Json) -> Any:
+    """The user id is the first value of a statement's condition."""
+    before, _, _ = entry["Statement"].partition(" WHERE ")
+    return entry["Parameters"][before.count("?")]
 
 
 def allows(policy: Json, operation: str, request: Json, place: str) -> bool:

@@ -83,9 +83,18 @@ def alarms(session: Session, form: str) -> None:
     metavar="USER",
     help="With --for user: the user id. Default: whoever is signed in with Google.",
 )
+@click.option(
+    "--batch-updates",
+    is_flag=True,
+    help="Also allow what a DataStore with batch_updates=True sends.",
+)
 @table_options
-def iam_policy(session: Session, role: str, account: str, user: str | None) -> None:
+def iam_policy(
+    session: Session, role: str, account: str, user: str | None, batch_updates: bool
+) -> None:
     """Print the policy of a role."""
+    if batch_updates and role == "reader":
+        raise UsageProblem("--batch-updates goes with the roles that write; a reader does not")
     if user is not None and role != "user":
         raise UsageProblem("--user goes with --for user; the other roles are for all users")
     settings = _settings(session)
@@ -95,6 +104,7 @@ def iam_policy(session: Session, role: str, account: str, user: str | None) -> N
         region=settings.region,
         account=account,
         user_id=user,
+        batch_updates=batch_updates,
     )
     session.emit(document)
 

@@ -9,7 +9,7 @@ from typing import Final
 from thrivecalc_models import table
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.infra.names import check_table_name
-from thrivecalc_models.protocol.failures import SERVICE_ACTIONS
+from thrivecalc_models.protocol.failures import SERVICE_ACTIONS, STATEMENT_ACTIONS
 from thrivecalc_models.wire import Json, check_user_id
 
 ROLES: Final = ("service", "user", "reader", "operator")
@@ -37,25 +37,27 @@ def policy(
     region: str,
     account: str = "*",
     user_id: str | None = None,
+    batch_updates: bool = False,
 ) -> Json:
     """Return the IAM policy document of a role on the table and its index.
 
     `service` reads and writes users' records. `user` does the same for one partition key only:
     `user_id`, else that of the person signed in with Google. `reader` reads the whole table and its
     settings. `operator` does what the command does: it also makes and changes the table, backs it
-    up, and restores into tables whose names begin with this one's and a `-`. The account `*` is any
-    account. Raises ConfigurationError for names that AWS would refuse, InvalidKeyError for such a
-    user id.
+    up, and restores into tables whose names begin with this one's and a `-`. With `batch_updates`
+    the roles that write may do so through a store with that option. The account `*` is any account.
+    Raises ConfigurationError for names that AWS would refuse, InvalidKeyError for such a user id.
     """
     arn = _table_arn(table_name, region, account)
+    records = SERVICE_ACTIONS | (STATEMENT_ACTIONS if batch_updates else frozenset())
     if role == "service":
-        statements = [_allow("Records", SERVICE_ACTIONS, _with_index(arn))]
+        statements = [_allow("Records", records, _with_index(arn))]
     elif role == "user":
-        statements = [_of_one_user(arn, user_id)]
+        statements = [_of_one_user(arn, records, user_id)]
     elif role == "reader":
         statements = [_allow("Read", _READ | _DESCRIBE, _with_index(arn))]
     else:
-        statements = _of_operator(arn)
+        statements = _of_operator(arn, records)
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -93,7 +95,7 @@ def _allow(sid: str, actions: Iterable[str], resources: list[str]) -> Json:
     }
 
 
-def _of_one_user(arn: str, user_id: str | None) -> Json:
+def _of_one_user(arn: str, records: frozenset[str], user_id: str | None) -> Json:
     """The statement for one partition key.
 
     ForAllValues alone also allows a request that names no key; the condition Null refuses that.
@@ -102,7 +104,7 @@ def _of_one_user(arn: str, user_id: str | None) -> Json:
     Developer Guide.
     """
     key = SIGNED_IN_WITH_GOOGLE if user_id is None else _literal(check_user_id(user_id))
-    return _allow("OwnRecords", SERVICE_ACTIONS, _with_index(arn)) | {
+    return _allow("OwnRecords", records, _with_index(arn)) | {
         "Condition": {
             "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [key]},
             "Null": {"dynamodb:LeadingKeys": "false"},
@@ -119,11 +121,11 @@ def _literal(text: str) -> str:
     return text.replace("$", "${$}")
 
 
-def _of_operator(arn: str) -> list[Json]:
+def _of_operator(arn: str, records: frozenset[str]) -> list[Json]:
     # A restore needs the right to read and write the new table as well: "Using IAM with DynamoDB
     # backup and restore", Amazon DynamoDB Developer Guide.
     restored = f"{arn}-*"
-    everything = SERVICE_ACTIONS | _READ | _DESCRIBE | _CHANGE_TABLE | _BACK_UP
+    everything = records | _READ | _DESCRIBE | _CHANGE_TABLE | _BACK_UP
     return [
         _allow("Table", everything, [*_with_index(arn), *_with_index(restored)]),
         _allow("Backups", _OF_A_BACKUP, [f"{arn}/backup/*"]),

@@ -24,6 +24,9 @@ GUIDE_ACTIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Qu
 SERVICE_ACTIONS = GUIDE_ACTIONS | {"BatchGetItem", "BatchWriteItem", "ConditionCheckItem"}
 """What a service needs; other actions are for operators of the table."""
 
+STATEMENT_ACTIONS = frozenset({"PartiQLUpdate", "PartiQLDelete"})
+"""What a service with `batch_updates` needs besides."""
+
 
 class ServiceFailure(Exception):
     """A request that failed for good, inside the library; users get `service_error` of it."""
@@ -141,6 +144,11 @@ def _denied(
 def _who_needs(actions: list[str]) -> str:
     if all(name.removeprefix("dynamodb:") in SERVICE_ACTIONS for name in actions):
         return "which units of work need"
+    if all(name.removeprefix("dynamodb:") in STATEMENT_ACTIONS for name in actions):
+        return (
+            "which batch_updates=True needs (thrivecalc infra iam-policy --batch-updates); without"
+            " that option each update and delete is a request of its own"
+        )
     return "which is for looking after the table (thrivecalc infra iam-policy --for operator)"
 
 
