@@ -1,0 +1,123 @@
+"""A record of a reply is read from the bytes of its item, and says what one of the dict says."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from places import DATA
+from printed import RECORDS
+
+from thrivecalc_models import SavingsGoal, SavingsGoalData, UserRecord, read_item
+from thrivecalc_models.errors import CorruptItemError
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import strategies as own
+from thrivecalc_models.wire import is_item
+
+ODD = [
+    msgspec.json.decode(line)["Item"]
+    for line in (DATA / "odd-items.jsonl").read_bytes().splitlines()
+]
+
+
+def told(record: UserRecord) -> list[Any]:
+    """What a record says, each member asked for in turn."""
+    found: list[Any] = [record.record_key, record.data_type, record.user_id, record.record_id]
+    for name in ("created_at", "updated_at", "ttl", "problems", "malformed", "version", "item"):
+        found.append(getattr(record, name))
+    for name in ("data", "extra_data", "extra_attributes"):
+        try:
+            found.append(getattr(record, name))
+        except CorruptItemError as error:
+            found.append((error.path, str(error)))
+    return found
+
+
+def listed(item: Any) -> UserRecord:
+    """The record of an item as a list gives it, from a table that holds it alone."""
+    table = SimulatedTable()
+    table.put(item)
+    user = simulated_store(table).user(item["userId"]["S"])
+    (record,) = user.list_all(include_expired=True)
+    return record
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(own.stored_items())
+def test_both_ways_say_the_same(item):
+    """Whatever is stored, a record read from bytes says what one that was read from a dict says."""
+    assert is_item(item)
+    assert told(listed(item)) == told(read_item(item))
+
+
+@pytest.mark.parametrize("item", [*RECORDS, *ODD], ids=lambda item: item["recordKey"]["S"])
+def test_every_sample_says_the_same(item):
+    """The same holds for what the web application wrote, and for what is odd on purpose."""
+    assert told(listed(item)) == told(read_item(item))
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(own.stored_items(), st.permutations(range(14)))
+def test_the_order_of_asking_changes_nothing(item, order):
+    """Whatever of a record is asked for first, it says the same afterwards."""
+    record, plain = listed(item), read_item(item)
+    names = ["created_at", "ttl", "problems", "malformed", "version", "item", "updated_at"]
+    for index in order:
+        if index < len(names):
+            assert getattr(record, names[index]) == getattr(plain, names[index])
+    assert told(record) == told(plain)
+
+
+def goals(count: int) -> Any:
+    user = simulated_store(SimulatedTable()).user("google-oauth2|1")
+    with user.unit_of_work() as work:
+        for number in range(count):
+            work.put(
+                SavingsGoalData(name=f"Goal {number}", target_amount=number, current_amount="0.5"),
+                record_id=f"g{number}",
+            )
+    return user
+
+
+def test_a_listed_record_is_small():
+    """A record that nobody has looked into takes little more than the bytes of its item."""
+    user = goals(1_000)
+    (one,) = user.list(SavingsGoal)[:1]
+    size = len(msgspec.json.encode(one.item))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        records = user.list(SavingsGoal)
+        kept = tracemalloc.get_traced_memory()[0] / len(records)
+    finally:
+        tracemalloc.stop()
+    assert kept < size + 700
+
+
+def test_one_record_does_not_keep_its_page():
+    """What is kept of a page is the records that are kept, not its other items."""
+    user = goals(1_000)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        (kept,) = user.list(SavingsGoal)[-1:]
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+        assert kept.data.current_amount * 2 == 1
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_item_is_not_followed_by_the_collector():
+    """The bytes of an item are one object, in which the garbage collector has nothing to do."""
+    user = goals(1_000)
+    user.list(SavingsGoal)
+    gc.collect()
+    before = len(gc.get_objects())
+    records = user.list(SavingsGoal)
+    assert (len(gc.get_objects()) - before) / len(records) <= 6
