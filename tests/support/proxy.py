@@ -12,7 +12,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -342,66 +342,31 @@ def cancelled(code: str, entries: int) -> Reply:
 def make_certificates(directory: Any) -> tuple[str, tuple[str, str]]:
     """Paths of the authority's certificate, and of a server's certificate and key."""
     # moto brings cryptography, which is slow to import and seldom needed.
-    import datetime
     import ipaddress
 
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-
-    now = datetime.datetime.now(datetime.UTC)
-
-    def certificate(
-        name: str, key: Any, issuer: str, issuer_key: Any, extensions: Iterable[Any]
-    ) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named(issuer))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=12))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False
-            )
-        )
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        signed = builder.sign(issuer_key, hashes.SHA256())
-        return signed.public_bytes(serialization.Encoding.PEM)
-
-    def named(name: str) -> Any:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
     usages = """digital_signature content_commitment key_encipherment data_encipherment
         key_agreement key_cert_sign crl_sign encipher_only decipher_only"""
     usage = dict.fromkeys(usages.split(), False)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = certificate(
-        "Authority of the tests",
-        authority_key,
-        "Authority of the tests",
-        authority_key,
-        [
-            (x509.BasicConstraints(ca=True, path_length=0), True),
-            (x509.KeyUsage(**usage | {"key_cert_sign": True, "crl_sign": True}), True),
-        ],
+    issuer = ("Authority of the tests", authority_key)
+    authority = _certificate(
+        *issuer,
+        issuer,
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (x509.KeyUsage(**usage | {"key_cert_sign": True, "crl_sign": True}), True),
     )
-    own = certificate(
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    own = _certificate(
         "127.0.0.1",
         key,
-        "Authority of the tests",
-        authority_key,
-        [
-            (x509.BasicConstraints(ca=False, path_length=None), True),
-            (x509.KeyUsage(**usage | {"digital_signature": True}), True),
-            (
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-                False,
-            ),
-        ],
+        issuer,
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (x509.KeyUsage(**usage | {"digital_signature": True}), True),
+        (x509.SubjectAlternativeName([address]), False),
     )
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -414,3 +379,32 @@ def make_certificates(directory: Any) -> tuple[str, tuple[str, str]]:
         path.write_bytes(content)
         paths.append(str(path))
     return paths[0], (paths[1], paths[2])
+
+
+def _certificate(name: str, key: Any, issuer: tuple[str, Any], *extensions: Any) -> bytes:
+    """A certificate that is valid for half a day, signed with the key of the issuer."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    def named(name: str) -> Any:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    now = datetime.datetime.now(datetime.UTC)
+    issuer_name, issuer_key = issuer
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(named(issuer_name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=12))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(signer, False)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

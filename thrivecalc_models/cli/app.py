@@ -67,6 +67,7 @@ class App(Group):
         return [entry.name for entry in COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
         for entry in COMMANDS:
             if entry.name == cmd_name:
                 module = importlib.import_module(f"thrivecalc_models.cli.{entry.module}")
@@ -96,6 +97,7 @@ class App(Group):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; an error becomes one line and an exit code."""
         with _ending(ctx):
             return super().invoke(ctx)
 

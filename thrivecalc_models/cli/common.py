@@ -71,6 +71,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. An unknown name is an error that suggests the nearest."""
         name = args[0]
         if not ctx.resilient_parsing and not name.startswith("-"):
             names = self.list_commands(ctx)

@@ -39,6 +39,7 @@ class JsonLines:
 
     @property
     def name(self) -> str:
+        """The format as messages name it."""
         return "DynamoDB JSON lines, gzip" if self.packed else "DynamoDB JSON lines"
 
     def head(self) -> bytes:

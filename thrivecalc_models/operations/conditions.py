@@ -101,13 +101,16 @@ class Expressions:
         self.operators = 0
 
     def path(self, path: Path) -> str:
+        """Return placeholders for a path."""
         return ".".join(self._names.setdefault(name, f"#{len(self._names)}") for name in path)
 
     def value(self, value: AttributeValue) -> str:
+        """Return a placeholder for a value."""
         self._values.append(value)
         return f":{len(self._values) - 1}"
 
     def condition(self, condition: Condition) -> str:
+        """Return the text of a condition."""
         self.operators += 1
         match condition:
             case Exists(path):
@@ -131,6 +134,7 @@ class Expressions:
     def update(
         self, sets: tuple[tuple[Path, AttributeValue], ...], removes: tuple[Path, ...]
     ) -> str:
+        """Return the text of an update: attributes to set, and to remove."""
         self.operators += len(sets) + len(removes)
         clauses = []
         if sets:

@@ -24,7 +24,8 @@ class Operation(Protocol):
     @property
     def name(self) -> str: ...
 
-    def request(self, table_name: str) -> Json: ...
+    def request(self, table_name: str) -> Json:
+        """Return the JSON of the request for a table of this name."""
 
 
 @frozen
@@ -43,6 +44,7 @@ class Key:
         return f"Key({masked_user(self.user_id)}, {describe(self.record_key)})"
 
     def item(self) -> Item:
+        """Return the key attributes, as a request names them."""
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
@@ -182,17 +184,20 @@ class PutItem:
 
     @property
     def key(self) -> Key:
+        """The primary key of the item."""
         return Key.of(self.item)
 
     def request(self, table_name: str) -> Json:
         return _single(self.entry(table_name))
 
     def entry(self, table_name: str) -> Json:
+        """Return what stands for the operation in a transaction."""
         expressions = Expressions()
         entry = {"TableName": table_name, "Item": self.item}
         return entry | _condition(self.condition, expressions) | expressions.placeholders()
 
     def write_request(self) -> Json:
+        """Return what stands for the operation in a batch."""
         return {"PutRequest": {"Item": self.item}}
 
 

@@ -140,6 +140,7 @@ class ListOf:
         return _members_of_list(self.element.convert, value, path)
 
     def convert_members(self, value: Any, path: str) -> list[Any]:
+        """Convert the members in place. A value of another type than list is converted anew."""
         if type(value) is not list:
             return self.convert(value, path)
         convert = functools.partial(converted_within, self.element)

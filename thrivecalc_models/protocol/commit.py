@@ -113,9 +113,11 @@ class CommitReport:
 
     @property
     def has_applied(self) -> bool:
+        """Whether any write is known to be applied."""
         return any(outcome.state is WriteStatus.APPLIED for outcome in self.outcomes.values())
 
     def keys(self, state: WriteStatus) -> list[str]:
+        """Return the record keys of the writes in this state."""
         return [key for key, outcome in self.outcomes.items() if outcome.state is state]
 
     def count(self, result: Result, *, read: bool = False) -> None:

@@ -56,6 +56,7 @@ class Changes:
 
     @property
     def paths(self) -> tuple[Path, ...]:
+        """All paths that are set or removed."""
         return tuple(path for path, _ in self.sets) + self.removes
 
     def __bool__(self) -> bool:

@@ -86,6 +86,7 @@ class AutoTransport(Transport):
         return self._chosen
 
     def explanation(self) -> str:
+        """Return the chosen transport and the reason, as one line."""
         return f"{self.chosen().name}: {self._why}"
 
     def _choose(self) -> tuple[Transport, str]:

@@ -33,6 +33,7 @@ class Answered:
         self._ids: set[str] = set()
 
     def check(self, request_id: str | None) -> None:
+        """Remember the id of a reply. Raises GarbledReplyError if it came before."""
         if request_id is None or len(request_id) < _ID_LENGTH:
             return
         if request_id in self._ids:

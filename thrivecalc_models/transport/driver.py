@@ -142,6 +142,7 @@ class Driver:
 
     @property
     def transport(self) -> Transport:
+        """The transport that requests are sent through."""
         return self._exchange.transport
 
     def monotonic(self) -> float:

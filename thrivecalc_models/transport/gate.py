@@ -26,6 +26,7 @@ class Gate:
 
     @staticmethod
     def new_pass() -> Pass:
+        """Return a pass for this thread, which no other call has."""
         return threading.get_ident(), object()
 
     def enter(self, own: Pass) -> None:
@@ -36,6 +37,7 @@ class Gate:
         self._inside.get().add(own)
 
     def leave(self, own: Pass) -> None:
+        """Be inside no longer."""
         self._inside.get().discard(own)
 
     def is_inside(self) -> bool:
@@ -44,6 +46,7 @@ class Gate:
         return any(thread == own for thread, _ in self._inside.get().copy())
 
     def is_empty(self) -> bool:
+        """Whether no thread of this process is inside."""
         return not self._inside.get()
 
     def close(self, *, wait: bool) -> None:

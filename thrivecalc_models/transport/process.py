@@ -36,6 +36,7 @@ class PerProcess(Generic[T]):
         self._slots: dict[int, _Slot[T]] = {}
 
     def get(self) -> T:
+        """Return this process's value, made now if there is none."""
         slot = self._slot()
         value = slot.value
         if value is None:

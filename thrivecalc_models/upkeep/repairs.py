@@ -50,10 +50,12 @@ class Repair:
 
     @property
     def user(self) -> str:
+        """The masked user id."""
         return masked_user(self.item[table.USER_ID]["S"])
 
     @property
     def record_key(self) -> str:
+        """The record key, as it is stored."""
         return str(self.item[table.RECORD_KEY]["S"])
 
     def descriptions(self, now: datetime) -> list[str]:
