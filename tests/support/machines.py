@@ -91,6 +91,8 @@ def keys_of(entry: Any) -> tuple[str, ...]:
             if "Keys" in content:
                 return tuple(key["recordKey"]["S"] for key in content["Keys"])
             found = [next(iter(write.values())) for write in content]
+        case "BatchExecuteStatement":
+            return tuple(key_of_statement(each) for each in request["Statements"])
         case "TransactWriteItems":
             found = [next(iter(write.values())) for write in request["TransactItems"]]
         case "Query":
@@ -98,6 +100,12 @@ def keys_of(entry: Any) -> tuple[str, ...]:
         case _:
             found = [request]
     return tuple((each.get("Item") or each["Key"])["recordKey"]["S"] for each in found)
+
+
+def key_of_statement(statement: dict[str, Any]) -> str:
+    """The record key is the second value of a statement's condition."""
+    before, _, _ = statement["Statement"].partition(" WHERE ")
+    return str(statement["Parameters"][before.count("?") + 1]["S"])
 
 
 def planned(plan: Any) -> list[tuple[str, tuple[str, ...]]]:

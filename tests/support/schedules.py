@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 from leaks import AMOUNT, EMAIL, NAME, USER
+from machines import key_of_statement
 
 from thrivecalc_models import (
     CommitError,
@@ -859,12 +860,6 @@ def keys_of(entry: Any) -> list[str]:
         case _:
             parts = [request]
     return [(part.get("Item") or part["Key"])["recordKey"]["S"] for part in parts]
-
-
-def key_of_statement(statement: Item) -> str:
-    """The record key is the second value of the condition."""
-    before, _, _ = statement["Statement"].partition(" WHERE ")
-    return str(statement["Parameters"][before.count("?") + 1]["S"])
 
 
 def statement_codes(entry: Any) -> dict[str, str]:
