@@ -78,7 +78,7 @@ def test_what_is_undeclared_is_looked_at(form):
     """An undeclared number that is none makes the record malformed, as of a dict."""
     item = next(item for item in RECORDS if item["dataType"]["S"] == "savings-goal")
     item = item | {"data": {"M": item["data"]["M"] | {"undeclared": form}}}
-    assert told(listed(item)) == told(read_item(item))
+    assert told(listed(item)) == told(UserRecord.from_item(item))
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
