@@ -248,10 +248,23 @@ def test_any_name_may_be_updated(name, other):
         for goal in work.list(SavingsGoal):
             goal.extra_data[f'"{name}'] = other
             goal.extra_attributes[f'{other}"'] = name
-    assert sent(table) == [STATEMENTS]
+    alone = any(each.startswith(("#", ":")) for each in (name, other))
+    assert alone or sent(table) == [STATEMENTS]
     for item in table.items.values():
         assert item["data"]["M"][f'"{name}'] == {"S": other}
         assert item[f'{other}"'] == {"S": name}
+
+
+@pytest.mark.parametrize("name", ["#a", ":a", "#", ":"])
+def test_a_name_like_a_placeholder_goes_alone(name):
+    """A name that begins with # or : has no place in a statement: its record goes by itself."""
+    table, user = stocked(3)
+    with user.unit_of_work() as work:
+        for goal in work.list(SavingsGoal):
+            goal.extra_data["x"] = 1
+        goal.extra_data[name] = 1
+    assert sent(table) == [STATEMENTS, "UpdateItem"]
+    assert table.get(USER, key("002"))["data"]["M"][name] == {"N": "1"}
 
 
 # --- what comes of it -----------------------------------------------------------------------------

@@ -65,8 +65,13 @@ def statement_request(write: UpdateItem | DeleteItem, table_name: str) -> Json:
 
 
 def has_fitting_text(entry: Json) -> bool:
-    """Whether the text of a statement has at most 8,192 bytes; a longer one refuses the batch."""
-    return len(entry["Statement"].encode()) <= MAX_STATEMENT_BYTES
+    """Whether the text of a statement has at most 8,192 bytes, and names that it may have.
+
+    A longer one refuses the whole batch. A name that begins with `#` or `:` is taken for a
+    placeholder, even between quotation marks (DynamoDB Local 3.1.0).
+    """
+    text = entry["Statement"]
+    return len(text.encode()) <= MAX_STATEMENT_BYTES and '"#' not in text and '":' not in text
 
 
 def statement(write: UpdateItem | DeleteItem, table_name: str) -> tuple[str, list[AttributeValue]]:

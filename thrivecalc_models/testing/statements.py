@@ -287,7 +287,10 @@ class _Parser:
         if not token.startswith('"'):
             raise self._problem("a name is missing")
         self._at += 1
-        return token[1:-1].replace('""', '"')
+        name = token[1:-1].replace('""', '"')
+        if name.startswith(("#", ":")):
+            raise Invalid(f"An expression attribute name is not defined; attribute name: {name}")
+        return name
 
     def _accepts(self, token: str) -> bool:
         accepted = self._next() == token
