@@ -378,3 +378,18 @@ def test_a_description_that_cannot_be_understood_is_no_setting(operation: str, s
     failure = understood(Call(operation, {}), Reply(body=said))
     assert isinstance(failure, Failure)
     assert failure.again
+
+
+def test_a_description_that_lost_a_key_is_not_of_another_table() -> None:
+    """A table whose description names attributes that no key uses has lost a key on the way."""
+    described = {
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": "userId", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "userId", "AttributeType": "S"}],
+    }
+    call = Call("DescribeTable", {})
+    assert isinstance(understood(call, Reply(body={"Table": described})), Reply)
+    described["AttributeDefinitions"].append({"AttributeName": "recordKey", "AttributeType": "S"})
+    failure = understood(call, Reply(body={"Table": described}))
+    assert isinstance(failure, Failure)
+    assert failure.again

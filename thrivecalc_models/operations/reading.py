@@ -403,18 +403,37 @@ _EQUAL: Final = re.compile(r"(?<![<>])= *(:\w+)")
 def _check_description(table: Json) -> None:
     """Check what is read of a table's description: its keys, its indexes and their status."""
     _member(table, "TableStatus", str)
-    for key in _member(table, "KeySchema", list):
-        if key.__class__ is not dict:
-            raise _NotUnderstood("its KeySchema is malformed")
-        _member(key, "AttributeName", str)
-        _member(key, "KeyType", str)
-    for index in _of_kind(table, "GlobalSecondaryIndexes", list) or ():
-        if index.__class__ is not dict:
-            raise _NotUnderstood("its GlobalSecondaryIndexes is malformed")
-        _member(index, "IndexName", str)
-        _of_kind(index, "IndexStatus", str)
+    used = _key_names(table)
+    for members in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+        for index in _dicts(members, _of_kind(table, members, list) or []):
+            _member(index, "IndexName", str)
+            _of_kind(index, "IndexStatus", str)
+            used |= _key_names(index)
+    # DynamoDB takes no definition that no key uses: a key that a reply lost shows here.
+    defined = _member(table, "AttributeDefinitions", list)
+    names = {
+        _member(each, "AttributeName", str) for each in _dicts("AttributeDefinitions", defined)
+    }
+    if names != used:
+        raise _NotUnderstood("its AttributeDefinitions are not those of its keys")
     for name in ("BillingModeSummary", "ProvisionedThroughput"):
         _of_kind(table, name, dict)
+
+
+def _key_names(described: Json) -> set[str]:
+    """The attributes of the key of a table or an index."""
+    keys = list(_dicts("KeySchema", _member(described, "KeySchema", list)))
+    for key in keys:
+        _member(key, "KeyType", str)
+    return {_member(key, "AttributeName", str) for key in keys}
+
+
+def _dicts(name: str, members: list[Any]) -> Iterable[Json]:
+    """The members of a list, each of which must be an object."""
+    for member in members:
+        if member.__class__ is not dict:
+            raise _NotUnderstood(f"its {name} is malformed")
+        yield member
 
 
 def _check_time_to_live(description: Json) -> None:
