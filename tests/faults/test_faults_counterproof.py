@@ -18,7 +18,7 @@ from schedules_rivals import make_rivals, play_rivals
 from thrivecalc_models.operations import TransactWrite
 from thrivecalc_models.protocol import retry
 from thrivecalc_models.records import session
-from thrivecalc_models.transport import driver
+from thrivecalc_models.transport import reports
 
 SCHEDULES = 1_500
 
@@ -85,8 +85,8 @@ def break_progress_counting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def break_interrupt_handling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that was interrupted counts as one that did not happen."""
-    harmless = attrs.evolve(driver.IN_DOUBT, applied_maybe=False)
-    monkeypatch.setattr(driver, "IN_DOUBT", harmless)
+    harmless = attrs.evolve(reports.IN_DOUBT, applied_maybe=False)
+    monkeypatch.setattr(reports, "IN_DOUBT", harmless)
 
 
 def test_the_laws_hold_when_nothing_is_broken() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 
@@ -9,6 +10,7 @@ import attrs
 from sending import returned
 
 from thrivecalc_models.operations import Failure, Send
+from thrivecalc_models.transport import AsyncTransport
 from thrivecalc_models.transport.threads import Threads
 
 MOMENT = 5
@@ -80,3 +82,37 @@ def kinds(received):
     return [
         result.kind if isinstance(result, Failure) else "replied" for result in received.results
     ]
+
+
+class FakeAsync(AsyncTransport):
+    """The same for an event loop; requests whose name is in `held` end when they are released."""
+
+    name = "fake"
+
+    def __init__(self, answer=lambda name: None, held=()):
+        self.sent, self.ended = [], []
+        self.flying = self.most_flying = self.interrupted = self.closed = 0
+        self._answer = answer
+        self._held = {name: asyncio.Event() for name in held}
+
+    async def send(self, operation, body):
+        assert not self.closed
+        self.sent.append(operation)
+        self.flying += 1
+        self.most_flying = max(self.most_flying, self.flying)
+        try:
+            await (self._held[operation].wait() if operation in self._held else asyncio.sleep(0))
+            self.ended.append(operation)
+            result = self._answer(operation)
+        except asyncio.CancelledError:
+            self.interrupted += 1
+            raise
+        finally:
+            self.flying -= 1
+        return returned(result) if result else body
+
+    def release(self, name):
+        self._held[name].set()
+
+    async def close(self):
+        self.closed += 1

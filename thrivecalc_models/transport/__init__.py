@@ -29,8 +29,10 @@ __all__ = [
     "Request",
     "Shield",
     "Transport",
+    "as_async_transport",
     "as_transport",
     "classify",
+    "make_async_transport",
     "make_transport",
 ]
 
@@ -47,6 +49,30 @@ def make_transport(
         from thrivecalc_models.transport import auto  # imports botocore, which is slow
 
     return auto.make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency)
+
+
+def make_async_transport(
+    name: str, settings: Settings, *, timeout: float = 10.0, max_concurrency: int = 8
+) -> AsyncTransport:
+    """Make the asynchronous transport of "auto", "botocore" or "direct", as `make_transport` does.
+
+    "botocore" sends in threads. "direct" uses the event loop, or threads on a loop that watches no
+    sockets.
+    """
+    return as_async_transport(
+        make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency),
+        max_concurrency=max_concurrency,
+    )
+
+
+def as_async_transport(given: object, *, max_concurrency: int = 8) -> AsyncTransport:
+    """The object itself if its `send` is to be awaited, else a transport that calls it in threads.
+
+    Raises ConfigurationError for an object without `send`.
+    """
+    from thrivecalc_models.transport import asynchronous  # imports asyncio, which takes a while
+
+    return asynchronous.as_async_transport(given, max_concurrency=max_concurrency)
 
 
 def classify(status: int, body: bytes) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -115,11 +116,30 @@ class _Adapted(Transport):
 def as_transport(given: object) -> Transport:
     """The object itself if it has all of a Transport, else a transport that calls its `send`.
 
-    Raises ConfigurationError for an object without `send`.
+    Raises ConfigurationError for an object without `send`, and for one whose `send` is to be
+    awaited.
     """
+    check_sends(given)
+    if is_asynchronous(given):
+        raise ConfigurationError(
+            f"the `send` of this {type(given).__name__} is to be awaited: it is a transport of an"
+            " AsyncDataStore, and a DataStore takes one of the kind"
+            " thrivecalc_models.transport.Transport"
+        )
+    return given if isinstance(given, Transport) else _Adapted(given)
+
+
+def check_sends(given: object) -> None:
+    """Raise ConfigurationError for an object without `send`."""
     if isinstance(given, type) or not callable(getattr(given, "send", None)):
         raise ConfigurationError(
             f"transport takes 'auto', 'botocore', 'direct', or an object with `send` (see"
             f" thrivecalc_models.transport.Transport); this {type(given).__name__} has none"
         )
-    return given if isinstance(given, Transport) else _Adapted(given)
+
+
+def is_asynchronous(given: object) -> bool:
+    """Whether the `send` of a transport is to be awaited."""
+    return AsyncTransport in type(given).__mro__ or inspect.iscoroutinefunction(
+        getattr(given, "send", None)
+    )

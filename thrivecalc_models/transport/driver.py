@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -13,25 +12,22 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-import attrs
-
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
 from thrivecalc_models.operations.partiql import is_fatal
-from thrivecalc_models.operations.replies import (
-    READS,
-    Failure,
-    FailureKind,
-    Reply,
-    Result,
-    consumed_units,
-    is_answer,
-)
-from thrivecalc_models.signals import Observer, RequestEvent, RetryEvent, log, notify
+from thrivecalc_models.operations.replies import Failure, Result, is_answer
+from thrivecalc_models.signals import Observer
 from thrivecalc_models.transport.base import Request, Transport
 from thrivecalc_models.transport.bodies import read_reply, write_request
 from thrivecalc_models.transport.gate import Gate
 from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.reports import (
+    CLOSED,
+    IN_DOUBT,
+    NOT_STARTED,
+    Reports,
+    in_doubt,
+)
 from thrivecalc_models.transport.shield import Shield
 from thrivecalc_models.transport.threads import helpers, is_helper
 from thrivecalc_models.value import frozen
@@ -41,15 +37,7 @@ R = TypeVar("R")
 Sent = tuple[int, bytes | Failure]
 SendMany = Callable[[Iterable[Request]], Iterator[Sent]]
 
-_NOT_STARTED = Failure(kind=FailureKind.NOT_STARTED, code="NotStarted")
-_CLOSED = Failure(kind=FailureKind.CLOSED, code="StoreClosed")
-IN_DOUBT = Failure(kind=FailureKind.INTERRUPTED, code="Interrupted", applied_maybe=True)
-
 _SLICE = 0.05  # seconds until a wait notices an interrupt or the closing of the store
-
-
-def _doubt(error: BaseException) -> Failure:
-    return attrs.evolve(IN_DOUBT, code=type(error).__name__)
 
 
 class Driver:
@@ -70,8 +58,7 @@ class Driver:
         sleep: Callable[[float], object] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._exchange = _Exchange(transport, table_name, monotonic, observer)
-        self._observer = observer
+        self._exchange = _Exchange(transport, table_name, monotonic, Reports(observer, monotonic))
         self._gate = Gate()
         self._must_end = False
         self._max_concurrency = max_concurrency
@@ -184,7 +171,7 @@ class Driver:
         results: list[Result] = []
         try:
             if isinstance(effect, Send):
-                results = [_NOT_STARTED] * len(effect.operations)
+                results = [NOT_STARTED] * len(effect.operations)
                 if shield is not None and len(results) > 1:
                     shield.hold_signals()
                 self._send(effect, results, shield)
@@ -208,7 +195,7 @@ class Driver:
                 self._send_many(send, results, shield)
         finally:
             if self._gate.closed:
-                results[:] = [_CLOSED if one is _NOT_STARTED else one for one in results]
+                results[:] = [CLOSED if one is NOT_STARTED else one for one in results]
             self._gate.leave(own)
             self._end_if_idle()
 
@@ -218,7 +205,7 @@ class Driver:
             return
         exchange, operation = self._exchange, send.operations[0]
         body = write_request(operation, exchange.table_name)
-        started = exchange.started()
+        started = exchange.reports.started()
         if isinstance(body, Failure):
             results[0] = body
         else:
@@ -226,9 +213,9 @@ class Driver:
                 results[0] = IN_DOUBT  # until we know better
                 results[0] = read_reply(operation, exchange.transport.send(operation.name, body))
             except BaseException as error:
-                results[0] = _doubt(error)
+                results[0] = in_doubt(error)
                 raise
-        exchange.report(operation.name, results[0], started, send.attempt)
+        exchange.reports.ended(operation.name, results[0], started, send.attempt)
 
     def _send_many(self, send: Send, results: list[Result], shield: Shield | None) -> None:
         flight = _Flight(self._exchange, send, results, shield, self._gate)
@@ -272,7 +259,7 @@ class Driver:
         if wait.attempt and shield is not None:
             shield.hold_signals()  # more requests follow
         if wait.operation:
-            self._report_retry(wait)
+            self._exchange.reports.retry(wait)
         if self._sleep is not None:
             if wait.seconds > 0 and (shield is None or shield.interrupt is None):
                 self._sleep(wait.seconds)
@@ -285,50 +272,15 @@ class Driver:
                 return
             time.sleep(min(left, _SLICE))
 
-    def _report_retry(self, wait: Wait) -> None:
-        log(
-            logging.INFO,
-            "%s failed at try %d (%s), next try in %.3f s",
-            wait.operation,
-            wait.attempt,
-            wait.code,
-            wait.seconds,
-        )
-        event = RetryEvent(
-            operation=wait.operation, attempt=wait.attempt, wait=wait.seconds, code=wait.code
-        )
-        notify(self._observer, event)
-
 
 @frozen
 class _Exchange:
-    """What a request needs besides its operation: the transport, the table, clock and observer."""
+    """What a request needs besides its operation: the transport, the table, clock and reports."""
 
     transport: Transport
     table_name: str
     monotonic: Callable[[], float]
-    observer: Observer | None
-
-    def started(self) -> float:
-        """The clock before a request, if an observer wants to know how long it takes."""
-        return 0.0 if self.observer is None else self.monotonic()
-
-    def report(self, name: str, result: Result, started: float, attempt: int) -> None:
-        """Report a request that has ended to the observer."""
-        if self.observer is None:
-            return
-        units = consumed_units(result.body) if isinstance(result, Reply) else 0.0
-        event = RequestEvent(
-            operation=name,
-            duration=self.monotonic() - started,
-            attempt=attempt,
-            outcome="ok" if isinstance(result, Reply) else result.code,
-            applied_maybe=isinstance(result, Failure) and result.applied_maybe,
-            read_units=units if name in READS else 0.0,
-            write_units=0.0 if name in READS else units,
-            request_id=result.request_id,
-        )
-        notify(self.observer, event)
+    reports: Reports
 
 
 class _Ahead:
@@ -419,7 +371,7 @@ class _Flight:
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             for index, result in enumerate(self._results):
                 if result is IN_DOUBT:
-                    self._results[index] = _doubt(error)
+                    self._results[index] = in_doubt(error)
             self.stop(error)
 
     def _requests(self, started: list[float]) -> Iterator[Request]:
@@ -431,7 +383,7 @@ class _Flight:
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return
-            started[index] = self._exchange.started()
+            started[index] = self._exchange.reports.started()
             if isinstance(body, Failure):
                 self._end(index, body, started[index])
                 continue
@@ -447,7 +399,7 @@ class _Flight:
         if is_fatal(operation, result):
             self._stopped = True
         try:
-            self._exchange.report(operation.name, result, started, self._send.attempt)
+            self._exchange.reports.ended(operation.name, result, started, self._send.attempt)
         except BaseException as error:  # noqa: BLE001 - what is in flight is awaited
             self.stop(error)
 
