@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from thrivecalc_models.operations import Key
-from thrivecalc_models.value import frozen
+from thrivecalc_models.operations import Failure, FailureKind
+from thrivecalc_models.value import frozen, internal
 
 
 @frozen
@@ -24,13 +24,30 @@ class Named:
         return f"<{self.name}>"
 
 
-def test_a_value_is_what_its_fields_say():
+@internal
+class Place:
+    x: int
+    y: int = attrs.field(default=0, repr=False)
+    seen: float = attrs.field(default=0.0, eq=False)
+
+
+@frozen
+class Nothing:
+    pass
+
+
+@pytest.mark.parametrize("cls", [Point, Place])
+def test_a_value_is_what_its_fields_say(cls):
     """Values of one class are equal, and hash alike, where the fields that count are."""
-    assert Point(1, 2, 3.0) == Point(1, 2, 4.0) != Point(1, 3, 3.0)
-    assert len({Point(1, 2, 3.0), Point(1, 2, 4.0), Point(1, 3)}) == 2
+    assert cls(1, 2, 3.0) == cls(1, 2, 4.0) != cls(1, 3, 3.0)
+    assert len({cls(1, 2, 3.0), cls(1, 2, 4.0), cls(1, 3)}) == 2
+    assert Nothing() == Nothing()
+    assert len({Point(1), Place(1), Nothing()}) == 3
 
 
-@pytest.mark.parametrize("value", [Point(1), Named(name="a"), Key("u", "savings-goal#fund")])
+@pytest.mark.parametrize(
+    "value", [Point(1), Named(name="a"), Failure(kind=FailureKind.CLOSED, code="")]
+)
 def test_a_value_cannot_be_changed(value):
     """No field of a value can be set, and none can be added."""
     for name in (*attrs.asdict(value), "other"):
@@ -41,9 +58,11 @@ def test_a_value_cannot_be_changed(value):
 def test_a_repr_leaves_out_what_is_not_to_be_shown():
     """A field with `repr=False` is not printed."""
     assert repr(Point(1, 2)) == "Point(x=1, seen=0.0)"
+    assert repr(Place(1, 2)) == "Place(x=1, seen=0.0)"
+    assert repr(Named(name="a")) == "<a>"
 
 
-@pytest.mark.parametrize("cls", [Point, Named])
+@pytest.mark.parametrize("cls", [Point, Place, Named])
 def test_a_half_made_value_has_a_repr(cls):
     """A value whose fields are not set yet is printed as half made, by a repr of its own, too."""
     assert repr(cls.__new__(cls)) == f"<{cls.__name__}, half made>"

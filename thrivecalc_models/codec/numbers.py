@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from thrivecalc_models.errors import UnsafeNumberError
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import AttributeValue, Item, number_text, parse_number, to_decimal
 
 
@@ -65,7 +65,7 @@ def number_form(number: Any, path: str, encoding: Encoding) -> str:
     return text
 
 
-@frozen
+@internal
 class Encoding:
     """How values are encoded: with JavaScript's number rule, or exactly as DynamoDB takes them.
 

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import attrs
 
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import AttributeValue, Item, same_value, value_at
 
 Path = tuple[str, ...]
 """Attribute names from the top of the item down: `("data", "targetAmount")`."""
 
 
-@frozen
+@internal
 class Exists:
     """The attribute is stored."""
 
     path: Path
 
 
-@frozen
+@internal
 class Absent:
     """The attribute is not stored."""
 
     path: Path
 
 
-@frozen
+@internal
 class IsMap:
     """The attribute is a map."""
 
     path: Path
 
 
-@frozen
+@internal
 class Equal:
     """The attribute has this value."""
 
@@ -40,14 +40,14 @@ class Equal:
     value: AttributeValue = attrs.field(repr=False)
 
 
-@frozen
+@internal
 class AllOf:
     """All of the parts hold."""
 
     parts: tuple[Condition, ...]
 
 
-@frozen
+@internal
 class AnyOf:
     """At least one of the parts holds."""
 

@@ -15,13 +15,13 @@ import attrs
 
 from thrivecalc_models.operations.replies import Result
 from thrivecalc_models.operations.requests import Operation
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@frozen
+@internal
 class Send:
     """Send operations at the same time; resumed with `Received` once all have ended.
 
@@ -36,7 +36,7 @@ class Send:
     quiet_since: float | None = None
 
 
-@frozen
+@internal
 class Wait:
     """Wait for so many seconds; resumed with `Received` without results.
 
@@ -50,7 +50,7 @@ class Wait:
     code: str = ""
 
 
-@frozen
+@internal
 class Emit(Generic[T]):
     """An intermediate result; resumed with None when the next one is wanted.
 
@@ -61,7 +61,7 @@ class Emit(Generic[T]):
     ahead: bool = False
 
 
-@frozen
+@internal
 class Received:
     """The results in the order of the operations, and the clock (monotonic seconds) after them.
 

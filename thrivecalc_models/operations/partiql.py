@@ -21,13 +21,13 @@ from thrivecalc_models.operations.conditions import (
 )
 from thrivecalc_models.operations.replies import FATAL, Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import DeleteItem, Operation, UpdateItem
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import AttributeValue, Json
 
 MAX_STATEMENT_BYTES: Final = 8192
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class BatchStatements:
     """Up to 25 conditional updates and deletes of distinct keys, each with its own outcome.
 

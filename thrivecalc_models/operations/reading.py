@@ -33,7 +33,7 @@ from thrivecalc_models.operations.requests import (
     UpdateItem,
 )
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import Item, Json, StoredItem, is_item, same_value, value_at
 from thrivecalc_models.words import plural
 
@@ -480,7 +480,7 @@ _CHECKS: Final[dict[type, Callable[[Any, Json], None]]] = {
 _WITH_ITEMS: Final = frozenset({FailureKind.CONDITION_FAILED, FailureKind.TRANSACTION_CANCELLED})
 
 
-@frozen
+@internal
 class _Entry:
     """The key of one write in a request, and whether it has a condition that can fail."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import frozen, internal
 from thrivecalc_models.wire import Item
 
 
@@ -38,7 +38,7 @@ FATAL = frozenset(
 """After one of these nothing more is started: every further request would fail likewise."""
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class Reply:
     """A successful answer: DynamoDB's JSON, with binary values as base64 text.
 

@@ -11,7 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import AttributeValue, Item, Json, describe, masked_user
 
 MAX_EXPRESSION_BYTES = 4096
@@ -28,7 +28,7 @@ class Operation(Protocol):
         """Return the JSON of the request for a table of this name."""
 
 
-@frozen
+@internal
 class Key:
     """The primary key of an item."""
 
@@ -48,7 +48,7 @@ class Key:
         return {table.USER_ID: {"S": self.user_id}, table.RECORD_KEY: {"S": self.record_key}}
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class GetItem:
     """Read one item."""
 
@@ -65,7 +65,7 @@ class GetItem:
         }
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class BatchGet:
     """Up to 100 distinct keys of one table."""
 
@@ -85,7 +85,7 @@ class BatchGet:
         }
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class Query:
     """Read one page of a user's items: all of them, or of one type, from the table or the index.
 
@@ -143,7 +143,7 @@ class Query:
         return key
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class Scan:
     """Read one page of one segment of the table, with every user's items.
 
@@ -173,7 +173,7 @@ class Scan:
         return request
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class PutItem:
     """Create or replace an item."""
 
@@ -201,7 +201,7 @@ class PutItem:
         return {"PutRequest": {"Item": self.item}}
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class UpdateItem:
     """Set and remove attributes. The reply has the whole item as it is afterwards."""
 
@@ -236,7 +236,7 @@ class UpdateItem:
         )
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class DeleteItem:
     """Delete an item; it need not be stored."""
 
@@ -255,7 +255,7 @@ class DeleteItem:
         return {"DeleteRequest": {"Key": self.key.item()}}
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class ConditionCheck:
     """A condition in a transaction, on an item that the transaction does not write."""
 
@@ -271,7 +271,7 @@ class ConditionCheck:
 WriteOperation = PutItem | UpdateItem | DeleteItem | ConditionCheck
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class BatchWrite:
     """Up to 25 unconditional puts and deletes of distinct keys."""
 
@@ -295,7 +295,7 @@ def unprocessed_writes(body: Json) -> set[Key]:
     }
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class TransactWrite:
     """Apply up to 100 writes or none; at most once per token within ten minutes."""
 
@@ -322,7 +322,7 @@ class TransactWrite:
         }
 
 
-@frozen
+@internal
 class Call:
     """A request whose JSON is given: an operation on the table itself, or made by PynamoDB."""
 

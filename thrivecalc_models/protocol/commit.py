@@ -52,7 +52,7 @@ from thrivecalc_models.protocol.reads import (
 )
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds
 from thrivecalc_models.table import CREATED_AT, UPDATED_AT
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import Item, item_size, same_item
 
 TOKEN_SECONDS = 590.0
@@ -71,7 +71,7 @@ class WriteStatus(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class WriteOutcome:
     """The end of one write.
 

@@ -20,7 +20,7 @@ from thrivecalc_models.operations import (
     has_fitting_text,
     statement_request,
 )
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import frozen, internal
 from thrivecalc_models.wire import Json, WriteTime, describe, encoded_size
 
 BATCH_WRITES = 25
@@ -46,7 +46,7 @@ class Intent(enum.Enum):
     CHECK = "check"
 
 
-@frozen(kw_only=True)
+@internal(kw_only=True)
 class PendingWrite:
     """One pending write of one key.
 
@@ -95,7 +95,7 @@ class PendingWrite:
         return self.call is None and self.intent in (Intent.UPDATE, Intent.DELETE)
 
 
-@frozen
+@internal
 class Group:
     """The writes that travel in one request."""
 

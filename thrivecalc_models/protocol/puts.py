@@ -22,7 +22,7 @@ from thrivecalc_models.protocol.commit import commit
 from thrivecalc_models.protocol.failures import ServiceFailure
 from thrivecalc_models.protocol.plan import Intent, PendingWrite
 from thrivecalc_models.protocol.retry import RetryPolicy, send_until_done
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import Item, item_size, same_item, write_units
 
 Same = Callable[[Item, Item], bool]
@@ -54,7 +54,7 @@ def put_items(items: Iterable[Item], policy: RetryPolicy, rng: random.Random) ->
     raise ServiceFailure(operation, failure)
 
 
-@frozen
+@internal
 class Puts:
     """The end of each put, in the order of the items, and the write units of all."""
 

@@ -25,14 +25,14 @@ from thrivecalc_models.operations import (
 )
 from thrivecalc_models.protocol.failures import PageError, SegmentError, ServiceFailure
 from thrivecalc_models.protocol.retry import Backoff, RetryPolicy, Rounds, persist, send_until_done
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import Item, StoredItem
 
 BATCH_GET_KEYS = 100
 """Source: BatchGetItem, Amazon DynamoDB API Reference."""
 
 
-@frozen
+@internal
 class ItemPage:
     """One page of a query. `after` is the record key that the next page starts after, or None.
 
@@ -81,7 +81,7 @@ def read_page(
     return ItemPage(result.body["Items"], after, consumed_units(result.body))
 
 
-@frozen
+@internal
 class Segment:
     """One page of one parallel segment of the table, with every user's items.
 

@@ -28,7 +28,7 @@ from thrivecalc_models.payloads import fields_of
 from thrivecalc_models.payloads.kinds import convert_mapping
 from thrivecalc_models.protocol import PendingWrite
 from thrivecalc_models.records.state import UNREAD, RecordState, state_of
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire import (
     AttributeValue,
     Item,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
 
-@frozen
+@internal
 class Changes:
     """The attributes that differ from the snapshot: new forms by path, and removed paths."""
 
@@ -462,7 +462,7 @@ def restore(record: UserRecord, item: Item) -> None:
     _start_over(record, item, _Edits())
 
 
-@frozen
+@internal
 class _Edits:
     """What differs from the written item: fields by wire name, names of extras, a new ttl."""
 

@@ -30,7 +30,7 @@ from thrivecalc_models.transport.reports import (
 )
 from thrivecalc_models.transport.shield import Shield
 from thrivecalc_models.transport.threads import helpers, is_helper
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 
 R = TypeVar("R")
 
@@ -273,7 +273,7 @@ class Driver:
             time.sleep(min(left, _SLICE))
 
 
-@frozen
+@internal
 class _Exchange:
     """What a request needs besides its operation: the transport, the table, clock and reports."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.table import TTL, UPDATED_AT
-from thrivecalc_models.value import frozen
+from thrivecalc_models.value import internal
 from thrivecalc_models.wire.numbers import parse_number
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +73,7 @@ MAX_SKIP = 16
 """The most milliseconds that a stamp is later than a replaced one that is ahead of the clock."""
 
 
-@frozen
+@internal
 class WriteTime:
     """When a write is made: the clock, and a random number of milliseconds from 1 to MAX_SKIP.
 
