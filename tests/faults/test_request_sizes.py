@@ -7,6 +7,8 @@ import string
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from machines import USER, goal_item
 from pynamodb.exceptions import PutError
 
@@ -21,6 +23,7 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.transport.failures import classify_error
+from thrivecalc_models.wire import encoded_size, encodes_within
 
 LIMIT = 16 * 1024 * 1024
 
@@ -74,6 +77,21 @@ def test_small_records_go_25_to_a_request() -> None:
         for _ in range(50):
             work.add(long_goal("x" * 1000))
     assert table.sent() == 2
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=9), st.text(max_size=9).map(lambda text: {"S": text})),
+        max_size=4,
+    ),
+    st.integers(-60, 400),
+)
+def test_the_quick_answer_is_the_exact_one(items: list[Any], spare: int) -> None:
+    """Whether JSON has at most so many bytes is answered as if all of it were written."""
+    size = encoded_size(items)
+    assert encodes_within(items, size)
+    assert not encodes_within(items, size - 1)
+    assert encodes_within(items, size + spare) == (spare >= 0)
 
 
 def test_a_batch_that_is_refused_for_its_length_goes_in_parts() -> None:

@@ -21,7 +21,7 @@ from thrivecalc_models.operations import (
     statement_request,
 )
 from thrivecalc_models.value import frozen, internal
-from thrivecalc_models.wire import Json, WriteTime, describe, encoded_size
+from thrivecalc_models.wire import Json, WriteTime, describe, encoded_size, encodes_within
 
 BATCH_WRITES = 25
 """Source: BatchWriteItem and BatchExecuteStatement, Amazon DynamoDB API Reference."""
@@ -180,6 +180,8 @@ def _shared(entries: list[_Entry], most: int) -> list[Group]:
 
 def _cut_to_size(entries: list[_Entry]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
+    if encodes_within([entry for _, entry in entries], BATCH_BYTES):
+        return [[write for write, _ in entries]]
     chunks: list[list[PendingWrite]] = []
     left = 0
     for write, entry in entries:

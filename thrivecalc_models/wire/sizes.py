@@ -135,6 +135,22 @@ def encoded_size(content: Any) -> int:
     return len(json.dumps(content))
 
 
+def encodes_within(content: Any, most: int) -> bool:
+    """Return whether DynamoDB's JSON has at most so many bytes as `encoded_size` counts them.
+
+    Most content is far below: a rough count saves 4.5 of 100 microseconds for a record of a commit.
+    """
+    try:
+        rough = len(marshal.dumps(content, _WITHOUT_REFERENCES)) * _MOST_ENCODED
+    except ValueError:  # text of a subclass of str
+        rough = most + 1
+    return rough <= most or encoded_size(content) <= most
+
+
+_MOST_ENCODED = 6
+"""Bytes of JSON for one of a text's UTF-8; what JSON puts around a value is less in any case."""
+
+
 def write_units(size: int) -> int:
     """Return the write capacity units of an item in one table or index: one a KB, at least 1.
 
