@@ -19,6 +19,7 @@ from thrivecalc_models.protocol.puts import Puts, put_each, put_items
 from thrivecalc_models.records import reading
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.store import DataStore
+from thrivecalc_models.synchronous import drive, drive_each
 from thrivecalc_models.wire import Item, same_item
 
 __all__ = ["Segment", "WholeTable"]
@@ -42,7 +43,7 @@ class WholeTable:
         """
         session = self.session
         request = Call(operation, parameters)
-        result = session.execute(persist(request, session.retry, session.rng))
+        result = drive(session.execute(persist(request, session.retry, session.rng)))
         if isinstance(result, Failure):
             raise service_error(operation, result, session.settings)
         return result.body
@@ -65,7 +66,8 @@ class WholeTable:
             raise InvalidRecordError(f"segments takes a number from 1 to {_MAX_SEGMENTS:,}")
         session = self.session
         scan = Scan(segments=segments, consistent=consistent, limit=limit)
-        return session.stream(scan_segments(scan, after or {}, session.retry, session.rng))
+        scanning = scan_segments(scan, after or {}, session.retry, session.rng)
+        return drive_each(session.stream(scanning))
 
     def user_items(self, user_id: str) -> Iterator[list[Item]]:
         """Yield the items of one user, page by page, by consistent reads."""
@@ -74,7 +76,7 @@ class WholeTable:
     def user_pages(self, user_id: str) -> Iterator[ItemPage]:
         """Yield the pages of one user's items, each with the read units that it cost."""
         scope = Scope(self.session, user_id)
-        return reading.pages(scope, Query(user_id=user_id, consistent=True))
+        return drive_each(reading.pages(scope, Query(user_id=user_id, consistent=True)))
 
     def put(self, items: Iterable[Item]) -> float:
         """Write items of distinct keys over what is stored; return the write units consumed.
@@ -83,7 +85,7 @@ class WholeTable:
         written; it is safe to put them again.
         """
         session = self.session
-        return session.execute(put_items(items, session.retry, session.rng))
+        return drive(session.execute(put_items(items, session.retry, session.rng)))
 
     def put_each(
         self,
@@ -99,9 +101,10 @@ class WholeTable:
         a ServiceError any of the items may have been written.
         """
         session = self.session
-        return session.execute(
-            put_each(items, only_free=only_free, policy=session.retry, rng=session.rng, same=same)
+        putting = put_each(
+            items, only_free=only_free, policy=session.retry, rng=session.rng, same=same
         )
+        return drive(session.execute(putting))
 
     def get(self, keys: Iterable[Key]) -> list[Item]:
         """Return the stored items of distinct keys, in any order, by consistent reads.
@@ -110,7 +113,7 @@ class WholeTable:
         """
         session = self.session
         reading = get_many(keys, consistent=True, policy=session.retry, rng=session.rng)
-        return [item.item for item in session.execute(reading)]
+        return [item.item for item in drive(session.execute(reading))]
 
 
 _MAX_SEGMENTS = 1_000_000

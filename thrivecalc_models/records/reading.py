@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 
 from thrivecalc_models.operations import GetItem, Key, Query
 from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
@@ -36,27 +37,31 @@ def query(scope: Scope, data_type: str | None, *, consistent: bool) -> Query:
     )
 
 
-def fetch(scope: Scope, key: Key, *, consistent: bool) -> StoredItem | None:
+async def fetch(scope: Scope, key: Key, *, consistent: bool) -> StoredItem | None:
     """Read the item under a key, None if it is absent."""
     operation, session = GetItem(key=key, consistent=consistent), scope.session
-    return session.execute(get_item(operation, session.retry, session.rng), user_id=scope.user_id)
+    reading = get_item(operation, session.retry, session.rng)
+    return await session.execute(reading, user_id=scope.user_id)
 
 
-def fetch_many(
+async def fetch_many(
     scope: Scope, keys: Mapping[str, Key], *, consistent: bool, include_expired: bool
 ) -> dict[str, UserRecord]:
     """Read the records of some keys; keys and result are by record key, without absent ones."""
     session, wanted = scope.session, keys.values()
     reading = get_many(wanted, consistent=consistent, policy=session.retry, rng=session.rng)
-    items = session.execute(reading, user_id=scope.user_id)
+    items = await session.execute(reading, user_id=scope.user_id)
     found = _all_seen(scope, items, include_expired)
     return {record.record_key: record for record in found}
 
 
-def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
+async def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
     """Read all pages of a query, and return the records whose ttl has not passed."""
-    items = (item for page in pages(scope, query) for item in page.items)
-    return _all_seen(scope, items, include_expired)
+    found: list[UserRecord] = []
+    async with aclosing(pages(scope, query)) as all_pages:
+        async for page in all_pages:
+            found += _all_seen(scope, page.items, include_expired)
+    return found
 
 
 def _all_seen(scope: Scope, items: Iterable[StoredItem], include_expired: bool) -> list[UserRecord]:
@@ -64,13 +69,15 @@ def _all_seen(scope: Scope, items: Iterable[StoredItem], include_expired: bool) 
     return [record for record in found if record is not None]
 
 
-def pages(scope: Scope, query: Query) -> Iterator[ItemPage]:
+def pages(scope: Scope, query: Query) -> AsyncGenerator[ItemPage, None]:
     """Read the pages of a query, one after the other."""
     session = scope.session
     return session.stream(read_pages(query, session.retry, session.rng), user_id=scope.user_id)
 
 
-def page(scope: Scope, query: Query) -> ItemPage:
+async def page(scope: Scope, query: Query) -> ItemPage:
     """Read one page of a query."""
     session = scope.session
-    return session.execute(read_page(query, session.retry, session.rng), user_id=scope.user_id)
+    return await session.execute(
+        read_page(query, session.retry, session.rng), user_id=scope.user_id
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -58,34 +59,42 @@ class Session:
         skip = 1 + int(self.rng.random() * MAX_SKIP)
         return WriteTime(self.clock() if now is None else now, skip)
 
-    def execute(self, protocol: Flow[T], *, user_id: str | None = None) -> T:
+    async def run(self, protocol: Flow[T], *, shield: Shield | None = None) -> T:
+        """Run a protocol and return its result. Raises ServiceFailure."""
+        return self.driver.run(protocol, shield=shield)
+
+    async def execute(self, protocol: Flow[T], *, user_id: str | None = None) -> T:
         """Run a protocol and return its result.
 
         Raises the public error of the request that failed; the log names the user, if one is given.
         """
         try:
-            return self.driver.run(protocol)
+            return await self.run(protocol)
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         raise error
 
-    def stream(self, protocol: Flow[None], *, user_id: str | None = None) -> Iterator[Any]:
+    async def stream(
+        self, protocol: Flow[None], *, user_id: str | None = None
+    ) -> AsyncGenerator[Any, None]:
         """Give the values that a protocol emits, each as it comes; errors as of `execute`."""
         try:
-            yield from self.driver.stream(protocol)
+            with closing(self.driver.stream(protocol)) as emitted:
+                for value in emitted:
+                    yield value
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         else:
             return
         raise error
 
-    def commit(self, writes: Sequence[PendingWrite], shield: Shield) -> CommitReport:
+    async def commit(self, writes: Sequence[PendingWrite], shield: Shield) -> CommitReport:
         """Send writes of distinct keys and return the outcome of each; raises nothing.
 
         `shield` keeps an interrupt until the report is complete.
         """
         protocol = commit(writes, self.retry, self.rng, statements_on=self.statements_on)
-        return self.driver.run(protocol, shield=shield)
+        return await self.run(protocol, shield=shield)
 
     @property
     def statements_on(self) -> str | None:

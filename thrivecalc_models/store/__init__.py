@@ -2,6 +2,6 @@
 
 from thrivecalc_models.store.pages import Page
 from thrivecalc_models.store.stores import DataStore, LocalOptions
-from thrivecalc_models.store.user_data import UserData
+from thrivecalc_models.store.user_data import AsyncUserData, UserData
 
-__all__ = ["DataStore", "LocalOptions", "Page", "UserData"]
+__all__ = ["AsyncUserData", "DataStore", "LocalOptions", "Page", "UserData"]

@@ -14,6 +14,7 @@ from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.records.session import connect, local_closed, local_opened
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.store.user_data import UserData
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import Transport
 from thrivecalc_models.transport.process import forks_wait
@@ -178,7 +179,7 @@ class DataStore:
             from thrivecalc_models.protocol.tables import ensure_table
 
         session = self.session
-        session.execute(ensure_table(self.table_name, session.retry, session.rng))
+        drive(session.execute(ensure_table(self.table_name, session.retry, session.rng)))
 
     def close(self) -> None:
         """Close the connections, and an embedded engine with all its data."""

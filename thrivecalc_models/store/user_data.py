@@ -1,37 +1,60 @@
-"""`UserData`: one user's records, and the calls that read and write them."""
+"""One user's records: the shell for synchronous callers, and its twin for callers of asyncio.
+
+Each method is one line over a function of `calls`, which has all that is done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing, closing
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar, overload
 
-import attrs
-
-from thrivecalc_models.cursors import make_cursor, read_cursor
-from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
-from thrivecalc_models.operations import Query
-from thrivecalc_models.records import UserRecord, reading
-from thrivecalc_models.records.constructors import makes_record
-from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
-from thrivecalc_models.store.pages import Page, check_order, ordered
-from thrivecalc_models.store.running import run
-from thrivecalc_models.table import DATA_TYPE
-from thrivecalc_models.transport.process import forks_wait
-from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
-from thrivecalc_models.unit_of_work.single import commit_one
-from thrivecalc_models.unit_of_work.unattached import note_returned
+from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.constructors import makes_record, makes_record_awaited
+from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope
+from thrivecalc_models.store import calls
+from thrivecalc_models.store.pages import Page
+from thrivecalc_models.store.running import run, run_async
+from thrivecalc_models.synchronous import documented_as, drive, drive_each
+from thrivecalc_models.unit_of_work import AsyncUnitOfWork, CommitResult, UnitOfWork
 from thrivecalc_models.value import even_half_made
 
 R = TypeVar("R", bound=UserRecord)
 T = TypeVar("T")
 
-# Inside UserData, `list` is the method.
+# Inside the classes, `list` is the method.
 ListOf = list
 Records = list[UserRecord]
 
 
-class UserData:
+class _OfUser:
+    """What both shells do alike."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def user_id(self) -> str:
+        """The user that every call is bound to."""
+        return self._scope.user_id
+
+    @even_half_made
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._scope.session.settings.table_name}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} belongs to its store and cannot be pickled")
+
+
+class UserData(_OfUser):
     """The records of one user: `store.user(user_id)`.
 
     Every key is made for this user, so no method can reach another user's records. A type is a
@@ -46,21 +69,6 @@ class UserData:
     - All raise InvalidKeyError for a type or record id that cannot be, and ServiceError if the
       service or the network fails.
     """
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-
-    @property
-    def user_id(self) -> str:
-        """The user that every call is bound to."""
-        return self._scope.user_id
-
-    @even_half_made
-    def __repr__(self) -> str:
-        return f"<UserData of {self._scope.session.settings.table_name}>"
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("UserData belongs to its store and cannot be pickled")
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -89,15 +97,9 @@ class UserData:
         *,
         consistent: bool = False,
         include_expired: bool = False,
-    ) -> UserRecord | None:
+    ) -> Any:
         """Return the record; None if it does not exist or has expired."""
-        key = self._scope.key(data_type, record_id)
-        item = reading.fetch(self._scope, key, consistent=consistent)
-        if item is None:
-            return None
-        record = reading.seen(self._scope, item, include_expired=include_expired)
-        note_returned(self._scope, [record])
-        return record
+        return drive(calls.get(self._scope, data_type, record_id, consistent, include_expired))
 
     @overload
     def get_many(
@@ -127,12 +129,7 @@ class UserData:
         A key is a pair of type and record id, or the text of a record key. A key that occurs twice
         gives the same object twice. Requests have at most 100 keys, and are sent at the same time.
         """
-        wanted = [self._scope.key_of(each) for each in keys]
-        found = reading.fetch_many(
-            self._scope, distinct(wanted), consistent=consistent, include_expired=include_expired
-        )
-        note_returned(self._scope, found.values())
-        return [found.get(key.record_key) for key in wanted]
+        return drive(calls.get_many(self._scope, keys, consistent, include_expired))
 
     @overload
     def list(
@@ -166,11 +163,7 @@ class UserData:
         records without that time come last. Reads the index, or with `consistent` the table, since
         DynamoDB's indexes cannot be read consistently.
         """
-        if data_type is None:
-            raise InvalidKeyError(
-                "list takes a type, such as SavingsGoal; list_all lists every type", path=DATA_TYPE
-            )
-        return self._listed(data_type, order_by, consistent, include_expired)
+        return drive(calls.list_type(self._scope, data_type, order_by, consistent, include_expired))
 
     def list_all(
         self,
@@ -180,20 +173,7 @@ class UserData:
         include_expired: bool = False,
     ) -> Records:
         """Return all records of the user, of every type. `order_by` is that of `list`."""
-        return self._listed(None, order_by, consistent, include_expired)
-
-    def _listed(
-        self,
-        data_type: DataTypeLike | None,
-        order_by: str | None,
-        consistent: bool,
-        include_expired: bool,
-    ) -> Records:
-        check_order(order_by)
-        query = self._query(data_type, consistent)
-        records = reading.records(self._scope, query, include_expired=include_expired)
-        note_returned(self._scope, records)
-        return ordered(records, order_by)
+        return drive(calls.list_records(self._scope, None, order_by, consistent, include_expired))
 
     @overload
     def iterate(
@@ -222,16 +202,7 @@ class UserData:
 
         Holds one page of at most 1 MB at a time, and reads the next one meanwhile.
         """
-        query = self._query(data_type, consistent)
-        return self._iterated(query, include_expired)
-
-    def _iterated(self, query: Query, include_expired: bool) -> Iterator[UserRecord]:
-        for page in reading.pages(self._scope, query):
-            for item in page.items:
-                record = reading.seen(self._scope, item, include_expired=include_expired)
-                if record is not None:
-                    note_returned(self._scope, [record])
-                    yield record
+        return _each(calls.record_pages(self._scope, data_type, consistent, include_expired))
 
     @overload
     def page(
@@ -268,22 +239,7 @@ class UserData:
         IsolationError for another user's cursor, and InvalidKeyError for a cursor of another query
         or for text that is none.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise InvalidRecordError("limit takes a whole number of records, at least 1")
-        query = attrs.evolve(self._query(data_type, consistent), limit=limit)
-        if cursor is not None:
-            query = attrs.evolve(query, after=read_cursor(query, cursor))
-        page = reading.page(self._scope, query)
-        seen = (
-            reading.seen(self._scope, item, include_expired=include_expired) for item in page.items
-        )
-        records = [record for record in seen if record is not None]
-        note_returned(self._scope, records)
-        return Page(records, None if page.after is None else make_cursor(query, page.after))
-
-    def _query(self, data_type: DataTypeLike | None, consistent: bool) -> Query:
-        text = None if data_type is None else self._scope.data_type(data_type)
-        return reading.query(self._scope, text, consistent=consistent)
+        return drive(calls.page(self._scope, data_type, limit, cursor, consistent, include_expired))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -304,11 +260,7 @@ class UserData:
         InvalidRecordError before anything is sent, and RecordExistsError if a given record id is
         taken.
         """
-        work = UnitOfWork(self._scope)
-        record = work.add(given, data, record_id=record_id, ttl=ttl)
-        commit_one(work, record)
-        note_returned(self._scope, [record])
-        return record
+        return drive(calls.add(self._scope, given, data, record_id, ttl))
 
     @makes_record
     def put(
@@ -325,11 +277,7 @@ class UserData:
         Takes what `add` takes, and loaded records. Raises InvalidRecordError, and CorruptItemError
         for a malformed record, before anything is sent.
         """
-        work = UnitOfWork(self._scope)
-        record = work.put(given, data, record_id=record_id, ttl=ttl)
-        commit_one(work, record)
-        note_returned(self._scope, [record])
-        return record
+        return drive(calls.put(self._scope, given, data, record_id, ttl))
 
     def update(self, record: R) -> R:
         """Write the fields that changed since the record was read, and return the record.
@@ -339,10 +287,7 @@ class UserData:
         sent, and ConflictError, with `stored`, if the record was changed or deleted since it was
         read.
         """
-        work = UnitOfWork(self._scope)
-        work.attach(record)
-        commit_one(work, record)
-        return record
+        return drive(calls.update(self._scope, record))
 
     @overload
     def delete(self, target: UserRecord, /) -> None: ...
@@ -356,9 +301,7 @@ class UserData:
         A loaded record is deleted only if it is unchanged since it was read, else ConflictError is
         raised. A record that is gone already is no error.
         """
-        work = UnitOfWork(self._scope)
-        work.delete(target, record_id)  # type: ignore[arg-type]  # the same overloads
-        commit_one(work, target if isinstance(target, UserRecord) else None)
+        return drive(calls.delete(self._scope, target, record_id))
 
     def replace_data(
         self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
@@ -368,20 +311,14 @@ class UserData:
         Raises InvalidRecordError before anything is sent, and RecordNotFoundError if there is no
         such record.
         """
-        with forks_wait:  # most programs load records and edit them
-            from thrivecalc_models.unit_of_work import bulk
-
-        return bulk.replace_data(self._scope, self._scope.key(data_type, record_id), data)
+        return drive(calls.replace_data(self._scope, data_type, record_id, data))
 
     def set_fields(self, data_type: DataTypeLike, record_id: RecordId, payload: Any) -> UserRecord:
         """Write the declared fields of a payload over a stored record; return the record.
 
         What the class does not declare stays stored. Raises as `replace_data`.
         """
-        with forks_wait:
-            from thrivecalc_models.unit_of_work import bulk
-
-        return bulk.set_fields(self._scope, self._scope.key(data_type, record_id), payload)
+        return drive(calls.set_fields(self._scope, data_type, record_id, payload))
 
     def delete_all(self) -> CommitResult:
         """Delete every item of the user, also expired, unknown and malformed ones.
@@ -389,10 +326,7 @@ class UserData:
         Reads and deletes until nothing is left. Raises CommitError with what was deleted so far, or
         ServiceError if nothing was.
         """
-        with forks_wait:
-            from thrivecalc_models.unit_of_work import bulk
-
-        return bulk.delete_everything(self._scope)
+        return drive(calls.delete_all(self._scope))
 
     # --- units of work ----------------------------------------------------------------------------
 
@@ -429,4 +363,255 @@ class UserData:
 
         Raises TypeError, and sends nothing, for an async function or a generator.
         """
-        return run(self._scope, function, attempts=attempts, atomic=atomic)
+        return drive(run(self._scope, function, attempts=attempts, atomic=atomic))
+
+
+@documented_as(UserData)
+class AsyncUserData(_OfUser):
+    """The records of one user, as `UserData`: `store.user(user_id)` of an `AsyncDataStore`.
+
+    What sends requests is awaited, and `iterate` is for `async for`. A single write that is
+    cancelled awaits its request, and raises CancelledError with its CommitError, which has `record`
+    and `outcome`, as the cause, or with none if it was applied.
+    """
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @overload
+    async def get(
+        self,
+        data_type: type[R],
+        record_id: RecordId,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> R | None: ...
+    @overload
+    async def get(
+        self,
+        data_type: str,
+        record_id: RecordId,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> UserRecord | None: ...
+    async def get(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Any:
+        return await calls.get(self._scope, data_type, record_id, consistent, include_expired)
+
+    @overload
+    async def get_many(
+        self,
+        keys: Iterable[tuple[type[R], RecordId]],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[R | None]: ...
+    @overload
+    async def get_many(
+        self,
+        keys: Iterable[KeyLike],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[UserRecord | None]: ...
+    async def get_many(
+        self,
+        keys: Iterable[KeyLike],
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Any:
+        return await calls.get_many(self._scope, keys, consistent, include_expired)
+
+    @overload
+    async def list(
+        self,
+        data_type: type[R],
+        *,
+        order_by: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> ListOf[R]: ...
+    @overload
+    async def list(
+        self,
+        data_type: str,
+        *,
+        order_by: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Records: ...
+    async def list(
+        self,
+        data_type: DataTypeLike,
+        *,
+        order_by: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Any:
+        return await calls.list_type(self._scope, data_type, order_by, consistent, include_expired)
+
+    async def list_all(
+        self,
+        *,
+        order_by: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Records:
+        return await calls.list_records(self._scope, None, order_by, consistent, include_expired)
+
+    @overload
+    def iterate(
+        self,
+        data_type: type[R],
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> AsyncIterator[R]: ...
+    @overload
+    def iterate(
+        self,
+        data_type: str | None = ...,
+        *,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> AsyncIterator[UserRecord]: ...
+    def iterate(
+        self,
+        data_type: DataTypeLike | None = None,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> AsyncIterator[Any]:
+        return _each_awaited(
+            calls.record_pages(self._scope, data_type, consistent, include_expired)
+        )
+
+    @overload
+    async def page(
+        self,
+        data_type: type[R],
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[R]: ...
+    @overload
+    async def page(
+        self,
+        data_type: str | None = ...,
+        *,
+        limit: int = ...,
+        cursor: str | None = ...,
+        consistent: bool = ...,
+        include_expired: bool = ...,
+    ) -> Page[UserRecord]: ...
+    async def page(
+        self,
+        data_type: DataTypeLike | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> Any:
+        return await calls.page(self._scope, data_type, limit, cursor, consistent, include_expired)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    @makes_record_awaited
+    async def add(
+        self,
+        given: Any,
+        data: Any = None,
+        /,
+        *,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
+    ) -> Any:
+        return await calls.add(self._scope, given, data, record_id, ttl)
+
+    @makes_record_awaited
+    async def put(
+        self,
+        given: Any,
+        data: Any = None,
+        /,
+        *,
+        record_id: RecordId | None = None,
+        ttl: datetime | timedelta | None = None,
+    ) -> Any:
+        return await calls.put(self._scope, given, data, record_id, ttl)
+
+    async def update(self, record: R) -> R:
+        return await calls.update(self._scope, record)
+
+    @overload
+    async def delete(self, target: UserRecord, /) -> None: ...
+    @overload
+    async def delete(self, target: DataTypeLike, record_id: RecordId, /) -> None: ...
+    async def delete(
+        self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
+    ) -> None:
+        return await calls.delete(self._scope, target, record_id)
+
+    async def replace_data(
+        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
+    ) -> UserRecord:
+        return await calls.replace_data(self._scope, data_type, record_id, data)
+
+    async def set_fields(
+        self, data_type: DataTypeLike, record_id: RecordId, payload: Any
+    ) -> UserRecord:
+        return await calls.set_fields(self._scope, data_type, record_id, payload)
+
+    async def delete_all(self) -> CommitResult:
+        return await calls.delete_all(self._scope)
+
+    # --- units of work ----------------------------------------------------------------------------
+
+    def unit_of_work(
+        self,
+        *,
+        atomic: bool = False,
+        lock: bool = True,
+        consistent: bool = True,
+        include_expired: bool = False,
+    ) -> AsyncUnitOfWork:
+        return AsyncUnitOfWork(
+            self._scope,
+            atomic=atomic,
+            lock=lock,
+            consistent=consistent,
+            include_expired=include_expired,
+        )
+
+    async def run(
+        self,
+        function: Callable[[AsyncUnitOfWork], Awaitable[T]],
+        *,
+        attempts: int = 8,
+        atomic: bool = True,
+    ) -> T:
+        return await run_async(self._scope, function, attempts=attempts, atomic=atomic)
+
+
+def _each(pages: AsyncGenerator[Iterator[R], None]) -> Iterator[R]:
+    with closing(drive_each(pages)) as driven:
+        for page in driven:
+            yield from page
+
+
+async def _each_awaited(pages: AsyncGenerator[Iterator[R], None]) -> AsyncIterator[R]:
+    async with aclosing(pages):
+        async for page in pages:
+            for record in page:
+                yield record

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -90,7 +90,7 @@ class Driver:
         finally:
             protocol.close()
 
-    def stream(self, protocol: Flow[Any]) -> Iterator[Any]:
+    def stream(self, protocol: Flow[Any]) -> Generator[Any, None, None]:
         """Yield the values that a protocol emits.
 
         If the protocol allows it, a helper gets the next value while the caller works on this one.

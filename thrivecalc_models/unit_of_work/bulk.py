@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 from thrivecalc_models.errors import (
@@ -33,34 +34,34 @@ from thrivecalc_models.wire import StoredItem, describe
 from thrivecalc_models.words import plural
 
 
-def replace_data(scope: Scope, key: Key, data: Any) -> UserRecord:
+async def replace_data(scope: Scope, key: Key, data: Any) -> UserRecord:
     """Replace all of `data` of a stored record by a camelCase mapping; return the record.
 
     Raises InvalidRecordError, RecordNotFoundError, and what a write raises.
     """
-    return _edit(scope, edits.replacement(scope, key, data))
+    return await _edit(scope, edits.replacement(scope, key, data))
 
 
-def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
+async def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
     """Write the declared fields of a payload over a stored record; return the record.
 
     Raises as `replace_data`, and ConflictError if the stored `data` is no map.
     """
-    return _edit(scope, edits.field_update(scope, key, payload))
+    return await _edit(scope, edits.field_update(scope, key, payload))
 
 
-def _edit(scope: Scope, update: UpdateItem) -> UserRecord:
-    return write_one(lambda: _send_edit(scope, update))
+async def _edit(scope: Scope, update: UpdateItem) -> UserRecord:
+    return await write_one(_send_edit(scope, update))
 
 
-def _send_edit(scope: Scope, update: UpdateItem) -> UserRecord:
+async def _send_edit(scope: Scope, update: UpdateItem) -> UserRecord:
     key = update.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=update)
     scope.check_write(update, key)
     session = scope.session
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
-        report = session.commit([write], shield)
+        report = await session.commit([write], shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
     outcome = report.outcomes[key]
     cause = _edit_error(scope, key, outcome)
@@ -79,7 +80,7 @@ def _edit_error(scope: Scope, key: str, outcome: WriteOutcome) -> ThriveCalcErro
     return error
 
 
-def delete_everything(scope: Scope) -> CommitResult:
+async def delete_everything(scope: Scope) -> CommitResult:
     """Delete all items of the user until a whole reading finds none.
 
     Raises ServiceError if nothing was deleted, else CommitError with what was.
@@ -89,7 +90,7 @@ def delete_everything(scope: Scope) -> CommitResult:
     began = session.driver.monotonic()
     with session.driver.shield() as shield:
         shield.guard(shield.hold_signals)
-        problem = _delete_passes(scope, report, shield)
+        problem = await _delete_passes(scope, report, shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
     if problem is not None:
         if not report.outcomes and shield.interrupt is None:
@@ -106,10 +107,12 @@ def delete_everything(scope: Scope) -> CommitResult:
     return result(report)
 
 
-def _delete_passes(scope: Scope, report: CommitReport, shield: Shield) -> ThriveCalcError | None:
+async def _delete_passes(
+    scope: Scope, report: CommitReport, shield: Shield
+) -> ThriveCalcError | None:
     """Delete pass after pass; return the error of a reading that failed."""
     try:
-        while _delete_pass(scope, report, shield):
+        while await _delete_pass(scope, report, shield):
             pass
     except ThriveCalcError as error:
         return error.with_traceback(None)
@@ -118,20 +121,22 @@ def _delete_passes(scope: Scope, report: CommitReport, shield: Shield) -> Thrive
     return None
 
 
-def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
+async def _delete_pass(scope: Scope, report: CommitReport, shield: Shield) -> bool:
     """Read all keys and delete them; return whether another pass is needed."""
     found = False
-    for page in reading.pages(scope, Query(user_id=scope.user_id, consistent=True, keys_only=True)):
-        if shield.interrupt is not None:
-            return False
-        report.requests += 1
-        report.read_units += page.units
-        writes = [_deletion(scope, item) for item in page.items]
-        if writes:
-            found = True
-            report.merge(scope.session.commit(writes, shield))
-            if report.halted or not report.complete:
+    query = Query(user_id=scope.user_id, consistent=True, keys_only=True)
+    async with aclosing(reading.pages(scope, query)) as pages:
+        async for page in pages:
+            if shield.interrupt is not None:
                 return False
+            report.requests += 1
+            report.read_units += page.units
+            writes = [_deletion(scope, item) for item in page.items]
+            if writes:
+                found = True
+                report.merge(await scope.session.commit(writes, shield))
+                if report.halted or not report.complete:
+                    return False
     return found
 
 

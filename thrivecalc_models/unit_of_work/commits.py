@@ -31,7 +31,7 @@ class Commit:
         self._under_way: dict[str, PendingWrite] = {}
         self.report = CommitReport()
 
-    def send(self, pending: Sequence[PendingWrite], shield: Shield) -> None:
+    async def send(self, pending: Sequence[PendingWrite], shield: Shield) -> None:
         """Send unknown writes first, exactly as before, then the pending ones.
 
         A write of unknown outcome may still be on its way to the service. A later write of the same
@@ -42,27 +42,28 @@ class Commit:
         if identity_map.transaction is not None or attempts:
             shield.hold_signals()  # more requests may follow
             if identity_map.transaction is not None:
-                self._send_transaction(identity_map.transaction, shield)
+                await self._send_transaction(identity_map.transaction, shield)
             else:
-                self._send_each(attempts, shield)
+                await self._send_each(attempts, shield)
             pending = identity_map.pending_writes()
         if report.halted or identity_map.transaction is not None:
             report.outcomes |= {write.key: _NOT_APPLIED for write in pending}
         elif pending and identity_map.atomic:
             # Kept before it is sent: the next commit needs its token if this one is interrupted.
             identity_map.transaction = AtomicWrites(writes=tuple(pending), token=str(uuid.uuid4()))
-            self._send_transaction(identity_map.transaction, shield)
+            await self._send_transaction(identity_map.transaction, shield)
         elif pending:
-            self._send_each(pending, shield)
+            await self._send_each(pending, shield)
 
-    def _send_each(self, writes: Sequence[PendingWrite], shield: Shield) -> None:
+    async def _send_each(self, writes: Sequence[PendingWrite], shield: Shield) -> None:
         self._under_way = {write.key: write for write in writes}
-        self._settle(writes, self._session.commit(writes, shield), shield)
+        self._settle(writes, await self._session.commit(writes, shield), shield)
 
-    def _send_transaction(self, transaction: AtomicWrites, shield: Shield) -> None:
+    async def _send_transaction(self, transaction: AtomicWrites, shield: Shield) -> None:
         session = self._session
         self._under_way = {write.key: write for write in transaction.writes}
-        found = session.driver.run(transact(transaction, session.retry, session.rng), shield=shield)
+        sending = transact(transaction, session.retry, session.rng)
+        found = await session.run(sending, shield=shield)
         self._settle(transaction.writes, found, shield)
         if not self._under_way and not found.keys(WriteStatus.UNKNOWN):
             self._map.transaction = None

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from thrivecalc_models.errors import CommitError, ThriveCalcError
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.unit_of_work.unit import UnitOfWork
+from thrivecalc_models.unit_of_work.core import Unit, leave
 
 T = TypeVar("T")
 
 
-def commit_one(work: UnitOfWork, record: UserRecord | None) -> None:
+async def commit_one(work: Unit, record: UserRecord | None) -> None:
     """Commit a unit of one write and end it. Raises as `write_one`."""
-    write_one(lambda: work.__exit__(None, None, None), record)
+    await write_one(leave(work, None), record)
 
 
-def write_one(commit: Callable[[], T], record: UserRecord | None = None) -> T:
-    """Call the commit of one write and return its result.
+async def write_one(commit: Coroutine[Any, Any, T], record: UserRecord | None = None) -> T:
+    """Await the commit of one write and return its result.
 
     Raises the cause of a CommitError in its place. Every error has `record` and `outcome`.
     """
     try:
-        return commit()
+        return await commit
     except CommitError as failed:
         _describe(failed, record)
         error: ThriveCalcError = next(iter(failed.causes.values()), failed)

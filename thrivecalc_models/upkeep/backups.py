@@ -18,6 +18,7 @@ from thrivecalc_models.errors import (
 from thrivecalc_models.operations import Call, Failure, Flow, Reply, Wait
 from thrivecalc_models.protocol import persist, service_error
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.whole_table import WholeTable
 from thrivecalc_models.wire import Json
 
@@ -60,7 +61,8 @@ def create_backup(whole: WholeTable, name: str) -> Backup:
     """
     parameters = {"TableName": whole.store.table_name, "BackupName": name}
     body = _begin(whole, "CreateBackup", parameters, "`thrivecalc backup list` shows it if it was")
-    return whole.session.execute(_until_available(whole, body["BackupDetails"]["BackupArn"]))
+    waiting = _until_available(whole, body["BackupDetails"]["BackupArn"])
+    return drive(whole.session.execute(waiting))
 
 
 def list_backups(whole: WholeTable) -> Iterator[Backup]:
@@ -154,7 +156,7 @@ def _begin(
     """Send a request that must not be applied twice: again only if it was not applied."""
     session = whole.session
     call = Call(operation, parameters)
-    result = session.execute(persist(call, session.retry, session.rng, twice=False))
+    result = drive(session.execute(persist(call, session.retry, session.rng, twice=False)))
     if isinstance(result, Reply):
         return result.body
     if result.applied_maybe:

@@ -21,6 +21,7 @@ from thrivecalc_models.protocol import (
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.writing import lock_condition
 from thrivecalc_models.store import DataStore
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.upkeep.findings import key_parts, why_never
 from thrivecalc_models.wire import (
     AttributeValue,
@@ -143,7 +144,7 @@ def perform(
         else:
             writes.append(PendingWrite(key=str(number), intent=Intent.UPDATE, write=write))
     with session.driver.shield() as shield:
-        report = session.commit(writes, shield)
+        report = drive(session.commit(writes, shield))
     done = [
         refused.get(number) or _repaired(repair, report.outcomes[str(number)])
         for number, repair in enumerate(repairs)

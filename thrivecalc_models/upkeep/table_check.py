@@ -14,6 +14,7 @@ from thrivecalc_models.errors import AccessDeniedError, RefusedError
 from thrivecalc_models.operations import Call, FailureKind, Flow, Reply, Wait
 from thrivecalc_models.protocol import ServiceFailure, persist
 from thrivecalc_models.protocol.tables import NO_SUCH_OPERATION
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.table import Settings
 from thrivecalc_models.upkeep.commands import Commands
 from thrivecalc_models.whole_table import WholeTable
@@ -73,7 +74,7 @@ def wait_until_active(whole: WholeTable, *, every: float = 1.0) -> None:
 
     A table that was just created may be reported as missing at first. Raises ServiceError.
     """
-    whole.session.execute(_until_active(whole, every))
+    drive(whole.session.execute(_until_active(whole, every)))
 
 
 def _until_active(whole: WholeTable, every: float) -> Flow[None]:

@@ -25,6 +25,7 @@ from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import state_of
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.wire import WriteTime
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _send(record: UserRecord, write: PendingWrite) -> Json:
             # Noted before the request: an exception on its way leaves the outcome unknown.
             state.attempt = attrs.evolve(write, maybe=True)
         name = write.operation().name
-        report = connection.signalling(name, lambda: session.commit([write], shield))
+        report = connection.signalling(name, lambda: drive(session.commit([write], shield)))
         outcome = report.outcomes[write.key]
         if outcome.state is WriteStatus.APPLIED:
             was_applied(record, write, session, outcome)

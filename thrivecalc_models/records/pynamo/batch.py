@@ -29,6 +29,7 @@ from thrivecalc_models.records.pynamo.attempts import failure_of, was_applied
 from thrivecalc_models.records.pynamo.connection import table_of
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import state_of
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.wire import describe
 from thrivecalc_models.words import plural
 
@@ -80,7 +81,7 @@ class RecordBatch(BatchWrite[R]):
         writes = self._writes(session)
         with session.driver.shield() as shield:
             report = connection.signalling(
-                BatchWriteItem.name, lambda: session.commit(writes, shield)
+                BatchWriteItem.name, lambda: drive(session.commit(writes, shield))
             )
             operations, self.pending_operations = self.pending_operations, []
             for operation, write in zip(operations, writes, strict=True):

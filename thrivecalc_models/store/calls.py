@@ -1,0 +1,197 @@
+"""What the calls of one user do: written once, and awaited or driven by the shells of `user_data`.
+
+`expired` says whether records are wanted whose ttl has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import attrs
+
+from thrivecalc_models.cursors import make_cursor, read_cursor
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
+from thrivecalc_models.operations import Query
+from thrivecalc_models.protocol import ItemPage
+from thrivecalc_models.records import UserRecord, reading
+from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
+from thrivecalc_models.store.pages import Page, check_order, ordered
+from thrivecalc_models.table import DATA_TYPE
+from thrivecalc_models.transport.process import forks_wait
+from thrivecalc_models.unit_of_work import CommitResult
+from thrivecalc_models.unit_of_work.core import Unit
+from thrivecalc_models.unit_of_work.single import commit_one
+from thrivecalc_models.unit_of_work.unattached import note_returned
+
+R = TypeVar("R", bound=UserRecord)
+TimeToLive = datetime | timedelta | None
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def get(
+    scope: Scope, data_type: DataTypeLike, record_id: RecordId, consistent: bool, expired: bool
+) -> Any:
+    """Return the record, or None."""
+    item = await reading.fetch(scope, scope.key(data_type, record_id), consistent=consistent)
+    if item is None:
+        return None
+    record = reading.seen(scope, item, include_expired=expired)
+    note_returned(scope, [record])
+    return record
+
+
+async def get_many(scope: Scope, keys: Iterable[KeyLike], consistent: bool, expired: bool) -> Any:
+    """Return the records of keys in their order, None for each that `get` returns None for."""
+    wanted = [scope.key_of(each) for each in keys]
+    found = await reading.fetch_many(
+        scope, distinct(wanted), consistent=consistent, include_expired=expired
+    )
+    note_returned(scope, found.values())
+    return [found.get(key.record_key) for key in wanted]
+
+
+async def list_type(
+    scope: Scope, data_type: DataTypeLike, order_by: str | None, consistent: bool, expired: bool
+) -> Any:
+    """Return all records of a type in an order. Raises InvalidKeyError for no type."""
+    if data_type is None:
+        raise InvalidKeyError(
+            "list takes a type, such as SavingsGoal; list_all lists every type", path=DATA_TYPE
+        )
+    return await list_records(scope, data_type, order_by, consistent, expired)
+
+
+async def list_records(
+    scope: Scope,
+    data_type: DataTypeLike | None,
+    order_by: str | None,
+    consistent: bool,
+    expired: bool,
+) -> list[UserRecord]:
+    """Return all records of a type, or of all types, in an order."""
+    check_order(order_by)
+    query = _query(scope, data_type, consistent)
+    records = await reading.records(scope, query, include_expired=expired)
+    note_returned(scope, records)
+    return ordered(records, order_by)
+
+
+def record_pages(
+    scope: Scope, data_type: DataTypeLike | None, consistent: bool, expired: bool
+) -> AsyncGenerator[Iterator[Any], None]:
+    """Check the arguments, and return pages of records, each record made when it is asked for."""
+    return _record_pages(scope, _query(scope, data_type, consistent), expired)
+
+
+async def _record_pages(
+    scope: Scope, query: Query, expired: bool
+) -> AsyncGenerator[Iterator[UserRecord], None]:
+    async with aclosing(reading.pages(scope, query)) as pages:
+        async for page in pages:
+            yield _records_of(scope, page, expired)
+
+
+def _records_of(scope: Scope, page: ItemPage, expired: bool) -> Iterator[UserRecord]:
+    for item in page.items:
+        record = reading.seen(scope, item, include_expired=expired)
+        if record is not None:
+            note_returned(scope, [record])
+            yield record
+
+
+async def page(
+    scope: Scope,
+    data_type: DataTypeLike | None,
+    limit: int,
+    cursor: str | None,
+    consistent: bool,
+    expired: bool,
+) -> Any:
+    """Return a page of at most `limit` records after a cursor."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidRecordError("limit takes a whole number of records, at least 1")
+    query = attrs.evolve(_query(scope, data_type, consistent), limit=limit)
+    if cursor is not None:
+        query = attrs.evolve(query, after=read_cursor(query, cursor))
+    found = await reading.page(scope, query)
+    records = list(_records_of(scope, found, expired))
+    return Page(records, None if found.after is None else make_cursor(query, found.after))
+
+
+def _query(scope: Scope, data_type: DataTypeLike | None, consistent: bool) -> Query:
+    text = None if data_type is None else scope.data_type(data_type)
+    return reading.query(scope, text, consistent=consistent)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+async def add(
+    scope: Scope, given: Any, data: Any, record_id: RecordId | None, ttl: TimeToLive
+) -> Any:
+    """Create a record and return it."""
+    work = Unit(scope)
+    record = work.add(given, data, record_id=record_id, ttl=ttl)
+    await commit_one(work, record)
+    note_returned(scope, [record])
+    return record
+
+
+async def put(
+    scope: Scope, given: Any, data: Any, record_id: RecordId | None, ttl: TimeToLive
+) -> Any:
+    """Create or replace the whole item, and return the record."""
+    work = Unit(scope)
+    record = work.put(given, data, record_id=record_id, ttl=ttl)
+    await commit_one(work, record)
+    note_returned(scope, [record])
+    return record
+
+
+async def update(scope: Scope, record: R) -> R:
+    """Write the fields that changed since the record was read, and return the record."""
+    work = Unit(scope)
+    work.attach(record)
+    await commit_one(work, record)
+    return record
+
+
+async def delete(
+    scope: Scope, target: UserRecord | DataTypeLike, record_id: RecordId | None
+) -> None:
+    """Delete a record, given by itself or by its type and record id."""
+    work = Unit(scope)
+    work.delete(target, record_id)  # type: ignore[arg-type]  # the same overloads
+    await commit_one(work, target if isinstance(target, UserRecord) else None)
+
+
+def replace_data(
+    scope: Scope, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
+) -> Coroutine[Any, Any, UserRecord]:
+    """Replace all of `data` of a stored record by a mapping."""
+    with forks_wait:  # most programs load records and edit them
+        from thrivecalc_models.unit_of_work import bulk
+
+    return bulk.replace_data(scope, scope.key(data_type, record_id), data)
+
+
+def set_fields(
+    scope: Scope, data_type: DataTypeLike, record_id: RecordId, payload: Any
+) -> Coroutine[Any, Any, UserRecord]:
+    """Write the declared fields of a payload over a stored record."""
+    with forks_wait:
+        from thrivecalc_models.unit_of_work import bulk
+
+    return bulk.set_fields(scope, scope.key(data_type, record_id), payload)
+
+
+def delete_all(scope: Scope) -> Coroutine[Any, Any, CommitResult]:
+    """Delete every item of the user."""
+    with forks_wait:
+        from thrivecalc_models.unit_of_work import bulk
+
+    return bulk.delete_everything(scope)
