@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 
 from thrivecalc_models.operations import GetItem, Key, Query
 from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
@@ -58,9 +57,12 @@ async def fetch_many(
 async def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
     """Read all pages of a query, and return the records whose ttl has not passed."""
     found: list[UserRecord] = []
-    async with aclosing(pages(scope, query)) as all_pages:
+    all_pages = pages(scope, query)
+    try:
         async for page in all_pages:
             found += _all_seen(scope, page.items, include_expired)
+    finally:
+        await all_pages.aclose()
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -69,7 +68,7 @@ class Session:
         Raises the public error of the request that failed; the log names the user, if one is given.
         """
         try:
-            return await self.run(protocol)
+            return self.driver.run(protocol)
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         raise error
@@ -79,9 +78,8 @@ class Session:
     ) -> AsyncGenerator[Any, None]:
         """Give the values that a protocol emits, each as it comes; errors as of `execute`."""
         try:
-            with closing(self.driver.stream(protocol)) as emitted:
-                for value in emitted:
-                    yield value
+            for value in self.driver.stream(protocol):
+                yield value
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         else:
@@ -94,7 +92,7 @@ class Session:
         `shield` keeps an interrupt until the report is complete.
         """
         protocol = commit(writes, self.retry, self.rng, statements_on=self.statements_on)
-        return await self.run(protocol, shield=shield)
+        return self.driver.run(protocol, shield=shield)
 
     @property
     def statements_on(self) -> str | None:
