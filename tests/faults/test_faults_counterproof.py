@@ -15,7 +15,14 @@ from schedules import LawBroken
 from schedules_calls import play_seed
 from schedules_rivals import make_rivals, play_rivals
 
-from thrivecalc_models.operations import TransactWrite
+from thrivecalc_models.operations import (
+    BatchStatements,
+    Failure,
+    Reply,
+    TransactWrite,
+    reading,
+    results_of,
+)
 from thrivecalc_models.protocol import retry
 from thrivecalc_models.records import session
 from thrivecalc_models.transport import reports
@@ -23,10 +30,10 @@ from thrivecalc_models.transport import reports
 SCHEDULES = 1_500
 
 
-def laws_broken() -> Counter[str]:
+def laws_broken(*, batched: bool = False) -> Counter[str]:
     broken: Counter[str] = Counter()
     for seed in range(SCHEDULES):
-        _note(broken, lambda seed=seed: play_seed(seed))
+        _note(broken, lambda seed=seed: play_seed(seed, batched=batched))
     return broken
 
 
@@ -89,9 +96,56 @@ def break_interrupt_handling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "IN_DOUBT", harmless)
 
 
-def test_the_laws_hold_when_nothing_is_broken() -> None:
+@pytest.fixture
+def break_doubt_about_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that failed counts as not applied, whatever its code."""
+    commit = importlib.import_module("thrivecalc_models.protocol.commit")
+
+    def trusted(batch: BatchStatements, reply: Reply) -> list[Any]:
+        return [
+            attrs.evolve(result, applied_maybe=False) if isinstance(result, Failure) else result
+            for result in results_of(batch, reply)
+        ]
+
+    monkeypatch.setattr(commit, "results_of", trusted)
+
+
+@pytest.fixture
+def break_doubt_about_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of statements that was refused as a whole counts as not applied."""
+    monkeypatch.setattr(reading, "is_of_the_whole", lambda failure: False)
+
+
+@pytest.fixture
+def break_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a batch that was refused as a whole, what is stored is taken to be unchanged."""
+    commit = importlib.import_module("thrivecalc_models.protocol.commit")
+    monkeypatch.setattr(commit, "is_ours", lambda write, stored: False)
+    monkeypatch.setattr(commit, "holds", lambda condition, stored: True)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_the_laws_hold_when_nothing_is_broken(batched: bool) -> None:
     """The same schedules break no law on the protocol as it is."""
-    assert not laws_broken()
+    assert not laws_broken(batched=batched)
+
+
+@pytest.mark.usefixtures("break_doubt_about_statements")
+def test_trusting_a_failed_statement_is_caught() -> None:
+    """A statement that ended with an internal error was applied, and is called not applied."""
+    assert "not applied is not in the table, and never will be" in laws_broken(batched=True)
+
+
+@pytest.mark.usefixtures("break_doubt_about_batches")
+def test_trusting_a_refused_batch_is_caught() -> None:
+    """A batch that was refused as a whole was applied, and is called not applied."""
+    assert "not applied is not in the table, and never will be" in laws_broken(batched=True)
+
+
+@pytest.mark.usefixtures("break_looking")
+def test_not_looking_is_caught() -> None:
+    """What is stored after a refused batch is another's, or ours, and is not recognised."""
+    assert "not applied is not in the table, and never will be" in laws_broken(batched=True)
 
 
 @pytest.mark.usefixtures("break_token_reuse")

@@ -34,21 +34,28 @@ PARTS = 5
 KEY = "savings-goal#g"
 
 
+@pytest.fixture(params=[False, True], ids=["one by one", "batched"])
+def batched(request: pytest.FixtureRequest) -> bool:
+    """Whether the store has `batch_updates`."""
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("part", range(PARTS))
-def test_nonsense_for_replies(part: int) -> None:
+def test_nonsense_for_replies(part: int, batched: bool) -> None:
     """Every write keeps its true outcome, and what is raised after sending has one."""
     tally: Counter[str] = Counter()
-    world = simulated(random.Random(part))
+    world = simulated(random.Random(part), batched=batched)
     for seed in range(part, ROUNDS, PARTS):
         play(world, seed, tally)
     assert tally["replies spoilt"] > ROUNDS // PARTS
 
 
 @pytest.mark.parametrize("transport", ["direct", "botocore"])
-def test_nonsense_on_a_wire(transport: str) -> None:
+def test_nonsense_on_a_wire(transport: str, batched: bool) -> None:
     """The same over HTTP, whichever transport reads it."""
     tally: Counter[str] = Counter()
-    with served(SimulatedTable(table_name="fuzzed"), random.Random(0), transport) as world:
+    table = SimulatedTable(table_name="fuzzed")
+    with served(table, random.Random(0), transport, batched=batched) as world:
         for seed in range(ROUNDS_ON_A_WIRE):
             play(world, seed, tally)
     assert tally["replies spoilt"] > ROUNDS_ON_A_WIRE // 2

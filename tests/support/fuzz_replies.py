@@ -168,9 +168,10 @@ def _swap(rng: random.Random, found: list[tuple[Any, Any]]) -> None:
 def is_a_lie_that_nothing_tells(operation: str, wire: Wire) -> bool:
     """Whether a change of this reply could make it say something else that is as good an answer.
 
-    What a batch left undone is nowhere else in the reply.
+    What a batch left undone is nowhere else in the reply, nor is the error of a statement.
     """
-    return operation == "BatchWriteItem" and b"Request" in wire[1]
+    told_once = {"BatchWriteItem": b"Request", "BatchExecuteStatement": b'"Error"'}
+    return operation in told_once and told_once[operation] in wire[1]
 
 
 @attrs.define
@@ -313,11 +314,13 @@ class World:
     table: SimulatedTable | None = None
 
 
-def simulated(rng: random.Random) -> World:
-    table = SpoiltTable()
+def simulated(rng: random.Random, *, batched: bool = False) -> World:
+    table = SpoiltTable(shows_stored=not batched)
     table.spoiler = Spoiler(rng)
     ids = itertools.count(1)
-    store = simulated_store(table, retry=QUICK, new_id=lambda: f"fresh-{next(ids)}")
+    store = simulated_store(
+        table, retry=QUICK, batch_updates=batched, new_id=lambda: f"fresh-{next(ids)}"
+    )
     earlier = simulated_store(table, clock=lambda: table.clock() - HOUR)
     return World(store, earlier, table.spoiler, table)
 
@@ -328,6 +331,8 @@ def served(
     rng: random.Random,
     transport: str,
     spared: Collection[str] = (),
+    *,
+    batched: bool = False,
 ) -> Iterator[World]:
     """The same over HTTP, on a transport by its name."""
     spoiler = Spoiler(rng, spared)
@@ -338,7 +343,12 @@ def served(
         options: Json = {"region": "us-east-1", "transport": transport}
         with (
             DataStore(
-                endpoint=server.endpoint, table_name="fuzzed", retry=QUICK, timeout=10, **options
+                endpoint=server.endpoint,
+                table_name="fuzzed",
+                retry=QUICK,
+                timeout=10,
+                batch_updates=batched,
+                **options,
             ) as store,
             DataStore(
                 endpoint=server.endpoint,
