@@ -547,6 +547,21 @@ def test_a_refused_batch_where_another_wrote():
     work.rollback()
 
 
+def test_a_refused_batch_without_the_lock():
+    """Without the lock no stamp says that nothing was applied: another may have written since."""
+    table, user = stocked(2)
+    work = user.unit_of_work(lock=False)
+    for goal in work.list(SavingsGoal):
+        goal.data.current_amount += 5
+    theirs = changed(goal_item("001"), stamp=LATER)
+    table.fail_next(BatchRefused(applied=True), STATEMENTS)
+    table.fail_next(OtherWriter(lambda table: table.put(theirs)), "BatchGetItem")
+    error = failed(work)
+    assert error.applied == [key("000")]
+    assert error.unknown == [key("001")]
+    work.rollback()
+
+
 def test_a_refused_batch_after_a_lost_reply():
     """What an earlier try may have applied stays unknown, whatever a later refusal shows."""
     table, user = stocked(2)
