@@ -53,7 +53,9 @@ from thrivecalc_models.records import (
     Transaction,
     UnknownRecord,
     UserRecord,
+    from_json,
     read_item,
+    to_json,
 )
 from thrivecalc_models.store import DataStore, Page, UserData
 from thrivecalc_models.unit_of_work import Capacity, CommitResult, UnitOfWork
@@ -112,6 +114,8 @@ __all__ = [
     "UserData",
     "UserRecord",
     "field",
+    "from_json",
     "payload",
     "read_item",
+    "to_json",
 ]

@@ -8,6 +8,7 @@ codec's: a change there is found here. Every complaint begins with the name of i
     timestamp form    what toISOString() prints
     number rule       what Number(text) keeps, and nothing else
     NULL handling     null is NULL, undefined is absent, None of an optional field is absent
+    JSON              JSON.stringify gives what to_json gives
     value             anything else that is not the same on both sides
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,8 +25,8 @@ from typing import Any
 import attrs
 from peer import UNDEFINED, Peer, TypeScriptError
 
-from thrivecalc_models import DataStore, UserData, UserRecord
-from thrivecalc_models.wire import Item, with_bytes, with_text
+from thrivecalc_models import DataStore, UserData, UserRecord, to_json
+from thrivecalc_models.wire import AttributeValue, Item, with_bytes, with_text
 
 ISO_STRING = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -62,6 +64,12 @@ class Sides:
         """Store an item as another program might."""
         self.client.put_item(TableName=self.store.table_name, Item=with_bytes(item))
 
+    def check_json(self, record: UserRecord, shown: Any) -> None:
+        """JSON.stringify gives what `to_json` gives; sets and bytes it cannot say."""
+        item = {"M": self.stored(record.user_id, record.record_key)}
+        found = [*_json_differences(item, shown, to_json(record), "record")]
+        assert not found, f"JSON: {found[0]}"
+
     def as_typescript_sees(self, record: UserRecord) -> dict[str, Any]:
         """The record as `getUserData` gives it, also put through JSON.stringify.
 
@@ -78,9 +86,26 @@ class Sides:
             keys = [each.get("recordKey") for each in listed]
             wanted = f"{record.data_type}#{record.record_id}"
             raise AssertionError(f"key format: nothing is under {wanted!r}, there is {keys}")
-        json.loads(shown)
+        self.check_json(record, json.loads(shown))
         assert isinstance(seen, dict)
         return seen
+
+
+def _json_differences(form: AttributeValue, shown: Any, ours: Any, path: str) -> Iterator[str]:
+    ((tag, content),) = form.items()
+    if tag == "M":
+        if shown.keys() != ours.keys():
+            yield f"{path} has other names"
+            return
+        for name, inner in content.items():
+            yield from _json_differences(inner, shown[name], ours[name], f"{path}.{name}")
+    elif tag == "L":
+        for n, inner in enumerate(content):
+            yield from _json_differences(inner, shown[n], ours[n], f"{path}[{n}]")
+    elif tag not in ("B", "SS", "NS", "BS") and (
+        shown != ours or isinstance(shown, bool) is not isinstance(ours, bool)
+    ):
+        yield f"{path} is {ours!r}, not {shown!r}"
 
 
 def check_record(sides: Sides, record: UserRecord) -> None:

@@ -9,6 +9,7 @@ from thrivecalc_models.records.classes import (
     SavingsGoal,
     Transaction,
 )
+from thrivecalc_models.records.json_records import from_json, to_json
 from thrivecalc_models.records.model import UnknownRecord, UserRecord, read_item
 from thrivecalc_models.records.session import Session, default_session, set_default_session
 
@@ -24,6 +25,8 @@ __all__ = [
     "UnknownRecord",
     "UserRecord",
     "default_session",
+    "from_json",
     "read_item",
     "set_default_session",
+    "to_json",
 ]

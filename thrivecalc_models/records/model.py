@@ -212,14 +212,12 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
     @property
     def item(self) -> Item | None:
         """The stored item in DynamoDB's JSON (a copy); None for a record that was never stored."""
-        unread = state_of(self).unread
-        return copy.deepcopy(state_of(self).stored) if unread is None else unread.item
+        return copy.deepcopy(state_of(self).snapshot())
 
     @property
     def version(self) -> str:
         """Opaque text that changes with every write; empty for a record never stored."""
-        state = state_of(self)
-        stored = state.stored if state.unread is None else state.unread.item
+        stored = state_of(self).snapshot()
         if stored is None:
             return ""
         text = json.dumps(stored, sort_keys=True)

@@ -160,6 +160,10 @@ class RecordState:
         """Whether the record was read from the table or written to it."""
         return self.unread is not None or self._stored is not None
 
+    def snapshot(self) -> Item | None:
+        """Return the snapshot for a look at it; it is not kept if it is read from bytes."""
+        return self._stored if self.unread is None else self.unread.item
+
     @property
     def stored(self) -> Item | None:
         """The snapshot, None for a record never stored."""
