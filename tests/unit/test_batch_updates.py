@@ -32,6 +32,7 @@ from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.testing.faults import (
     BatchRefused,
     Denied,
+    Interrupt,
     LoseReply,
     OtherWriter,
     Overtaken,
@@ -212,6 +213,20 @@ def test_a_statement_longer_than_8192_bytes_goes_alone():
     assert sent(table) == [STATEMENTS]
     table, _ = long_statements("tttt" + "t" * room)
     assert sent(table) == ["UpdateItem", "UpdateItem"]
+
+
+def test_statements_are_cut_to_16_mb():
+    """Old and new values travel: a batch of large ones is cut where a request would be too long."""
+    table = SimulatedTable()
+    for number in range(25):
+        table.put(goal_item(f"{number:03}", note={"S": f"{number}" + "x" * 370_000}))
+    with user_of(table, batch_updates=True).unit_of_work() as work:
+        for goal in work.list_all():
+            goal.extra_attributes["note"] = "y" * 370_000
+    written = [entry for entry in table.log if entry.operation != "Query"]
+    assert [entry.operation for entry in written] == [STATEMENTS, STATEMENTS]
+    assert all(len(json.dumps(entry.request)) <= 16 * 1024 * 1024 for entry in written)
+    assert len(written[0].request["Statements"]) + len(written[1].request["Statements"]) == 25
 
 
 def test_an_atomic_unit_is_a_transaction_still():
@@ -581,6 +596,26 @@ def test_a_refused_batch_that_nobody_can_look_into():
     table.fail_always(LoseReply(applied=False), "BatchGetItem")
     error = failed(work)
     assert error.unknown == [key("000"), key("001")]
+    work.rollback()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_interrupt_before_what_is_stored_was_read(refused):
+    """An interrupt then leaves a refused batch unknown, and a failed condition a conflict."""
+    table, user = stocked(2, shows_stored=False)
+    work, _ = edited(user)
+    table.put(changed(goal_item("000")))
+    table.put(changed(goal_item("001")))
+    if refused:
+        table.fail_next(BatchRefused(applied=False), STATEMENTS)
+    table.fail_next(Interrupt(applied=False), "BatchGetItem")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        work.commit()
+    account = caught.value.__cause__
+    assert isinstance(account, CommitError)
+    keys = [key("000"), key("001")]
+    assert (account.unknown if refused else account.not_applied) == keys
+    assert sent(table) == [STATEMENTS, "BatchGetItem"]
     work.rollback()
 
 
