@@ -16,7 +16,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thrivecalc_models.operations import Reply
+from thrivecalc_models.operations import (
+    Absent,
+    AllOf,
+    AnyOf,
+    BatchStatements,
+    Condition,
+    DeleteItem,
+    Equal,
+    Exists,
+    Key,
+    Reply,
+    UpdateItem,
+)
 from thrivecalc_models.testing.simulation import SimulatedTable
 
 Json = dict[str, Any]
@@ -420,6 +432,67 @@ def test_everyday_replies_are_those_of_every_engine(real: RealTable, data: st.Da
     """Unconditional writes, keyed reads and pages have the same answers on every engine."""
     run = f"everyday-{next(COUNTER)}-"
     compare(real, data.draw(st.lists(everyday_requests(run), min_size=1, max_size=12)))
+
+
+STATEMENT_PATHS = (("n",), ("s",), ("m", "x"), ("m", "y"), ("t",), ('a "b"',), ("m", "é.x"))
+
+
+@st.composite
+def typed_conditions(draw: Any) -> Condition:
+    """Conditions as the lock has them."""
+    some_paths = st.sampled_from(STATEMENT_PATHS)
+    each = st.one_of(
+        st.builds(Exists, some_paths),
+        st.builds(Absent, some_paths),
+        st.builds(Equal, some_paths, values),
+    )
+    parts = draw(st.lists(each, max_size=3))
+    if draw(st.booleans()):
+        parts.append(AnyOf((draw(each), AllOf((draw(each), draw(each))))))
+    return AllOf((Exists(("recordKey",)), *parts))
+
+
+@st.composite
+def batches_of_statements(draw: Any, run: str) -> tuple[str, Json]:
+    """Updates and deletes of distinct keys, as the library writes them."""
+    writes: list[UpdateItem | DeleteItem] = []
+    for record_key in draw(st.lists(st.sampled_from(RECORD_KEYS), min_size=1, unique=True)):
+        key = Key(f"{run}u", record_key)
+        condition = draw(typed_conditions())
+        if draw(st.booleans()):
+            writes.append(DeleteItem(key=key, condition=AnyOf((Absent(("recordKey",)), condition))))
+            continue
+        chosen = draw(st.lists(st.sampled_from(STATEMENT_PATHS), min_size=1, unique=True))
+        middle = draw(st.integers(0, len(chosen)))
+        sets = tuple((path, draw(values)) for path in chosen[:middle])
+        writes.append(
+            UpdateItem(key=key, sets=sets, removes=tuple(chosen[middle:]), condition=condition)
+        )
+    return BatchStatements.name, BatchStatements(writes=tuple(writes)).request(TABLE)
+
+
+@pytest.mark.not_on("moto", reason="answers 500 to every statement")
+@pytest.mark.not_on("dynoxide", reason="shows no item, and takes one REMOVE a statement")
+@given(data=st.data())
+@ON_ENGINES
+def test_statements_have_the_engines_outcomes(real: RealTable, data: st.DataObject) -> None:
+    """Each statement that the library writes ends in the simulation as on DynamoDB Local."""
+    run = f"statements-{next(COUNTER)}-"
+    stored = st.sampled_from(RECORD_KEYS[:4])
+    simulated = SimulatedTable(table_name=TABLE)
+    for record_key in data.draw(st.lists(stored, unique=True)):
+        item = key(f"{run}u", record_key) | data.draw(attributes)
+        assert real.answer(*put(item)) == simulated_answer(simulated, *put(item))
+    for batch in data.draw(st.lists(batches_of_statements(run), min_size=1, max_size=3)):
+        assert outcomes(real.answer(*batch)) == outcomes(simulated_answer(simulated, *batch))
+
+
+def outcomes(answer: Answer) -> Answer:
+    """The codes and items of statements; the words of an error are each engine's own."""
+    for response in answer.content["Responses"]:
+        response.pop("TableName", None)
+        response.get("Error", {}).pop("Message", None)
+    return answer
 
 
 def compare(real: RealTable, asked: list[tuple[str, Json]]) -> None:
