@@ -21,7 +21,8 @@ from thrivecalc_models import (
     ServiceError,
     UserData,
 )
-from thrivecalc_models.operations import Call, Failure, FailureKind, Reason, Reply, understood
+from thrivecalc_models.operations import Call, Failure, FailureKind, Reason, Reply
+from thrivecalc_models.operations.reading import understood
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing.refusals import LOST_REPLY
 from thrivecalc_models.transport import bodies

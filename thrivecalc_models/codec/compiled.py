@@ -21,74 +21,29 @@ What does not fit the struct, or raises ValueError, the general code reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import attrs
 import msgspec
 
 from thrivecalc_models.codec.fields import encode_field, read_field
-from thrivecalc_models.codec.numbers import Encoding
-from thrivecalc_models.codec.plans import FieldPlan, field_plan
+from thrivecalc_models.codec.plans import ClassPlan, FieldPlan, field_plan
 from thrivecalc_models.codec.scalars import NAMES
-from thrivecalc_models.codec.values import NestedCodec
 from thrivecalc_models.payloads import converts_on_setting, fields_of, has_plain_init
 from thrivecalc_models.table import DATA
-from thrivecalc_models.wire import Flag, Item, Number, Text
-
-Values = tuple[Any, ...]
+from thrivecalc_models.wire.structs import Flag, Number, Text
 
 
-@attrs.frozen(eq=False, repr=False)
-class ClassPlan:
-    """The fields of a class in order, and the functions generated for them.
-
-    `others` are the fields that hold more than a simple value. With `plain_init`, instances can be
-    made without `__init__`. With `reads_alike`, the same map always reads as equal payloads, since
-    no function of the class's author is called.
-
-    `stored_map` is the struct of a stored map whose attributes are all declared, each in the form
-    of its kind; `other_names` are its fields that the general code reads. `read_data` reads it from
-    the JSON under `data`, as attribute M, and `read_item` from that of a whole item, as attribute
-    data.M. `read(stored_map, nested, path)` returns a payload and its values, or None instead of
-    values that can change in place. All of these raise ValueError for what the general code has to
-    read.
-    `same(payload, values)` returns whether the fields hold these very objects.
-    `write(payload, nested, encoding)` returns the map of a new payload.
-    """
-
-    steps: tuple[FieldPlan, ...]
-    others: tuple[FieldPlan, ...]
-    other_names: tuple[str, ...]
-    wire_names: frozenset[str]
-    plain_init: bool
-    reads_alike: bool
-    stored_map: type[msgspec.Struct]
-    read_data: Callable[[bytes], Any]
-    read_item: Callable[[bytes], Any]
-    read: Callable[[Any, NestedCodec, str], tuple[Any, Values | None]]
-    same: Callable[[Any, Values], bool]
-    write: Callable[[Any, NestedCodec, Encoding], Item]
-
-
-def plan_of(cls: type) -> ClassPlan:
-    """Return the plan of a payload class, which is made when it is first asked for."""
-    plan = _PLANS.get(cls)
-    if plan is None:
-        plan = _PLANS[cls] = _plan(cls)
-    return plan
-
-
-_PLANS: dict[type, ClassPlan] = {}
-
-
-def _plan(cls: type) -> ClassPlan:
+def compiled(cls: type) -> ClassPlan:
+    """Return the plan of a payload class, with the code generated for it."""
     fields = fields_of(cls)
     plain_init = has_plain_init(cls)
     converts = frozenset(converts_on_setting(cls) if plain_init else ())
     steps = tuple(field_plan(cls, field, converted=field.name in converts) for field in fields)
     reading = _reading(steps) if plain_init else _NO_READING
     stored_map = _struct(cls, steps)
+    other_names = [f"f{n}" for n, step in enumerate(steps) if _form_of(step) is Any]
     data = msgspec.defstruct("Data", [("M", stored_map)], gc=False, forbid_unknown_fields=True)
     item = msgspec.defstruct("Item", [(DATA, data)], gc=False)
     source = "\n".join([*reading, *_comparing(steps), *_writing(steps)])
@@ -109,14 +64,14 @@ def _plan(cls: type) -> ClassPlan:
     return ClassPlan(
         steps=steps,
         others=tuple(step for step in steps if step.scalar is None),
-        other_names=tuple(f"f{n}" for n, step in enumerate(steps) if _form_of(step) is Any),
         wire_names=frozenset(step.wire_name for step in steps),
-        stored_map=stored_map,
+        convert=partial(msgspec.convert, type=stored_map),
         read_data=msgspec.json.Decoder(data).decode,
         read_item=msgspec.json.Decoder(item).decode,
         plain_init=plain_init,
         reads_alike=plain_init
         and all(field.fixed_default or not field.has_default for field in fields),
+        general_forms=partial(_general_forms, other_names),
         read=names["read"],
         same=names["same"],
         write=names["write"],
@@ -144,6 +99,11 @@ def _struct(cls: type, steps: Sequence[FieldPlan]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         cls.__name__, fields, gc=False, forbid_unknown_fields=True, kw_only=True
     )
+
+
+def _general_forms(names: Sequence[str], content: Any) -> list[Any]:
+    forms = (getattr(content, name) for name in names)
+    return [form for form in forms if form is not msgspec.UNSET]
 
 
 _NO_READING = ["def read(stored_map, nested, path):", " raise ValueError"]

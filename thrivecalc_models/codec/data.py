@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any, Protocol
 
-import msgspec
-
-from thrivecalc_models.codec.compiled import ClassPlan, Values, plan_of
 from thrivecalc_models.codec.fields import encode_field, is_absent, read_field
 from thrivecalc_models.codec.numbers import EXACT, SAFE, Encoding, encoding_of
-from thrivecalc_models.codec.plans import FieldPlan
+from thrivecalc_models.codec.plans import ClassPlan, FieldPlan, Values, plan_of
 from thrivecalc_models.codec.spelling import check_spelling, misspelt, wrong_spelling
 from thrivecalc_models.codec.values import (
     NestedCodec,
@@ -171,7 +168,7 @@ def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DA
     """Decode a stored map as a payload. Raises Unfit with the path of what does not fit."""
     plan = plan_of(cls)
     try:
-        return plan.read(msgspec.convert(content, plan.stored_map), nested, path)[0]
+        return plan.read(plan.convert(content), nested, path)[0]
     except ValueError:  # msgspec.ValidationError is one
         pass
     return decode_plainly(cls, content, nested, path)[0]
@@ -193,7 +190,7 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     plan = plan_of(cls)
     nested = holder.origins if plan.others else no_origins
     try:
-        made = plan.read(msgspec.convert(content, plan.stored_map), nested, DATA)
+        made = plan.read(plan.convert(content), nested, DATA)
     except ValueError:  # something is missing, NULL, undeclared, or of another type
         made = None
     payload, values = made or decode_plainly(cls, content, nested)

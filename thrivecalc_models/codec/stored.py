@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import msgspec
 
-from thrivecalc_models.codec.compiled import Values, plan_of
 from thrivecalc_models.codec.data import HasOrigins, no_origins
+from thrivecalc_models.codec.plans import Values, plan_of
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads.origins import set_origin
 from thrivecalc_models.table import DATA
@@ -40,8 +39,7 @@ def is_regular(data_type: str, data: bytes) -> bool:
         content = plan.read_data(data).M
     except (ValueError, ConfigurationError):  # an annotation that names nothing is told later
         return False
-    forms = (getattr(content, name) for name in plan.other_names)
-    return are_values([form for form in forms if form is not msgspec.UNSET], level=2)
+    return are_values(plan.general_forms(content), level=2)
 
 
 def decode_stored(cls: type, raw: bytes, holder: HasOrigins) -> tuple[Any, Values | None] | None:

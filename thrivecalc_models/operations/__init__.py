@@ -20,8 +20,8 @@ from thrivecalc_models.operations.partiql import (
     results_of,
     statement_request,
 )
-from thrivecalc_models.operations.reading import CONSUMED, shows, understood
 from thrivecalc_models.operations.replies import (
+    CONSUMED,
     FATAL,
     ITEMS_LEFT,
     READS,
@@ -50,6 +50,7 @@ from thrivecalc_models.operations.requests import (
     TransactWrite,
     UpdateItem,
     WriteOperation,
+    shows,
     unprocessed_writes,
 )
 
@@ -102,6 +103,5 @@ __all__ = [
     "results_of",
     "shows",
     "statement_request",
-    "understood",
     "unprocessed_writes",
 ]

@@ -17,7 +17,14 @@ import msgspec
 from thrivecalc_models.codec import is_regular
 from thrivecalc_models.operations.conditions import Condition
 from thrivecalc_models.operations.partiql import BatchStatements, is_of_the_whole
-from thrivecalc_models.operations.replies import READS, Failure, FailureKind, Reply, Result
+from thrivecalc_models.operations.replies import (
+    CONSUMED,
+    READS,
+    Failure,
+    FailureKind,
+    Reply,
+    Result,
+)
 from thrivecalc_models.operations.requests import (
     BatchGet,
     BatchWrite,
@@ -31,13 +38,13 @@ from thrivecalc_models.operations.requests import (
     Scan,
     TransactWrite,
     UpdateItem,
+    shows,
 )
 from thrivecalc_models.table import DATA_TYPE, RECORD_KEY, USER_ID
 from thrivecalc_models.value import internal
-from thrivecalc_models.wire import Item, Json, StoredItem, is_item, same_value, value_at
+from thrivecalc_models.wire import Item, Json, StoredItem, is_item
+from thrivecalc_models.wire.structs import stored_item
 from thrivecalc_models.words import plural
-
-CONSUMED: Final = "ConsumedCapacity"
 
 
 class _NotUnderstood(Exception):
@@ -124,7 +131,7 @@ def _stored_item(
     raw: msgspec.Raw, user_id: str | None, record_key: str | None = None
 ) -> StoredItem:
     """The item in these bytes, which has the key that was asked for."""
-    item = StoredItem.read(bytes(raw), is_regular)
+    item = stored_item(bytes(raw), is_regular)
     if item is None:
         try:
             content = msgspec.json.decode(raw)
@@ -199,13 +206,6 @@ def _check_written(item: Any, update: UpdateItem) -> None:
     _check_item(item, update.key.user_id, update.key.record_key)
     if not shows(item, update):
         raise _NotUnderstood("its item does not have what was written")
-
-
-def shows(item: Item, update: UpdateItem) -> bool:
-    """Whether an item has what an update writes."""
-    return all(same_value(value_at(item, path), form) for path, form in update.sets) and all(
-        value_at(item, path) is None for path in update.removes
-    )
 
 
 def _check_query(query: Query, body: Json) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -125,9 +125,12 @@ ITEMS_LEFT = Failure(kind=FailureKind.THROTTLED, code="UnprocessedItems", again=
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 
 
+CONSUMED: Final = "ConsumedCapacity"
+
+
 def consumed_units(body: dict[str, Any]) -> float:
     """The read or write units that a reply reports; 0 if it reports none that can be read."""
-    consumed = body.get("ConsumedCapacity")
+    consumed = body.get(CONSUMED)
     return sum(map(_units, consumed)) if isinstance(consumed, list) else _units(consumed)
 
 

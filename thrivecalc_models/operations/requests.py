@@ -12,7 +12,15 @@ import attrs
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
 from thrivecalc_models.value import internal
-from thrivecalc_models.wire import AttributeValue, Item, Json, describe, masked_user
+from thrivecalc_models.wire import (
+    AttributeValue,
+    Item,
+    Json,
+    describe,
+    masked_user,
+    same_value,
+    value_at,
+)
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_OPERATORS = 300
@@ -234,6 +242,13 @@ class UpdateItem:
             and len(condition) <= MAX_EXPRESSION_BYTES
             and expressions.operators <= MAX_OPERATORS
         )
+
+
+def shows(item: Item, update: UpdateItem) -> bool:
+    """Whether an item has what an update writes."""
+    return all(same_value(value_at(item, path), form) for path, form in update.sets) and all(
+        value_at(item, path) is None for path in update.removes
+    )
 
 
 @internal(kw_only=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from thrivecalc_models.operations.reading import CONSUMED, understood
-from thrivecalc_models.operations.replies import Failure, FailureKind, Reply, Result
+from thrivecalc_models.operations.reading import understood
+from thrivecalc_models.operations.replies import CONSUMED, Failure, FailureKind, Reply, Result
 from thrivecalc_models.operations.requests import BatchGet, Call, GetItem, Operation, Query
 from thrivecalc_models.transport.advice import UNFIT
 from thrivecalc_models.transport.base import ReplyBody

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from types import ModuleType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -18,9 +19,8 @@ from thrivecalc_models.operations.partiql import is_fatal
 from thrivecalc_models.operations.replies import Failure, Result, is_answer
 from thrivecalc_models.signals import Observer
 from thrivecalc_models.transport.base import Request, Transport
-from thrivecalc_models.transport.bodies import read_reply, write_request
 from thrivecalc_models.transport.gate import Gate
-from thrivecalc_models.transport.process import PerProcess
+from thrivecalc_models.transport.process import PerProcess, forks_wait
 from thrivecalc_models.transport.reports import (
     CLOSED,
     IN_DOUBT,
@@ -58,7 +58,12 @@ class Driver:
         sleep: Callable[[float], object] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._exchange = _Exchange(transport, table_name, monotonic, Reports(observer, monotonic))
+        with forks_wait:  # msgspec and what needs it, without which models are defined
+            from thrivecalc_models.codec import compiled  # noqa: F401 - needed by the first payload
+            from thrivecalc_models.transport import bodies
+
+        reports = Reports(observer, monotonic)
+        self._exchange = _Exchange(transport, table_name, monotonic, reports, bodies)
         self._gate = Gate()
         self._must_end = False
         self._max_concurrency = max_concurrency
@@ -204,14 +209,15 @@ class Driver:
         if self._gate.closed or (shield is not None and shield.interrupt is not None):
             return
         exchange, operation = self._exchange, send.operations[0]
-        body = write_request(operation, exchange.table_name)
+        body = exchange.bodies.write_request(operation, exchange.table_name)
         started = exchange.reports.started()
         if isinstance(body, Failure):
             results[0] = body
         else:
             try:
                 results[0] = IN_DOUBT  # until we know better
-                results[0] = read_reply(operation, exchange.transport.send(operation.name, body))
+                sent = exchange.transport.send(operation.name, body)
+                results[0] = exchange.bodies.read_reply(operation, sent)
             except BaseException as error:
                 results[0] = in_doubt(error)
                 raise
@@ -275,12 +281,16 @@ class Driver:
 
 @internal
 class _Exchange:
-    """What a request needs besides its operation: the transport, the table, clock and reports."""
+    """What a request needs besides its operation: the transport, the table, clock and reports.
+
+    `bodies` is the module that converts requests and replies.
+    """
 
     transport: Transport
     table_name: str
     monotonic: Callable[[], float]
     reports: Reports
+    bodies: ModuleType
 
 
 class _Ahead:
@@ -366,7 +376,7 @@ class _Flight:
         started = [0.0] * self.size
         try:
             for index, sent in send_many(self._requests(started)):
-                result = read_reply(self._send.operations[index], sent)
+                result = self._exchange.bodies.read_reply(self._send.operations[index], sent)
                 self._end(index, result, started[index])
         except BaseException as error:  # noqa: BLE001 - the driver decides who raises it
             for index, result in enumerate(self._results):
@@ -379,7 +389,7 @@ class _Flight:
         while (index := self._take()) is not None:
             operation = self._send.operations[index]
             try:
-                body = write_request(operation, self._exchange.table_name)
+                body = self._exchange.bodies.write_request(operation, self._exchange.table_name)
             except BaseException as error:  # noqa: BLE001 - what is in flight goes on
                 self.stop(error)
                 return

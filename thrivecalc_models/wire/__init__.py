@@ -30,7 +30,7 @@ from thrivecalc_models.wire.sizes import (
     value_size,
     write_units,
 )
-from thrivecalc_models.wire.stored import Flag, Number, StoredItem, Text
+from thrivecalc_models.wire.stored import StoredItem
 from thrivecalc_models.wire.timestamps import (
     MAX_SKIP,
     WriteTime,
@@ -49,12 +49,9 @@ __all__ = [
     "MAX_ITEM_SIZE",
     "MAX_SKIP",
     "AttributeValue",
-    "Flag",
     "Item",
     "Json",
-    "Number",
     "StoredItem",
-    "Text",
     "WriteTime",
     "are_values",
     "check_data_type",
