@@ -166,12 +166,28 @@ def _refused(cls: type, values: dict[str, Any], path: str) -> Iterator[InvalidRe
 
 def decode_payload(cls: type, content: Item, nested: NestedCodec, path: str = DATA) -> Any:
     """Decode a stored map as a payload. Raises Unfit with the path of what does not fit."""
-    plan = plan_of(cls)
+    return (
+        _read(plan_of(cls), content, nested, path) or decode_plainly(cls, content, nested, path)
+    )[0]
+
+
+def _read(
+    plan: ClassPlan, content: Item, nested: NestedCodec, path: str
+) -> tuple[Any, Values | None] | None:
+    """Read a stored map by the generated code; None if the general code has to.
+
+    Members that the class does not declare, or that are NULL, are left out first: they read as if
+    they were absent.
+    """
+    declared = plan.wire_names
+    if any(name not in declared or "NULL" in form for name, form in content.items()):
+        content = {
+            name: form for name, form in content.items() if name in declared and "NULL" not in form
+        }
     try:
-        return plan.read(plan.convert(content), nested, path)[0]
-    except ValueError:  # msgspec.ValidationError is one
-        pass
-    return decode_plainly(cls, content, nested, path)[0]
+        return plan.read(plan.convert(content), nested, path)
+    except ValueError:  # something is missing or of another type; msgspec.ValidationError is one
+        return None
 
 
 class HasOrigins(Protocol):
@@ -189,11 +205,8 @@ def decode_data(cls: type, content: Item, holder: HasOrigins) -> tuple[Any, Valu
     """
     plan = plan_of(cls)
     nested = holder.origins if plan.others else no_origins
-    try:
-        made = plan.read(plan.convert(content), nested, DATA)
-    except ValueError:  # something is missing, NULL, undeclared, or of another type
-        made = None
-    payload, values = made or decode_plainly(cls, content, nested)
+    read = _read(plan, content, nested, DATA) or decode_plainly(cls, content, nested)
+    payload, values = read
     if plan.reads_alike:
         set_origin(payload, None)
     else:
