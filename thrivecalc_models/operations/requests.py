@@ -5,7 +5,7 @@ Their reprs, like all in the library, show no user id and no content: error trac
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import attrs
 
@@ -21,6 +21,7 @@ from thrivecalc_models.wire import (
     same_value,
     value_at,
 )
+from thrivecalc_models.wire.late import json_text
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_OPERATORS = 300
@@ -183,12 +184,13 @@ class Scan:
 
 @internal(kw_only=True)
 class PutItem:
-    """Create or replace an item."""
+    """Create or replace an item. `encoded` is its JSON, if it was encoded already."""
 
     name: ClassVar[str] = "PutItem"
     member: ClassVar[str] = "Put"
     item: Item = attrs.field(repr=False)
     condition: Condition | None = None
+    encoded: bytes | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def key(self) -> Key:
@@ -201,12 +203,23 @@ class PutItem:
     def entry(self, table_name: str) -> Json:
         """Return what stands for the operation in a transaction."""
         expressions = Expressions()
-        entry = {"TableName": table_name, "Item": self.item}
+        entry = {"TableName": table_name, "Item": self.content}
         return entry | _condition(self.condition, expressions) | expressions.placeholders()
 
     def write_request(self) -> Json:
         """Return what stands for the operation in a batch."""
         return {"PutRequest": {"Item": self.item}}
+
+    def batched(self) -> Json:
+        """Return the same to be sent, with the item as it was encoded."""
+        return {"PutRequest": {"Item": self.content}}
+
+    @property
+    def content(self) -> Any:
+        """The item as a part of JSON that is to be encoded."""
+        if self.encoded is None:
+            return self.item
+        return json_text().Raw(self.encoded)
 
 
 @internal(kw_only=True)
@@ -269,6 +282,8 @@ class DeleteItem:
     def write_request(self) -> Json:
         return {"DeleteRequest": {"Key": self.key.item()}}
 
+    batched = write_request
+
 
 @internal(kw_only=True)
 class ConditionCheck:
@@ -295,7 +310,7 @@ class BatchWrite:
 
     def request(self, table_name: str) -> Json:
         return {
-            "RequestItems": {table_name: [write.write_request() for write in self.writes]},
+            "RequestItems": {table_name: [write.batched() for write in self.writes]},
             "ReturnConsumedCapacity": "TOTAL",
         }
 

@@ -21,7 +21,14 @@ from thrivecalc_models.operations import (
     statement_request,
 )
 from thrivecalc_models.value import frozen, internal
-from thrivecalc_models.wire import Json, WriteTime, describe, encoded_size, encodes_within
+from thrivecalc_models.wire import (
+    Json,
+    WriteTime,
+    describe,
+    encoded_size,
+    encodes_within,
+    most_encoded,
+)
 
 BATCH_WRITES = 25
 """Source: BatchWriteItem and BatchExecuteStatement, Amazon DynamoDB API Reference."""
@@ -180,7 +187,10 @@ def _shared(entries: list[_Entry], most: int) -> list[Group]:
 
 def _cut_to_size(entries: list[_Entry]) -> list[list[PendingWrite]]:
     """A chunk, cut where its JSON would be longer than a request may be."""
-    if encodes_within([entry for _, entry in entries], BATCH_BYTES):
+    encoded = [write.write.encoded for write, _ in entries if isinstance(write.write, PutItem)]
+    known = [each for each in encoded if each is not None]
+    rest = entries if len(known) < len(entries) else []
+    if encodes_within([entry for _, entry in rest], BATCH_BYTES - most_encoded(known)):
         return [[write for write, _ in entries]]
     chunks: list[list[PendingWrite]] = []
     left = 0

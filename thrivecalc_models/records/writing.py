@@ -218,8 +218,11 @@ def item_now(record: UserRecord, *, js_safe: bool) -> Item:
     return item
 
 
-def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
-    """Return the item that a put stores, checked and stamped. Raises InvalidRecordError."""
+def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> tuple[Item, bytes]:
+    """Return the item that a put stores, checked and stamped, and its JSON.
+
+    Raises InvalidRecordError.
+    """
     state, stamp = state_of(record), stamp_for(record, at)
     state.check_changeable()
     item = item_now(record, js_safe=js_safe)
@@ -229,8 +232,7 @@ def whole_item(record: UserRecord, *, at: WriteTime, js_safe: bool) -> Item:
     keep_for = record.keep_for
     if keep_for is not None and state.stored is None and table.TTL not in item:
         item[table.TTL] = {"N": format_ttl(later(at.now, keep_for, path=table.TTL))}
-    check_size(item, describe=lambda: describe(record.record_key))
-    return item
+    return item, check_size(item, describe=lambda: describe(record.record_key))
 
 
 def item_after(record: UserRecord, changed: Changes, stamp: str) -> Item:
@@ -308,7 +310,8 @@ def put_of(
     record: UserRecord, *, at: WriteTime, js_safe: bool, condition: Condition | None = None
 ) -> PutItem:
     """Return the PutItem of the whole record. Raises InvalidRecordError."""
-    return PutItem(item=whole_item(record, at=at, js_safe=js_safe), condition=condition)
+    item, encoded = whole_item(record, at=at, js_safe=js_safe)
+    return PutItem(item=item, condition=condition, encoded=encoded)
 
 
 KEY_IS_FREE: Condition = Absent((table.RECORD_KEY,))

@@ -6,6 +6,9 @@ import math
 from typing import Any
 
 import msgspec
+from msgspec import Raw
+
+__all__ = ["Raw", "decode", "encode", "encode_strictly"]
 
 
 def _as_json(value: Any) -> Any:

@@ -6,11 +6,12 @@ import binascii
 import json
 import marshal
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from thrivecalc_models.errors import InvalidRecordError, ItemTooLargeError
 from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.late import json_text
 from thrivecalc_models.wire.numbers import number_text, parse_number
 from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
@@ -96,15 +97,18 @@ def check_item(item: Item, *, describe: str) -> int:
     return size
 
 
-def check_size(item: Item, *, describe: Callable[[], str]) -> None:
-    """Check the size of an item whose values were all encoded or stored already.
+def check_size(item: Item, *, describe: Callable[[], str]) -> bytes:
+    """Return the JSON of an item whose values were all encoded or stored already.
 
-    Raises ItemTooLargeError over 409,600 bytes. For most items the rough count is enough.
+    Raises ItemTooLargeError over 409,600 bytes as DynamoDB counts them. JSON has at least one byte
+    for each of them, so most items need no exact count.
     """
-    if size_at_most(item) > MAX_ITEM_SIZE:
+    encoded: bytes = json_text().encode(item)
+    if len(encoded) > MAX_ITEM_SIZE:
         size = item_size(item)
         if size > MAX_ITEM_SIZE:
             raise _too_large(size, describe())
+    return encoded
 
 
 def _too_large(size: int, describe: str) -> ItemTooLargeError:
@@ -113,17 +117,6 @@ def _too_large(size: int, describe: str) -> ItemTooLargeError:
         " or split it into several records",
         size=size,
     )
-
-
-def size_at_most(item: Item) -> int:
-    """Return a number that `item_size` does not exceed, for a fraction of its work.
-
-    Marshalled without references, each name and value is its UTF-8 and at least five bytes more.
-    """
-    try:
-        return len(marshal.dumps(item, _WITHOUT_REFERENCES))
-    except ValueError:  # text of a subclass of str, such as an enum's
-        return item_size(item)
 
 
 def encoded_size(content: Any) -> int:
@@ -145,6 +138,11 @@ def encodes_within(content: Any, most: int) -> bool:
     except ValueError:  # text of a subclass of str
         rough = most + 1
     return rough <= most or encoded_size(content) <= most
+
+
+def most_encoded(texts: Iterable[bytes]) -> int:
+    """Return a number that `encoded_size` does not exceed for values with this compact JSON."""
+    return sum(map(len, texts)) * _MOST_ENCODED
 
 
 _MOST_ENCODED = 6

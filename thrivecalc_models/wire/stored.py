@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from thrivecalc_models import table
 from thrivecalc_models.wire.item import AttributeValue, Item
+from thrivecalc_models.wire.late import json_text
 
 
 class StoredItem:
@@ -50,9 +51,7 @@ class StoredItem:
         """The item in DynamoDB's JSON; not kept where it is read from bytes."""
         if self.raw is None:
             return self._item
-        from thrivecalc_models.wire.json_text import decode
-
-        item: Item = decode(self.raw)
+        item: Item = json_text().decode(self.raw)
         return item
 
     def form(self, name: str) -> AttributeValue | None:

@@ -87,7 +87,7 @@ def _current_item(record: UserRecord, null_check: bool) -> Item:
             table.RECORD_ID: {"S": record.record_id},
         }
     else:
-        item = writing.whole_item(record, at=WriteTime(datetime.now(UTC), 1), js_safe=False)
+        item, _ = writing.whole_item(record, at=WriteTime(datetime.now(UTC), 1), js_safe=False)
     for name in (table.CREATED_AT, table.UPDATED_AT):
         item.pop(name, None)
         given = record.attribute_values.get(name)
