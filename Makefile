@@ -2,6 +2,8 @@
 # make test     run all tests, those of the library on both transports; ARGS="..." goes to pytest.
 #               With CI=true they run on the installed wheel, otherwise on the source
 # make coverage print the lines and branches that the tests of the library leave out; ARGS as above
+# make mutate   change the code in small ways and list the changes that no test notices; COUNT=400,
+#               and the SEED of an earlier run draws the same ones again. Half an hour on two cores
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types, layers and shape
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
@@ -28,9 +30,12 @@ ENGINES := .engines
 ENGINE ?= simulation
 DURATION ?= 60
 SEED ?= 0
+# For make mutate: how many changes, and how many processes at a time.
+COUNT ?= 400
+JOBS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test coverage fuzz lint engines bench golden clean build/tree
+.PHONY: demo test coverage mutate fuzz lint engines bench golden clean build/tree
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -45,6 +50,10 @@ test: $(VENV)/.test engines $(TREE)
 coverage: $(VENV)/.test engines $(TREE)
 	@cd $(TREE); $(TESTER) -m coverage run -m pytest --part library $(ARGS) || failed=yes; \
 	$(TESTER) -m coverage report && test -z "$$failed"
+
+mutate: $(VENV)/.mutate
+	$(BIN)/python -m tests.support.mutate --count $(COUNT) --jobs $(JOBS) \
+		$(if $(filter file,$(origin SEED)),,--seed $(SEED))
 
 fuzz: $(VENV)/.test engines
 	$(BIN)/python tests/support/fuzz_replies.py --engine $(ENGINE) --seconds $(DURATION) --seed $(SEED)
