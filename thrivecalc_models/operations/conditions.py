@@ -97,12 +97,17 @@ class Expressions:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._paths: dict[Path, str] = {}
         self._values: list[AttributeValue] = []
         self.operators = 0
 
     def path(self, path: Path) -> str:
         """Return placeholders for a path."""
-        return ".".join(self._names.setdefault(name, f"#{len(self._names)}") for name in path)
+        text = self._paths.get(path)
+        if text is None:  # an update names most paths in its condition, too
+            names = [self._names.setdefault(name, f"#{len(self._names)}") for name in path]
+            text = self._paths[path] = ".".join(names)
+        return text
 
     def value(self, value: AttributeValue) -> str:
         """Return a placeholder for a value."""

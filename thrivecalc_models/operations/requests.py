@@ -232,29 +232,33 @@ class UpdateItem:
     sets: tuple[tuple[Path, AttributeValue], ...] = attrs.field(repr=False)
     removes: tuple[Path, ...] = ()
     condition: Condition | None = None
+    _made: tuple[Json, int] | None = attrs.field(default=None, init=False, eq=False, repr=False)
 
     def request(self, table_name: str) -> Json:
         return _single(self.entry(table_name)) | {"ReturnValues": "ALL_NEW"}
 
     def entry(self, table_name: str) -> Json:
-        expressions = Expressions()
-        entry = {
-            "TableName": table_name,
-            "Key": self.key.item(),
-            "UpdateExpression": expressions.update(self.sets, self.removes),
-        }
-        return entry | _condition(self.condition, expressions) | expressions.placeholders()
+        return {"TableName": table_name, "Key": self.key.item()} | self._expressions()[0]
 
     def fits(self) -> bool:
         """Whether DynamoDB takes expressions of this length (4 KB each, 300 operators)."""
-        expressions = Expressions()
-        update = expressions.update(self.sets, self.removes)
-        condition = expressions.condition(self.condition) if self.condition else ""
+        members, operators = self._expressions()
         return (
-            len(update) <= MAX_EXPRESSION_BYTES
-            and len(condition) <= MAX_EXPRESSION_BYTES
-            and expressions.operators <= MAX_OPERATORS
+            len(members["UpdateExpression"]) <= MAX_EXPRESSION_BYTES
+            and len(members.get("ConditionExpression", "")) <= MAX_EXPRESSION_BYTES
+            and operators <= MAX_OPERATORS
         )
+
+    def _expressions(self) -> tuple[Json, int]:
+        """Return the members of the request that are expressions, made once, and the operators."""
+        if self._made is None:
+            expressions = Expressions()
+            members = {"UpdateExpression": expressions.update(self.sets, self.removes)}
+            members |= _condition(self.condition, expressions)
+            made = members | expressions.placeholders(), expressions.operators
+            object.__setattr__(self, "_made", made)
+            return made
+        return self._made
 
 
 def shows(item: Item, update: UpdateItem) -> bool:

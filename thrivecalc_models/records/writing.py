@@ -454,10 +454,27 @@ def absorb(record: UserRecord, item: Item, written: Item) -> None:
     `written` if an update left attributes of another writer in place.
     """
     state = state_of(record)
-    if item is written:  # the record has these very values, but for later edits
-        state.keep_as_stored(item)
+    if item is written or (item == written and _holds_as_stored(state)):
+        state.keep_as_stored(item)  # the record has these very values, but for later edits
         return
     _start_over(record, item, _edits_since(state, written))
+
+
+def _holds_as_stored(state: RecordState) -> bool:
+    """Whether a record's values are what reading them from its own item would give.
+
+    That is so where each value has one form only. A datetime is finer than its form, as the ttl is,
+    and extras may be floats.
+    """
+    payload_class = state.payload_class
+    return (
+        payload_class is not None
+        and type(state.payload) is payload_class
+        and not codec.has_origins(payload_class)
+        and state.extra_data is None
+        and state.extra_attributes is None
+        and table.TTL not in (state.values or ())
+    )
 
 
 def restore(record: UserRecord, item: Item) -> None:
