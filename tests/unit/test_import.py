@@ -16,6 +16,7 @@ from places import PACKAGE, ROOT
 OTHERS = ("moto", "hypothesis", "pycurl", "click", "rich", "pyarrow", "jsonschema")
 OURS = (
     "catalogue",
+    "changes",
     "cli",
     "data_store",
     "exchange",

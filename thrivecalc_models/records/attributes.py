@@ -134,11 +134,15 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
         """Whether a class is registered and was not replaced since."""
         return cls in self._class_map
 
+    def nearest(self, data_type: str) -> str | None:
+        """Return the registered type that is close to another text, if one is."""
+        return close_type(data_type, tuple(self._discriminator_map))
+
     def warn_if_unknown(self, data_type: str) -> None:
         """Warn of an unregistered type that is close to a registered one, by UnknownTypeWarning."""
         if data_type in self._discriminator_map:
             return
-        meant = close_type(data_type, tuple(self._discriminator_map))
+        meant = self.nearest(data_type)
         if meant is not None:
             warn(
                 f"no class is registered for the data type {describe(data_type)!r}; if {meant!r} is"
