@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,11 @@ from machines import goal_item, user_of
 from proxy import make_certificates
 
 from thrivecalc_models import DataStore, data_store
+from thrivecalc_models.records.scope import Scope
+from thrivecalc_models.store import AsyncUserData
+from thrivecalc_models.synchronous import drive
 from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.unit_of_work import AsyncUnitOfWork
 
 
 @contextmanager
@@ -24,6 +29,39 @@ def configured(store: DataStore) -> Iterator[DataStore]:
         yield store
     finally:
         data_store.configure(None)
+
+
+class Driven:
+    """The calls of an asynchronous shell over a synchronous store, which never suspends them."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self.shell, name)
+        return self._call(member) if callable(member) else member
+
+    def _call(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            found = method(*arguments, **options)
+            result = drive(found) if inspect.iscoroutine(found) else found
+            return Driven(result) if isinstance(result, AsyncUnitOfWork) else result
+
+        return call
+
+    def __enter__(self) -> Any:
+        drive(self.shell.__aenter__())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        drive(self.shell.__aexit__(*error))
+
+
+def in_shell(shell: str, store: DataStore, user_id: str) -> Any:
+    """The data of a user through one of the two shells."""
+    if shell == "UserData":
+        return store.user(user_id)
+    return Driven(AsyncUserData(Scope(store.session, user_id)))
 
 
 @pytest.fixture

@@ -82,6 +82,17 @@ def reading(store: DataStore, record_id: str) -> None:
     assert_type(user.get_many([SavingsGoal.key(record_id)]), list[UserRecord | None])
     assert_type(user.get(SavingsGoal, uuid4()), SavingsGoal | None)
     assert_type(user.list(NetWorthSnapshot), list[NetWorthSnapshot])
+    assert_type(user.exists(SavingsGoal, record_id), bool)
+
+
+def many(store: DataStore, goals: list[SavingsGoal]) -> None:
+    user = store.user("google-oauth2|123456789")
+    assert_type(user.add_many(goals), list[SavingsGoal])
+    assert_type(
+        user.add_many([TransactionData(date="2025-01-07", amount=1), ("budget", {"name": "x"})]),
+        list[UserRecord],
+    )
+    assert_type(user.delete_many([(SavingsGoal, "1"), Budget.key("2")]), CommitResult)
 
 
 def records(goal: SavingsGoal, budget: Budget, unknown: UnknownRecord, any_of: UserRecord) -> None:

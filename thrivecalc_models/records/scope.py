@@ -60,6 +60,13 @@ class Scope:
 
     def key_of(self, given: KeyLike) -> Key:
         """Return the key of a (type, record id) pair or of a record key. Raises InvalidKeyError."""
+        return self.key(*self.pair_of(given))
+
+    def pair_of(self, given: KeyLike) -> tuple[DataTypeLike, RecordId]:
+        """Return a pair of type and record id as it is, or that of a record key.
+
+        Raises InvalidKeyError.
+        """
         pair: Any = given if isinstance(given, tuple | list) else None
         text = plain_value(given)
         if type(text) is str:
@@ -70,7 +77,8 @@ class Scope:
                 " text of a record key, such as SavingsGoal.key(record_id)",
                 path=table.RECORD_KEY,
             )
-        return self.key(*pair)
+        data_type, record_id = pair
+        return data_type, record_id
 
     def check_owner(self, record: UserRecord) -> None:
         """Raise IsolationError for a record of another user, InvalidRecordError for one of none."""

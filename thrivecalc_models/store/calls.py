@@ -22,7 +22,7 @@ from thrivecalc_models.store.pages import Page, check_order, ordered
 from thrivecalc_models.table import DATA_TYPE
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult
-from thrivecalc_models.unit_of_work.core import Unit
+from thrivecalc_models.unit_of_work.core import Unit, finish
 from thrivecalc_models.unit_of_work.single import commit_one
 from thrivecalc_models.unit_of_work.unattached import note_returned
 
@@ -42,6 +42,14 @@ async def get(
     record = reading.seen(scope, item, include_expired=expired)
     note_returned(scope, [record])
     return record
+
+
+async def exists(
+    scope: Scope, data_type: DataTypeLike, record_id: RecordId, consistent: bool, expired: bool
+) -> bool:
+    """Return whether `get` would return a record."""
+    item = await reading.fetch(scope, scope.key(data_type, record_id), consistent=consistent)
+    return item is not None and reading.seen(scope, item, include_expired=expired) is not None
 
 
 async def get_many(scope: Scope, keys: Iterable[KeyLike], consistent: bool, expired: bool) -> Any:
@@ -150,6 +158,23 @@ async def put(
     await commit_one(work, record)
     note_returned(scope, [record])
     return record
+
+
+async def add_many(scope: Scope, given: Iterable[Any]) -> list[Any]:
+    """Create records in one unit of work, and return them in order."""
+    work = Unit(scope)
+    records = [work.add(each) for each in given]
+    await finish(work)
+    note_returned(scope, records)
+    return records
+
+
+async def delete_many(scope: Scope, keys: Iterable[KeyLike]) -> CommitResult:
+    """Delete what is stored under keys in one unit of work."""
+    work = Unit(scope)
+    for key in keys:
+        work.delete(*scope.pair_of(key))
+    return await finish(work)
 
 
 async def update(scope: Scope, record: R) -> R:

@@ -101,6 +101,17 @@ class UserData(_OfUser):
         """Return the record; None if it does not exist or has expired."""
         return drive(calls.get(self._scope, data_type, record_id, consistent, include_expired))
 
+    def exists(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> bool:
+        """Return whether `get` would return a record; one GetItem."""
+        return drive(calls.exists(self._scope, data_type, record_id, consistent, include_expired))
+
     @overload
     def get_many(
         self,
@@ -279,6 +290,19 @@ class UserData(_OfUser):
         """
         return drive(calls.put(self._scope, given, data, record_id, ttl))
 
+    @overload
+    def add_many(self, given: Iterable[R], /) -> ListOf[R]: ...
+    @overload
+    def add_many(self, given: Iterable[object], /) -> Records: ...
+    def add_many(self, given: Iterable[Any], /) -> Any:
+        """Create records in one unit of work, and return them in order.
+
+        Takes payloads, records and pairs of a type and a mapping, each as `add` does; they get
+        fresh ids, 25 to a request. Raises InvalidRecordError before anything is sent, and
+        CommitError, whose `applied`, `not_applied` and `unknown` are record keys.
+        """
+        return drive(calls.add_many(self._scope, given))
+
     def update(self, record: R) -> R:
         """Write the fields that changed since the record was read, and return the record.
 
@@ -319,6 +343,14 @@ class UserData(_OfUser):
         What the class does not declare stays stored. Raises as `replace_data`.
         """
         return drive(calls.set_fields(self._scope, data_type, record_id, payload))
+
+    def delete_many(self, keys: Iterable[KeyLike], /) -> CommitResult:
+        """Delete what is stored under keys in one unit of work, 25 to a request.
+
+        A key is that of `get_many`; one under which nothing is stored counts as deleted. Raises
+        CommitError if not all were deleted.
+        """
+        return drive(calls.delete_many(self._scope, keys))
 
     def delete_all(self) -> CommitResult:
         """Delete every item of the user, also expired, unknown and malformed ones.
@@ -404,6 +436,16 @@ class AsyncUserData(_OfUser):
         include_expired: bool = False,
     ) -> Any:
         return await calls.get(self._scope, data_type, record_id, consistent, include_expired)
+
+    async def exists(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        *,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> bool:
+        return await calls.exists(self._scope, data_type, record_id, consistent, include_expired)
 
     @overload
     async def get_many(
@@ -551,6 +593,13 @@ class AsyncUserData(_OfUser):
     ) -> Any:
         return await calls.put(self._scope, given, data, record_id, ttl)
 
+    @overload
+    async def add_many(self, given: Iterable[R], /) -> ListOf[R]: ...
+    @overload
+    async def add_many(self, given: Iterable[object], /) -> Records: ...
+    async def add_many(self, given: Iterable[Any], /) -> Any:
+        return await calls.add_many(self._scope, given)
+
     async def update(self, record: R) -> R:
         return await calls.update(self._scope, record)
 
@@ -572,6 +621,9 @@ class AsyncUserData(_OfUser):
         self, data_type: DataTypeLike, record_id: RecordId, payload: Any
     ) -> UserRecord:
         return await calls.set_fields(self._scope, data_type, record_id, payload)
+
+    async def delete_many(self, keys: Iterable[KeyLike], /) -> CommitResult:
+        return await calls.delete_many(self._scope, keys)
 
     async def delete_all(self) -> CommitResult:
         return await calls.delete_all(self._scope)

@@ -400,10 +400,15 @@ async def leave(unit: Unit, error: BaseException | None) -> None:
     """End the block of a unit: commit, or send nothing if the block raised `error`."""
     if unit._unattached is not None:
         unit._unattached.leave_block()
-    unit._ended = True
     if error is not None:
+        unit._ended = True
         if unit._state != "failed":
             unit._end("closed")
         return
-    if unit._state != "closed":
-        await unit._commit()
+    await finish(unit)
+
+
+async def finish(unit: Unit) -> CommitResult:
+    """Commit a unit and end it. Raises CommitError."""
+    unit._ended = True
+    return await unit._commit()
