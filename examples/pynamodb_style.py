@@ -47,7 +47,7 @@ def save_and_read() -> SavingsGoal:
     read = SavingsGoal.get(USER_ID, goal.record_key)
     print(f"save, get: {read.data.name}, {read.data.current_amount} of {read.data.target_amount}")
 
-    read.update(actions=[SavingsGoal.data["currentAmount"].add(500)])
+    read.update(actions=[SavingsGoal.data.current_amount.add(500)])
     print(f"update with an action: {read.data.current_amount}, and updatedAt is set as well")
     try:
         SavingsGoal.get(USER_ID, SavingsGoal.key("no-such-goal"))
@@ -59,7 +59,7 @@ def save_and_read() -> SavingsGoal:
 def conditions(goal: SavingsGoal) -> None:
     stale = SavingsGoal.get(USER_ID, goal.record_key)
     goal.data.current_amount += 100
-    goal.save(condition=SavingsGoal.data["currentAmount"] < 1000)
+    goal.save(condition=SavingsGoal.data.current_amount < 1000)
     print(f"save with your own condition: {goal.data.current_amount}")
 
     stale.data.current_amount += 1
@@ -76,7 +76,7 @@ def queries() -> None:
             batch.save(Transaction(USER_ID, record_id=f"june-{day:02}", data=data))
     print(f"batch_write, query: {len(list(Transaction.query(USER_ID)))} transactions")
 
-    large = Transaction.query(USER_ID, filter_condition=Transaction.data["amount"] <= -29)
+    large = Transaction.query(USER_ID, filter_condition=Transaction.data.amount <= -29)
     print(f"query with a filter: {', '.join(record.record_id for record in large)}")
 
     goals = SavingsGoal.by_type.query(USER_ID)
@@ -97,7 +97,7 @@ def transaction(goal: SavingsGoal, connection: Connection) -> None:
     )
     with TransactWrite(connection=connection) as write:
         write.save(paid, condition=Transaction.record_key.does_not_exist())
-        write.update(goal, actions=[SavingsGoal.data["currentAmount"].add(200)])
+        write.update(goal, actions=[SavingsGoal.data.current_amount.add(200)])
     goal.refresh()  # DynamoDB does not return the item that a transaction updated
     stored = Transaction.count(USER_ID)
     print(f"TransactWrite: the goal has {goal.data.current_amount}, {stored} transactions")

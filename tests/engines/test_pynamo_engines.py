@@ -18,12 +18,15 @@ from thrivecalc_models import (
     DataStore,
     SavingsGoal,
     SavingsGoalData,
+    Transaction,
+    TransactionData,
     UnknownRecord,
     UserRecord,
     data_store,
 )
 
 OTHER = "google-oauth2|987654321"
+NOON = datetime(2025, 1, 7, 12, tzinfo=UTC)
 
 numbers = itertools.count()
 
@@ -121,8 +124,45 @@ def test_reads_find_what_they_name(table):
     assert UserRecord.count() == 4
     cheap = SavingsGoal.data["targetAmount"] < Decimal("100.5")
     assert keys(SavingsGoal.query(USER, filter_condition=cheap)) == goals
+    assert keys(SavingsGoal.scan(SavingsGoal.data.target_amount < "100.5")) == goals
+    assert SavingsGoal.count(USER, filter_condition=~cheap) == 0
     asked = [(USER, "savings-goal#a"), (USER, "savings-plan#c"), (USER, "savings-goal#none")]
     assert keys(UserRecord.batch_get(asked)) == {"savings-goal#a", "savings-plan#c"}
+
+
+def test_conditions_on_fields_hold_as_they_say(table):
+    """Every comparison of a field finds the records that it holds for, and no others."""
+    for name, day, limit in [("a", "2025-01-07", 5), ("b", "2025-02-07", 50)]:
+        data = TransactionData(date=day, amount=-limit, description=name, tags=[name, "all"])
+        Transaction(USER, record_id=name, data=data).save()
+        limits = {"food": limit} if name == "a" else None
+        Budget(
+            USER, record_id=name, data=BudgetData(name=name, period="monthly", limits=limits)
+        ).save()
+
+    def found(condition, record_class=Transaction):
+        records = record_class.query(USER, filter_condition=condition)
+        return "".join(record.record_id for record in records)
+
+    amount, day = Transaction.data.amount, Transaction.data.date
+    assert found(amount > "-50") == "a"
+    assert found(amount.between(-50, -50)) == "b"
+    assert found(day.between("2025-1-1", "2025-1-31")) == "a"
+    assert found(day.startswith("2025-0")) == "ab"
+    assert found(day.is_in("2025-02-07", "2025-03-07")) == "b"
+    assert found(Transaction.data.tags.contains("a") | (amount == -50)) == "ab"
+    assert found(Transaction.data.tags[0] == "b") == "b"
+    assert found(~Transaction.data.description.contains("a")) == "b"
+    assert found(Transaction.data.category.exists()) == ""
+    assert found(Transaction.record_id > "a") == "b"
+    assert found((Transaction.ttl.exists()) | (Transaction.updated_at > NOON)) == "ab"
+    assert found(Budget.data.limits["food"].exists(), Budget) == "a"
+    assert found(Budget.data.limits == {"food": 5}, Budget) == "a"
+    record = Transaction.get(USER, Transaction.key("a"))
+    record.update([amount.set(amount - "0.5")], condition=amount == -5)
+    assert record.data.amount == Decimal("-5.5")
+    with pytest.raises(UpdateError):
+        record.update([amount.set(amount - 1)], condition=amount == -5)
 
 
 def test_pages_are_the_list(table):

@@ -32,6 +32,7 @@ FROM_OUTSIDE = {
     "_IfNotExists": "pynamodb: as above",
     "_Increment": "pynamodb: as above",
     "_ListAppend": "pynamodb: as above",
+    "_Operand": "pynamodb: what a condition compares, by which it is known",
     "_get_connection": "pynamodb: of a model, for its connection",
     "_inject_signature_to_request": "botocore: of a signer, what ours is compared with",
     "_modify_request_before_signing": "botocore: of a signer, what ours is compared with",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from thrivecalc_models import BudgetData, DataStore, SavingsGoal, SavingsGoalData, TransactionData
 
@@ -22,3 +23,6 @@ def refused(store: DataStore, goal: SavingsGoal) -> None:
     DataStore.local(bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     DataStore.local(timeout="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     store.user("u").get(int, "1")  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    amount: Decimal = SavingsGoal.data.target_amount  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    goal.data.target_amount.exists()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    print(amount)

@@ -121,6 +121,25 @@ def records(goal: SavingsGoal, budget: Budget, unknown: UnknownRecord, any_of: U
     print(SavingsGoal.data["currentAmount"] > Decimal(5))
 
 
+def conditions(goal: SavingsGoal, since: datetime) -> None:
+    large = SavingsGoal.data.target_amount > 5
+    recent = UserRecord.updated_at >= since
+    named = SavingsGoal.data.name.startswith("a") | SavingsGoal.data["name"].is_in("b", "c")
+    every = large & recent & ~named & (UserRecord.ttl.exists() | UserRecord.created_at.exists())
+    other = SavingsGoal.record_id.between("a", "b") & UserRecord.record_id.startswith("a")
+    food = Budget.data.limits["food"].exists() & (Budget.data.limits["food"] < Decimal(300))
+    marked = Transaction.data.tags.contains("a") & (Transaction.data.tags[0] == "a")
+    dated = Transaction.data.date.between("2025-01-01", date(2025, 1, 31))
+    own = (NetWorthSnapshot.data.assets == 5) & (NetWorthSnapshot.data.taken_at != since)
+    assert_type(goal.data.target_amount, Decimal)
+    print(
+        list(SavingsGoal.query("u", filter_condition=every & other & food & marked & dated & own))
+    )
+    print(list(SavingsGoal.scan(large)), SavingsGoal.count("u", filter_condition=~recent))
+    current = SavingsGoal.data.current_amount
+    goal.update(actions=[current.set(current + 500), current.set(current - 1)], condition=large)
+
+
 def editing(goal: SavingsGoal) -> None:
     goal.data.current_amount += 500
     goal.data.current_amount = "500.25"

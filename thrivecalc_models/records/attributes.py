@@ -5,24 +5,29 @@ from __future__ import annotations
 import difflib
 import functools
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from uuid import UUID
 
 from pynamodb.attributes import Attribute, DiscriminatorAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.constants import MAP, STRING
-from pynamodb.expressions.condition import Comparison
-from pynamodb.expressions.operand import Path, Value
 from pynamodb.expressions.update import RemoveAction, SetAction
 
-from thrivecalc_models.codec import Origins, encode_data, encode_plain, kind_below
-from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, UnknownTypeWarning
 from thrivecalc_models.payloads import FieldKind, is_payload, is_payload_class, why_no_payload_class
-from thrivecalc_models.payloads.kinds import Anything, Nested
+from thrivecalc_models.payloads.kinds import Anything, Nested, Text
+from thrivecalc_models.records.paths import (
+    Condition,
+    StoredPath,
+    ValueRules,
+    encode_value,
+    field_path,
+)
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.signals import warn
 from thrivecalc_models.table import DATA
-from thrivecalc_models.value import even_half_made
+from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import (
     AttributeValue,
     check_data_type,
@@ -34,7 +39,6 @@ from thrivecalc_models.wire import (
     parse_ttl,
     plain_text,
     plain_value,
-    with_bytes,
 )
 
 if TYPE_CHECKING:
@@ -56,9 +60,138 @@ class _RecordValue(Generic[T]):
     def _value(self, instance: Any) -> T:
         raise NotImplementedError
 
+    # --- conditions, which its path builds --------------------------------------------------------
+
+    @property
+    def _path(self) -> StoredPath:
+        return StoredPath(self, rules=self._rules())
+
+    def _rules(self) -> ValueRules:
+        raise NotImplementedError
+
+    def __eq__(self, other: Any) -> Condition:  # type: ignore[override]
+        return self._path.compared("=", other)
+
+    def __ne__(self, other: Any) -> Condition:  # type: ignore[override]
+        return self._path.compared("<>", other)
+
+    def __lt__(self, other: Any) -> Condition:
+        return self._path.compared("<", other)
+
+    def __le__(self, other: Any) -> Condition:
+        return self._path.compared("<=", other)
+
+    def __gt__(self, other: Any) -> Condition:
+        return self._path.compared(">", other)
+
+    def __ge__(self, other: Any) -> Condition:
+        return self._path.compared(">=", other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of PynamoDB's attributes
+
+    def between(self, lower: Any, upper: Any) -> Condition:
+        """The value is one of the bounds or between them."""
+        return self._path.between(lower, upper)
+
+    def is_in(self, *values: Any) -> Condition:
+        """The value is one of these, which are 1 to 100."""
+        return self._path.is_in(*values)
+
+    def exists(self) -> Condition:
+        """Something is stored."""
+        return self._path.exists()
+
+    def does_not_exist(self) -> Condition:
+        """Nothing is stored."""
+        return self._path.does_not_exist()
+
+    def startswith(self, prefix: Any) -> Condition:
+        """The stored text begins with this."""
+        return self._path.startswith(prefix)
+
+    def contains(self, item: Any) -> Condition:
+        """The stored text has this part."""
+        return self._path.contains(item)
+
+
+@frozen
+class _TextRules:
+    """A value that is text: of keys."""
+
+    tag: str = "S"
+    ordered: bool = True
+    parts: FieldKind | None = Text()
+
+    def form(self, value: Any, path: str) -> AttributeValue:
+        return {"S": Text().convert(str(value) if isinstance(value, UUID) else value, path)}
+
+
+@frozen
+class _TypeRules:
+    """A data type, given as text or as a record class."""
+
+    serialize: Callable[[Any], str]
+    tag: str = "S"
+    ordered: bool = True
+    parts: FieldKind | None = Text()
+
+    def form(self, value: Any, path: str) -> AttributeValue:
+        return {"S": self.serialize(value)}
+
+
+@frozen
+class _StampRules:
+    """A moment, given as an aware datetime or as the text that is stored."""
+
+    tag: str = "S"
+    ordered: bool = True
+    parts: FieldKind | None = None
+
+    def form(self, value: Any, path: str) -> AttributeValue:
+        given = plain_value(value)
+        read = parse_timestamp(given)
+        moment = given if read is None else read
+        if type(moment) is not datetime or moment.utcoffset() is None:
+            raise InvalidRecordError(f"{path} takes a datetime with a time zone", path=path)
+        return {"S": format_timestamp(moment, path=path)}
+
+
+@frozen
+class _ExpiryRules:
+    """A moment in Unix seconds, given as an aware datetime or as a timedelta from now."""
+
+    tag: str = "N"
+    ordered: bool = True
+    parts: FieldKind | None = None
+
+    def form(self, value: Any, path: str) -> AttributeValue:
+        given = plain_value(value)
+        if isinstance(given, timedelta):
+            given = later(datetime.now(UTC), given, path=path)
+        if type(given) is not datetime:
+            raise InvalidRecordError(
+                f"{path} takes a datetime with a time zone, or a timedelta from now", path=path
+            )
+        return {"N": format_ttl(given)}
+
+
+@frozen
+class _DataRules:
+    """A whole payload."""
+
+    tag: str = "M"
+    ordered: bool = False
+    parts: FieldKind | None = None
+
+    def form(self, value: Any, path: str) -> AttributeValue:
+        return encode_value(value, path)
+
 
 class KeyAttribute(_RecordValue[str], UnicodeAttribute):
     """Part of a record's identity: set at construction, fixed once the record is stored."""
+
+    def _rules(self) -> ValueRules:
+        return _TextRules()
 
     def _value(self, instance: Any) -> str:
         return cast("str", instance.attribute_values.get(self.attr_name))
@@ -69,6 +202,9 @@ class KeyAttribute(_RecordValue[str], UnicodeAttribute):
 
 class DerivedKeyAttribute(_RecordValue[str], UnicodeAttribute):
     """`recordKey`, which follows from the type and the record id."""
+
+    def _rules(self) -> ValueRules:
+        return _TextRules()
 
     def _value(self, instance: Any) -> str:
         return state_of(instance).key
@@ -105,6 +241,9 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
             )
         super().register_class(cls, data_type)
         self._classes_known = 0
+
+    def _rules(self) -> ValueRules:
+        return _TypeRules(self.serialize)
 
     def __reduce__(self) -> Any:
         """Unpickle as the one of that process, in which the class is then registered."""
@@ -235,6 +374,9 @@ class TimestampAttribute(_ReadWhenTouched, Attribute[datetime]):  # type: ignore
     attr_type = STRING
     null = True
 
+    def _rules(self) -> ValueRules:
+        return _StampRules()
+
     def __set__(self, instance: Any, value: Any) -> None:
         moment, state = self._check(value), state_of(instance)
         state.check_identity_is_free(self.attr_name)
@@ -264,6 +406,9 @@ class ExpiryAttribute(_ReadWhenTouched, TTLAttribute):  # type: ignore[misc]
     """`ttl`: an aware datetime, stored in Unix seconds, rounded up."""
 
     null = True
+
+    def _rules(self) -> ValueRules:
+        return _ExpiryRules()
 
     def __set__(self, instance: Any, value: Any) -> None:
         state = state_of(instance)
@@ -295,42 +440,41 @@ class ExpiryAttribute(_ReadWhenTouched, TTLAttribute):  # type: ignore[misc]
         return parse_ttl(value)
 
 
-class StoredPath(Path):
-    """A path into stored attributes, whose values are encoded as in this table.
-
-    `kind` is the kind that a payload class declares there, if any. Names are the table's.
-    """
-
-    def __init__(self, path: Any, kind: FieldKind | None = None) -> None:
-        super().__init__(path)
-        self._kind = kind
-
-    @even_half_made
-    def __repr__(self) -> str:
-        return super().__repr__()
-
-    def __getitem__(self, item: int | str) -> StoredPath:
-        item = plain_value(item)
-        kind = kind_below(self._kind, item, ".".join(self.path))
-        return StoredPath(super().__getitem__(item).path, kind)
-
-    def _to_value(self, value: Any) -> Value:
-        return Value(encode_value(value, ".".join(self.path)))
-
-
 class MapAttribute(_RecordValue[T], Attribute[T]):
-    """`data` as a dict, of a type without a payload class."""
+    """`data` as a dict, of a type without a payload class.
+
+    On the class it is the beginning of paths: `UserRecord.data["note"]`, with the names of the
+    table.
+    """
 
     attr_type = MAP
 
+    # On the class it is this attribute itself, and can what a path can.
+    @overload  # type: ignore[override]
+    def __get__(self, instance: None, owner: Any) -> StoredPath: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> T: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else self._value(instance)
+
+    def _rules(self) -> ValueRules:
+        return _DataRules()
+
+    @property
+    def _path(self) -> StoredPath:
+        return StoredPath([self.attr_name], rules=self._rules())
+
+    def _kind(self) -> FieldKind | None:
+        """Return the kind of `data`, if a payload class declares it."""
+        return None
+
+    def __getattr__(self, name: str) -> StoredPath:
+        if name.startswith("_") or "attr_path" not in vars(self):  # the latter while it is made
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return field_path(self._path, self._kind(), name)
+
     def __getitem__(self, item: int | str) -> StoredPath:
-        return StoredPath([self.attr_name, str(plain_value(item))])
-
-    def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
-        return cast("Comparison", StoredPath([self.attr_name]) == other)
-
-    def __ne__(self, other: Any) -> Comparison:  # type: ignore[override]
-        return cast("Comparison", StoredPath([self.attr_name]) != other)
+        return StoredPath([self.attr_name], self._kind())[str(plain_value(item))]
 
     def set(self, value: Any) -> SetAction | RemoveAction:
         return StoredPath([self.attr_name]).set(value)
@@ -349,7 +493,13 @@ class MapAttribute(_RecordValue[T], Attribute[T]):
 
 
 class PayloadAttribute(MapAttribute[T]):
-    """`data` as a payload of one class: `PayloadAttribute(SavingsGoalData)`."""
+    """`data` as a payload of one class: `PayloadAttribute(SavingsGoalData)`.
+
+    On the class it is the beginning of conditions, `SavingsGoal.data.target_amount > 5`, with the
+    Python names of the fields. A field that is called like an attribute or a method of PynamoDB's
+    (`default`, `null`, `set`, `path`, ...) has no such path: use its name in the table there,
+    `MyRecord.data["default"]`.
+    """
 
     def __init__(self, payload_class: type[T]) -> None:
         if not is_payload_class(payload_class):
@@ -357,11 +507,8 @@ class PayloadAttribute(MapAttribute[T]):
         super().__init__(attr_name=DATA)
         self.payload_class = payload_class
 
-    def __getitem__(self, item: int | str) -> StoredPath:
-        name = str(plain_value(item))
-        return StoredPath(
-            [self.attr_name, name], kind_below(Nested(self.payload_class), name, DATA)
-        )
+    def _kind(self) -> FieldKind | None:
+        return Nested(self.payload_class)
 
     def check(self, value: Any) -> Any:
         if not isinstance(value, self.payload_class):
@@ -371,44 +518,3 @@ class PayloadAttribute(MapAttribute[T]):
             )
         is_payload(value, DATA)  # raises for a class that was not decorated
         return value
-
-
-def encode_value(value: Any, path: str) -> AttributeValue:
-    """Encode a value of a condition or an update action in botocore's form, with binary as bytes.
-
-    A condition takes any number of DynamoDB's; the numbers of an update are checked when it is
-    sent.
-    """
-    value = plain_value(value)
-    if isinstance(value, datetime):
-        return {"S": format_timestamp(value)}
-    if hasattr(value, "isoformat"):
-        return {"S": value.isoformat()}
-    if is_payload(value, path):
-        content = encode_data(value, {}, None, Origins(), EXACT)
-        return cast("AttributeValue", with_bytes({"M": content}))
-    if _is_form(value):
-        return cast("AttributeValue", value)
-    return cast("AttributeValue", with_bytes(encode_plain(value, path, encoding=EXACT)))
-
-
-_CONTENTS: dict[str, tuple[type, ...]] = {
-    "S": (str,),
-    "N": (str,),
-    "B": (str, bytes),
-    "SS": (list, set),
-    "NS": (list, set),
-    "BS": (list, set),
-    "M": (dict,),
-    "L": (list,),
-    "BOOL": (bool,),
-    "NULL": (bool,),
-}
-
-
-def _is_form(value: Any) -> bool:
-    """Whether a value is in DynamoDB's JSON already, which PynamoDB lets callers write."""
-    if not isinstance(value, dict) or len(value) != 1:
-        return False
-    ((tag, content),) = value.items()
-    return isinstance(content, _CONTENTS.get(tag, ()))

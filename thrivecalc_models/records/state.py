@@ -352,8 +352,8 @@ class RecordState:
     def set_payload(self, value: Any) -> None:
         """Replace the record's data. Raises InvalidRecordError and CorruptItemError."""
         self.check_changeable()
-        checked = self.record_class.data.check(value)
-        self.payload = self.own(checked)
+        attribute: Any = self.record_class.data  # which type checkers take for a path
+        self.payload = self.own(attribute.check(value))
         self.as_read = None  # the values of the payload before
 
     def own(self, given: Any) -> Any:
