@@ -57,13 +57,16 @@ from thrivecalc_models.records import (
     read_item,
     to_json,
 )
-from thrivecalc_models.store import DataStore, Page, UserData
-from thrivecalc_models.unit_of_work import Capacity, CommitResult, UnitOfWork
+from thrivecalc_models.store import AsyncDataStore, AsyncUserData, DataStore, Page, UserData
+from thrivecalc_models.unit_of_work import AsyncUnitOfWork, Capacity, CommitResult, UnitOfWork
 
 __all__ = [
     "AccessDeniedError",
     "Amount",
     "Amounts",
+    "AsyncDataStore",
+    "AsyncUnitOfWork",
+    "AsyncUserData",
     "Budget",
     "BudgetData",
     "Capacity",

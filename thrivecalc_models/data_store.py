@@ -27,10 +27,11 @@ class _Current:
 def configure(store: DataStore | None) -> None:
     """Use this store from now on, here and in the class methods of the models.
 
-    After `configure(None)` the next call makes a store from the environment again.
+    After `configure(None)` the next call makes a store from the environment again. Raises
+    ConfigurationError for an AsyncDataStore.
     """
-    _Current.store = store
     set_default_session(None if store is None else store.session)
+    _Current.store = store
 
 
 def _store() -> DataStore:

@@ -28,12 +28,14 @@ __all__ = ["Segment", "WholeTable"]
 class WholeTable:
     """The items of all users of one table, for maintenance and never for serving users.
 
-    Items are DynamoDB's JSON as the service sent them, with binary values as base64 text.
+    Items are DynamoDB's JSON as the service sent them, with binary values as base64 text. Raises
+    ConfigurationError for an AsyncDataStore.
     """
 
     def __init__(self, store: DataStore) -> None:
         self.store = store
         self.session = store.session
+        self.session.blocking_driver()
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Send one request of any operation and return the body of the reply.

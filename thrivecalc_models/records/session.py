@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -23,9 +24,21 @@ from thrivecalc_models.protocol import (
 )
 from thrivecalc_models.signals import Observer, log
 from thrivecalc_models.table import Settings, resolve_settings
-from thrivecalc_models.transport import Driver, Shield, Transport, as_transport, make_transport
+from thrivecalc_models.transport import (
+    AsyncTransport,
+    Driver,
+    Shield,
+    Transport,
+    as_async_transport,
+    as_transport,
+    make_async_transport,
+    make_transport,
+)
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.wire import MAX_SKIP, WriteTime, fresh_id, masked_user
+
+if TYPE_CHECKING:
+    from thrivecalc_models.transport.async_driver import AsyncDriver  # imports asyncio
 
 T = TypeVar("T")
 
@@ -39,10 +52,11 @@ class Session:
     """What every sender of a store shares: settings, driver, retry policy, clock, ids, randomness.
 
     `DataStore.session` is the one of a store. A record keeps the session that read or wrote it.
+    With a synchronous driver nothing suspends the coroutines: see `thrivecalc_models.synchronous`.
     """
 
     settings: Settings
-    driver: Driver
+    driver: Driver | AsyncDriver
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     js_safe_numbers: bool = True
     batch_updates: bool = False
@@ -60,15 +74,21 @@ class Session:
 
     async def run(self, protocol: Flow[T], *, shield: Shield | None = None) -> T:
         """Run a protocol and return its result. Raises ServiceFailure."""
-        return self.driver.run(protocol, shield=shield)
+        driver = self.driver
+        if isinstance(driver, Driver):
+            return driver.run(protocol, shield=shield)
+        return await driver.run(protocol, shield=shield)
 
     async def execute(self, protocol: Flow[T], *, user_id: str | None = None) -> T:
         """Run a protocol and return its result.
 
         Raises the public error of the request that failed; the log names the user, if one is given.
         """
+        driver = self.driver
         try:
-            return self.driver.run(protocol)
+            if isinstance(driver, Driver):
+                return driver.run(protocol)
+            return await driver.run(protocol)
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         raise error
@@ -77,9 +97,15 @@ class Session:
         self, protocol: Flow[None], *, user_id: str | None = None
     ) -> AsyncGenerator[Any, None]:
         """Give the values that a protocol emits, each as it comes; errors as of `execute`."""
+        driver = self.driver
         try:
-            for value in self.driver.stream(protocol):
-                yield value
+            if isinstance(driver, Driver):
+                for value in driver.stream(protocol):
+                    yield value
+            else:
+                async with aclosing(driver.stream(protocol)) as emitted:
+                    async for value in emitted:
+                        yield value
         except ServiceFailure as failure:
             error = self._public(failure, user_id)
         else:
@@ -92,7 +118,26 @@ class Session:
         `shield` keeps an interrupt until the report is complete.
         """
         protocol = commit(writes, self.retry, self.rng, statements_on=self.statements_on)
-        return self.driver.run(protocol, shield=shield)
+        driver = self.driver
+        if isinstance(driver, Driver):
+            return driver.run(protocol, shield=shield)
+        return await driver.run(protocol, shield=shield)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the store is an AsyncDataStore."""
+        return not isinstance(self.driver, Driver)
+
+    def blocking_driver(self) -> Driver:
+        """Return the driver of a synchronous store.
+
+        Raises ConfigurationError for an asynchronous one.
+        """
+        if isinstance(self.driver, Driver):
+            return self.driver
+        raise ConfigurationError(
+            "this is synchronous, and the store is an AsyncDataStore; make a DataStore for it"
+        )
 
     @property
     def statements_on(self) -> str | None:
@@ -142,7 +187,12 @@ def default_session() -> Session:
 
 
 def set_default_session(session: Session | None, *, of_environment: bool = False) -> None:
-    """Set the session of class methods; None goes back to the environment."""
+    """Set the session of class methods; None goes back to the environment.
+
+    Raises ConfigurationError for the session of an asynchronous store.
+    """
+    if session is not None:
+        session.blocking_driver()
     _Default.session, _Default.of_environment = session, of_environment
 
 
@@ -170,10 +220,7 @@ def connect(
     Raises ConfigurationError, as `make_transport` does.
     """
     if isinstance(transport, str):
-        with forks_wait:  # not needed to define models
-            from thrivecalc_models.transport.configuration import configured
-
-        settings = configured(settings)
+        settings = _configured(settings)
         transport = make_transport(
             transport, settings, timeout=timeout, max_concurrency=max_concurrency
         )
@@ -184,3 +231,38 @@ def connect(
         observer=observer,
     )
     return Session(settings=settings, driver=driver, observer=observer, **options)
+
+
+def connect_async(
+    settings: Settings,
+    *,
+    transport: str | Transport | AsyncTransport = "auto",
+    timeout: float = 10.0,
+    max_concurrency: int = 8,
+    observer: Observer | None = None,
+    **options: Any,
+) -> Session:
+    """Make the session of an asynchronous store, as `connect` does of a synchronous one."""
+    with forks_wait:  # imports asyncio
+        from thrivecalc_models.transport.async_driver import AsyncDriver
+
+    if isinstance(transport, str):
+        settings = _configured(settings)
+        transport = make_async_transport(
+            transport, settings, timeout=timeout, max_concurrency=max_concurrency
+        )
+    driver = AsyncDriver(
+        as_async_transport(transport, max_concurrency=max_concurrency),
+        settings.table_name,
+        max_concurrency=max_concurrency,
+        timeout=timeout,
+        observer=observer,
+    )
+    return Session(settings=settings, driver=driver, observer=observer, **options)
+
+
+def _configured(settings: Settings) -> Settings:
+    with forks_wait:  # not needed to define models
+        from thrivecalc_models.transport.configuration import configured
+
+    return configured(settings)

@@ -1,7 +1,7 @@
 """The table and its settings, and one user's part of the table."""
 
 from thrivecalc_models.store.pages import Page
-from thrivecalc_models.store.stores import DataStore, LocalOptions
+from thrivecalc_models.store.stores import AsyncDataStore, DataStore, LocalOptions
 from thrivecalc_models.store.user_data import AsyncUserData, UserData
 
-__all__ = ["AsyncUserData", "DataStore", "LocalOptions", "Page", "UserData"]
+__all__ = ["AsyncDataStore", "AsyncUserData", "DataStore", "LocalOptions", "Page", "UserData"]

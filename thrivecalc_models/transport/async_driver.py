@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar
@@ -90,7 +90,7 @@ class AsyncDriver:
         finally:
             protocol.close()
 
-    async def stream(self, protocol: Flow[Any]) -> AsyncIterator[Any]:
+    async def stream(self, protocol: Flow[Any]) -> AsyncGenerator[Any, None]:
         """Yield the values that a protocol emits.
 
         If the protocol allows it, a task gets the next value while the caller works on this one. An

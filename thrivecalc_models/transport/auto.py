@@ -9,10 +9,11 @@ from typing import Any
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import Failure
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport.base import Request, Transport
+from thrivecalc_models.transport.base import AsyncTransport, Request, Transport
 from thrivecalc_models.transport.botocore import BotocoreTransport
 from thrivecalc_models.transport.configuration import configured
 from thrivecalc_models.transport.hooks import Watch, find_hook
+from thrivecalc_models.transport.in_threads import InThreads
 from thrivecalc_models.transport.process import PerProcess, forks_wait
 
 _MISSING = 'pycurl is not usable here: pip install "thrivecalc-models[fast]"'
@@ -38,8 +39,10 @@ def make_transport(name: str, settings: Settings, **options: Any) -> Transport:
     raise ConfigurationError(f"transport={name!r} is not known; use 'auto', 'botocore' or 'direct'")
 
 
-def explain(transport: Transport) -> str:
+def explain(transport: Transport | AsyncTransport) -> str:
     """The name of the transport in use, a colon, and the reason."""
+    if isinstance(transport, InThreads):
+        transport = transport.transport
     if isinstance(transport, AutoTransport):
         return transport.explanation()
     return f"{transport.name}: as asked for"

@@ -51,6 +51,7 @@ def _awaited_exclusively(method: M) -> M:
 
     @functools.wraps(method)
     async def call(self: Unit, *args: Any, **kwargs: Any) -> Any:
+        self._check_place()
         self._enter_call()
         try:
             return await method(self, *args, **kwargs)
@@ -99,6 +100,9 @@ class Unit:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a unit of work cannot be pickled or copied; make another one")
+
+    def _check_place(self) -> None:
+        """Raise UnitOfWorkStateError where the unit's store cannot be used, if it is known."""
 
     def _enter_call(self) -> None:
         """Take the unit for one call. Raises UnitOfWorkStateError if another call has it."""

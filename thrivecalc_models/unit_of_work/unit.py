@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from thrivecalc_models.errors import ConfigurationError, UnitOfWorkStateError
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId
 from thrivecalc_models.synchronous import documented_as, drive
@@ -116,6 +117,14 @@ class AsyncUnitOfWork(Unit):
     """
 
     _callers = "task"
+
+    def _check_place(self) -> None:
+        if self._state == "closed":
+            return
+        try:
+            self._scope.session.driver.shield()
+        except ConfigurationError as error:
+            raise UnitOfWorkStateError(f"this unit of work cannot be used here: {error}") from None
 
     async def __aenter__(self) -> Self:
         enter(self)

@@ -385,7 +385,7 @@ def _actions(store: DataStore) -> Iterator[Row]:
     commands = Commands(store.settings)
     for probe in _probes(store.table_name):
         call = Call(probe.operation, probe.request)
-        result = session.driver.run(persist(call, session.retry, session.rng))
+        result = session.blocking_driver().run(persist(call, session.retry, session.rng))
         if isinstance(result, Failure) and result.kind is FailureKind.NO_TABLE and not probe.where:
             yield _no_table(WholeTable(store))
             raise _Stop

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from pynamodb.exceptions import DeleteError, PutError, PynamoDBConnectionError, UpdateError
 
+from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.operations import (
     CONSUMED,
     DeleteItem,
@@ -23,10 +24,11 @@ from thrivecalc_models.operations import (
 from thrivecalc_models.protocol import PendingWrite, WriteOutcome, WriteStatus
 from thrivecalc_models.records import writing
 from thrivecalc_models.records.pynamo.connection import table_of
+from thrivecalc_models.records.pynamo.dicts import record_of
 from thrivecalc_models.records.session import Session, default_session
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.synchronous import drive
-from thrivecalc_models.wire import WriteTime
+from thrivecalc_models.wire import WriteTime, describe
 
 if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
@@ -62,6 +64,20 @@ def after_unknown(record: UserRecord, make: Make, *, lock: bool) -> PendingWrite
 def session_of(record: UserRecord) -> Session:
     """Return the session of the record's store, or the default one of a new record."""
     return state_of(record).session or default_session()
+
+
+def blocking(model: Any, instead: str) -> UserRecord:
+    """Return a model as a record of a synchronous store.
+
+    Raises ConfigurationError, with what to use instead, for one of an asynchronous store.
+    """
+    record = record_of(model)
+    if session_of(record).is_async:
+        raise ConfigurationError(
+            f"{describe(record.record_key)} belongs to an AsyncDataStore, and this method of"
+            f" PynamoDB's does not await; use {instead}"
+        )
+    return record
 
 
 def was_applied(

@@ -89,7 +89,7 @@ class StoreConnection(Connection):
         super().__init__(region=session.settings.region, host=session.settings.endpoint)
         # Not the session itself: it is the key under which this connection is kept.
         self._settings = session.settings
-        self._driver = session.driver
+        self._driver = session.blocking_driver()
         self._policy = session.retry
         self._rng = session.rng
         # Else PynamoDB asks the service for the schema before its first request.

@@ -23,6 +23,7 @@ from thrivecalc_models.records.pynamo.actions import (
 )
 from thrivecalc_models.records.pynamo.attempts import (
     after_unknown,
+    blocking,
     perform,
     session_of,
 )
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
     from thrivecalc_models.records.model import UserRecord
 
 Json = dict[str, Any]
+
+# What to use instead for a record of an AsyncDataStore.
+_SAVE = "`await user.update(record)`, or `await user.put(record)`"
+_UPDATE = "assignments to its fields and `await user.update(record)`"
+_DELETE = "`await user.delete(record)`"
+_REFRESH = "`await user.get(...)`, or `await work.refresh(record)` in a unit of work"
+_TRANSACT = "`async with user.unit_of_work(atomic=True)`"
 
 
 class PynamoWrites(PynamoDicts):
@@ -65,7 +73,7 @@ class PynamoWrites(PynamoDicts):
         itself (`delete()`, a batch, a transaction, its user), replaces any stored item. Raises
         InvalidRecordError before anything is sent, and PutError.
         """
-        record, lock = record_of(self), add_version_condition
+        record, lock = blocking(self, _SAVE), add_version_condition
         return perform(record, lambda at: _put(record, condition, lock, at), lock=lock)
 
     def update(
@@ -82,7 +90,7 @@ class PynamoWrites(PynamoDicts):
         `data`; else UpdateError is raised. `updatedAt` is always set. Edits of the record that are
         not in the actions stay edits.
         """
-        record, lock = record_of(self), add_version_condition
+        record, lock = blocking(self, _UPDATE), add_version_condition
         reply = perform(record, lambda at: _update(record, actions, condition, lock, at), lock=lock)
         return with_bytes(reply)
 
@@ -93,7 +101,7 @@ class PynamoWrites(PynamoDicts):
 
         Raises DeleteError.
         """
-        record, lock = record_of(self), add_version_condition
+        record, lock = blocking(self, _DELETE), add_version_condition
         return perform(record, lambda at: _delete(record, condition, lock, at), lock=lock)
 
     def refresh(self, consistent_read: bool = False) -> None:
@@ -101,7 +109,7 @@ class PynamoWrites(PynamoDicts):
 
         If a `TransactWrite` was to delete the record and the item is absent, it counts as deleted.
         """
-        record = record_of(self)
+        record = blocking(self, _REFRESH)
         session, state, key = session_of(record), state_of(record), writing.key_of(record)
         reply = table_of(session).get_item(key.user_id, key.record_key, consistent_read)
         item = reply.get("Item")
@@ -124,7 +132,7 @@ class PynamoWrites(PynamoDicts):
 
         As in `save()`, an unknown earlier write is sent first; the other two methods do the same.
         """
-        record = record_of(self)
+        record = blocking(self, _TRANSACT)
         write = after_unknown(record, lambda at: _put(record, condition, True, at), lock=True)
         state_of(record).when_applied = lambda: writing.applied(record, write, None)
         return _entry(record, write, return_values_on_condition_failure)
@@ -143,7 +151,7 @@ class PynamoWrites(PynamoDicts):
         was read, it becomes the record's snapshot; else the record must be refreshed before it is
         written again.
         """
-        record, lock = record_of(self), add_version_condition
+        record, lock = blocking(self, _TRANSACT), add_version_condition
         write = after_unknown(
             record, lambda at: _update(record, actions, condition, lock, at), lock=lock
         )
@@ -163,7 +171,7 @@ class PynamoWrites(PynamoDicts):
         PynamoDB's own does not say what came of a delete: there a later write that finds the record
         gone says that it must be refreshed.
         """
-        record, lock = record_of(self), add_version_condition
+        record, lock = blocking(self, _TRANSACT), add_version_condition
         write = after_unknown(record, lambda at: _delete(record, condition, lock, at), lock=lock)
         state_of(record).leaving = writing.is_stored(record)
         return _entry(record, write, return_values_on_condition_failure)
