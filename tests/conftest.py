@@ -8,7 +8,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["engines", "leaks", "cli", "pytester", "simulated", "transports"]
+pytest_plugins = ["engines", "leaks", "cli", "pytester", "shells", "simulated", "transports"]
 
 settings.register_profile("dev", max_examples=50, deadline=1000)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from leaks import USER
 from machines import goal_data
+from shells import store_on
 
 from thrivecalc_models import (
     CommitError,
@@ -22,7 +23,7 @@ from thrivecalc_models import (
     UnitOfWorkStateError,
     UserData,
 )
-from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.testing.faults import (
     Denied,
     Fault,
@@ -36,12 +37,14 @@ from thrivecalc_models.testing.faults import (
     TransactionConflict,
 )
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 LOST = LoseReply(applied=True)
 
 
 @pytest.fixture
 def user(table: SimulatedTable) -> UserData:
-    return simulated_store(table, retry=RetryPolicy(attempts=3)).user(USER)
+    return store_on(table, retry=RetryPolicy(attempts=3)).user(USER)
 
 
 @pytest.fixture
@@ -109,7 +112,7 @@ def test_a_lost_update_is_not_told_as_applied(ahead: timedelta) -> None:
     told_twice = 0
     for seed in range(100):
         table = SimulatedTable(latency=0.0)
-        one, other = (simulated_store(table, seed=seed).user(USER) for _ in range(2))
+        one, other = (store_on(table, seed=seed).user(USER) for _ in range(2))
         table.set_clock(table.clock() + ahead)
         one.add(goal_data(100), record_id="car")
         table.set_clock(table.clock() - ahead)
@@ -360,7 +363,7 @@ def test_denied_midway_starts_nothing_more(user: UserData, table: SimulatedTable
 
 def test_a_batch_that_shrinks_goes_on(table: SimulatedTable) -> None:
     """Tries with progress are not counted: one entry at a time, a batch ends."""
-    user = simulated_store(table, retry=RetryPolicy(attempts=1)).user(USER)
+    user = store_on(table, retry=RetryPolicy(attempts=1)).user(USER)
     table.fail_always(Partial(keep=1))
     with user.unit_of_work() as work:
         for _ in range(8):
@@ -481,7 +484,7 @@ def test_a_conflict_does_not_settle_an_earlier_try(user: UserData, table: Simula
 
 def taken(name: str) -> OtherWriter:
     """Another program takes the key."""
-    other = simulated_store(SimulatedTable()).user(USER).add(goal_data(7), record_id=name)
+    other = store_on(SimulatedTable()).user(USER).add(goal_data(7), record_id=name)
     return OtherWriter(lambda table: table.put(other.item))
 
 
@@ -507,7 +510,7 @@ def test_a_token_tells_twins_apart(table: SimulatedTable) -> None:
     table.latency = 0.0
     ahead = table.clock() + timedelta(seconds=5)
     table.set_clock(ahead)
-    users = [simulated_store(table, seed=seed).user(USER) for seed in range(40)]
+    users = [store_on(table, seed=seed).user(USER) for seed in range(40)]
     users[0].add(goal_data(), record_id="car")
     table.set_clock(ahead - timedelta(seconds=5))
     works = [user.unit_of_work(atomic=True) for user in users]

@@ -16,6 +16,8 @@ CI = os.environ.get("CI") == "true"
 SCHEDULES = 20_000 if CI else 400
 PARTS = 10
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 RANDOMS = st.randoms(use_true_random=False)
 
 

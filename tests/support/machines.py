@@ -13,9 +13,10 @@ from typing import Any
 
 import attrs
 from leaks import AMOUNT, NAME, USER
+from shells import store_on
 
 from thrivecalc_models import SavingsGoalData, TransactionData
-from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import SimulatedTable
 
 STAMP = "2025-01-02T03:04:05.678Z"
 LATER = "2025-01-05T00:00:00.000Z"
@@ -31,7 +32,7 @@ PYTHON = {"startDate": "start_date", "accountId": "account_id"}
 
 def user_of(table: SimulatedTable, user_id: str = USER, **options: Any) -> Any:
     """The data of a user in a simulated table, through a store of its own."""
-    return simulated_store(table, **options).user(user_id)
+    return store_on(table, **options).user(user_id)
 
 
 def item(data_type: str, record_id: str, data: dict[str, Any], **attributes: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ is in the table.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 import attrs
 from leaks import AMOUNT, EMAIL, NAME, USER
 from machines import key_of_statement
+from shells import Calls, store_on
 
 from thrivecalc_models import (
     CommitError,
@@ -29,7 +31,7 @@ from thrivecalc_models import (
     UnavailableError,
 )
 from thrivecalc_models.operations import FATAL, Failure, FailureKind, Reply
-from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.testing.faults import (
     BatchRefused,
     Denied,
@@ -253,10 +255,21 @@ def make_unit(rng: random.Random, *, batched: bool = False) -> Schedule:
 
 
 class Table(SimulatedTable):
-    """A simulated table that can be interrupted while its client waits."""
+    """A simulated table that can be interrupted while its client waits.
+
+    An interrupt of an asynchronous call is a cancellation of its task.
+    """
 
     interrupted_wait: int | None = None
     interrupted_at: int | None = None
+
+    def send(self, operation: str, body: bytes) -> bytes | Failure:
+        try:
+            return super().send(operation, body)
+        except KeyboardInterrupt:
+            if Calls.cancel():
+                raise asyncio.CancelledError from None  # its reply is lost, too
+            raise
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
@@ -266,7 +279,8 @@ class Table(SimulatedTable):
         if self.interrupted_wait == 0:
             self.interrupted_wait = None
             self.interrupted_at = len(self.log)
-            raise KeyboardInterrupt
+            if not Calls.cancel():
+                raise KeyboardInterrupt
 
     def heal(self) -> None:
         super().heal()
@@ -303,7 +317,7 @@ class World:
     ) -> None:
         self.table = Table(shows_stored=shown)
         ids = itertools.count(1)
-        self.store = simulated_store(
+        self.store = store_on(
             self.table,
             retry=policy,
             seed=seed,

@@ -21,9 +21,9 @@ from schedules import (
     stored_goal,
     transient,
 )
+from shells import is_async, store_on
 
 from thrivecalc_models import CommitError, RetryPolicy, SavingsGoal, ThriveCalcError
-from thrivecalc_models.testing import simulated_store
 from thrivecalc_models.testing.faults import Fault, LoseReply, Overtaken
 
 KEY = "savings-goal#id-0"
@@ -92,7 +92,7 @@ def play_rivals(schedule: Rivals, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
     table = Table(shows_stored=schedule.shown)
     clients = [
-        simulated_store(
+        store_on(
             table,
             retry=schedule.policy,
             seed=schedule.seed,
@@ -171,12 +171,12 @@ def _write(reading: tuple[Any, Any], how: str, amount: int) -> str:
     goal.data.current_amount = Decimal(amount)
     try:
         match how:
-            case "update":
-                scope.update(goal)
             case "unit" | "atomic":
                 scope.commit()
-            case _:
+            case "save" if not is_async():
                 goal.save()
+            case _:
+                scope.update(goal)
     except CommitError as error:
         outcomes = {"unknown": error.unknown, "applied": error.applied}
         return next((name for name, keys in outcomes.items() if KEY in keys), "not applied")

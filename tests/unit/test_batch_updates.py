@@ -42,6 +42,8 @@ from thrivecalc_models.testing.faults import (
 )
 from thrivecalc_models.transport import Failure
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 STATEMENTS = "BatchExecuteStatement"
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import EXPIRED, USER, goal_item, item, requests, user_of
+from shells import store_on
 from stored import ids
 
 from thrivecalc_models import (
@@ -21,8 +22,10 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.operations import Emit, Query, Received, Send
 from thrivecalc_models.protocol import RetryPolicy, read_pages
-from thrivecalc_models.testing import SimulatedTable, simulated_store
+from thrivecalc_models.testing import SimulatedTable
 from thrivecalc_models.wire.json_text import decode, encode
+
+pytestmark = pytest.mark.usefixtures("shell")
 
 
 def test_250_keys_with_duplicates_are_three_batches(table, user):
@@ -321,7 +324,7 @@ class Mixed:
 def test_another_users_item_never_comes_through(table, swapped, in_unit):
     """An item with another key than was asked for is an error on every way of reading."""
     table.put(goal_item("g"))
-    user = simulated_store(Mixed(table, **swapped)).user(USER)
+    user = store_on(Mixed(table, **swapped)).user(USER)
     reader = user.unit_of_work() if in_unit else user
     calls = [
         lambda: reader.get(SavingsGoal, "g"),

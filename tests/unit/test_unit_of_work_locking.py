@@ -31,7 +31,7 @@ KEY = "savings-goal#g"
 MS = timedelta(milliseconds=1)
 
 
-pytestmark = pytest.mark.usefixtures("a_stored_goal")
+pytestmark = pytest.mark.usefixtures("shell", "a_stored_goal")
 
 
 def stored(table, key=KEY):
@@ -406,13 +406,13 @@ def test_stores_on_one_table_draw_different_numbers():
     for seed in range(100):
         table = SimulatedTable(latency=0.0)
         table.put(goal_item(updatedAt={"S": "2031-01-01T00:00:00.000Z"}))
-        goals = [user_of(table, seed=seed).get(SavingsGoal, "g") for _ in range(2)]
+        users = [user_of(table, seed=seed) for _ in range(2)]
+        goals = [user.get(SavingsGoal, "g") for user in users]
         stamps = []
-        for goal in goals:
+        for user, goal in zip(users, goals, strict=True):
             table.put(goal_item(updatedAt={"S": "2031-01-01T00:00:00.000Z"}))
             goal.data.current_amount = 7
-            goal.save()
-            stamps.append(goal.updated_at)
+            stamps.append(user.update(goal).updated_at)
         same += stamps[0] == stamps[1]
     assert same < 20
 

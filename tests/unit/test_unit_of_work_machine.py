@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 from leaks import AMOUNT, EMAIL, NAME
 from machines import (
@@ -58,6 +59,8 @@ from thrivecalc_models import (
     UnknownRecord,
 )
 from thrivecalc_models.testing import SimulatedTable
+
+pytestmark = pytest.mark.usefixtures("shell")
 
 IDS = ["a", "é#1"]
 CLASSES = {"budget": Budget, "transaction": Transaction, "note": UnknownRecord}
@@ -750,6 +753,7 @@ class UnitOfWorkMachine(RuleBasedStateMachine):
             assert self.work.get(data_type, record_id) is expected
 
 
-TestUnitOfWorkMachine = UnitOfWorkMachine.TestCase
-TestUnitOfWorkMachine.__doc__ = "A unit of work does what its model does, in any order of calls."
-TestUnitOfWorkMachine.settings = settings(stateful_step_count=40, deadline=None)
+def test_a_unit_of_work_does_what_its_model_does():
+    """In any order of calls."""
+    options = settings(stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(UnitOfWorkMachine, settings=options)

@@ -25,7 +25,7 @@ from thrivecalc_models import (
 KEY = "savings-goal#g"
 
 
-pytestmark = pytest.mark.usefixtures("a_stored_goal")
+pytestmark = pytest.mark.usefixtures("shell", "a_stored_goal")
 
 
 def test_put_then_delete_is_a_delete(work, table):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import signal
 
@@ -32,7 +31,7 @@ from thrivecalc_models.testing import SimulatedTable, faults, simulated_store
 KEY = "savings-goal#g"
 
 
-pytestmark = pytest.mark.usefixtures("a_stored_goal")
+pytestmark = pytest.mark.usefixtures("shell", "a_stored_goal")
 
 
 def field(table, name, key=KEY):
@@ -331,54 +330,6 @@ def test_run_waits_between_its_attempts(table, user):
     assert all(0 < wait < ceiling for wait, ceiling in zip(waits, ceilings, strict=True))
     assert sum(waits) > 0.1
     assert table.now == pytest.approx(times[-1] + requests_take)
-
-
-async def coroutine_function(work):
-    work.add(payment())
-
-
-def generator_function(work):
-    yield work.add(payment())
-
-
-async def async_generator_function(work):
-    yield work.add(payment())
-
-
-class AsyncCallable:
-    async def __call__(self, work):
-        work.add(payment())
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        coroutine_function,
-        generator_function,
-        async_generator_function,
-        functools.partial(coroutine_function),
-        AsyncCallable(),
-    ],
-    ids=["coroutine", "generator", "asynchronous generator", "partial", "callable"],
-)
-def test_run_takes_a_plain_function(table, user, function):
-    """A function that would have to be awaited or iterated is a TypeError at the call."""
-    with pytest.raises(TypeError, match="plain function"):
-        user.run(function)
-    assert table.sent() == 0
-
-
-@pytest.mark.parametrize("function", [coroutine_function, async_generator_function])
-def test_run_refuses_what_is_to_be_awaited(table, user, function):
-    """A function that gives a coroutine all the same is a TypeError, and nothing is sent."""
-
-    def plain(work):
-        work.add(payment())
-        return function(work)
-
-    with pytest.raises(TypeError, match="await"):
-        user.run(plain)
-    assert table.sent() == 0
 
 
 def test_run_does_not_repeat_what_was_applied_in_part(table, user):
