@@ -139,8 +139,10 @@ def _stored_item(
             raise _NotUnderstood("it has an item that is no JSON") from None
         _check_item(content, user_id, record_key)
         return StoredItem.of(content)
-    if user_id is not None and item.user_id != user_id:
-        raise _OfAnother(USER_ID)
+    if user_id is not None:
+        if item.user_id != user_id:
+            raise _OfAnother(USER_ID)
+        item.user_id = user_id  # one text for all of a list
     if record_key is not None and item.record_key != record_key:
         raise _OfAnother(RECORD_KEY)
     return item

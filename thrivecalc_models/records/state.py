@@ -535,7 +535,7 @@ state_of: Callable[[UserRecord], RecordState] = attrgetter(_NAME)
 
 def give_state(record: UserRecord, state: RecordState) -> None:
     """Give a new record its state, without the checks of `__setattr__`."""
-    record.__dict__[_NAME] = state
+    object.__setattr__(record, _NAME, state)  # which makes no dict of its attributes
 
 
 def undeclared_attributes(item: Item) -> dict[str, Any]:

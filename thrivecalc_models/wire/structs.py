@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -65,7 +66,7 @@ def stored_item(raw: bytes, is_regular: Callable[[str, bytes], bool]) -> StoredI
     item.raw = raw
     item.user_id = envelope.user_id.S
     item.record_key = key = envelope.record_key.S
-    item.data_type = data_type = envelope.data_type.S
+    item.data_type = data_type = sys.intern(envelope.data_type.S)  # one text for all of a list
     record_id = envelope.record_id.S
     item.expires = envelope.ttl is not msgspec.UNSET
     item.regular = (
