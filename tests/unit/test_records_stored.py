@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from places import DATA
 from printed import RECORDS
 
-from thrivecalc_models import DataStore, SavingsGoal, SavingsGoalData, UserRecord, read_item
+from thrivecalc_models import (
+    DataStore,
+    PayloadAttribute,
+    SavingsGoal,
+    SavingsGoalData,
+    UserRecord,
+    payload,
+    read_item,
+)
+from thrivecalc_models.codec import is_regular
 from thrivecalc_models.errors import CorruptItemError
 from thrivecalc_models.testing import SimulatedTable, simulated_store
 from thrivecalc_models.testing import strategies as own
@@ -91,6 +100,30 @@ def test_the_order_of_asking_changes_nothing(item, order):
         if index < len(names):
             assert getattr(record, names[index]) == getattr(plain, names[index])
     assert told(record) == told(plain)
+
+
+@pytest.mark.filterwarnings("ignore:.*is defined again")
+def test_a_class_that_is_defined_again_is_the_one_that_counts():
+    """What is regular is asked of the class that is registered now."""
+
+    def define(payload_class: type) -> None:
+        class Again(UserRecord, discriminator="x-again"):
+            data = PayloadAttribute(payload_class)
+
+    @payload
+    class OneData:
+        one: str
+
+    @payload
+    class TwoData:
+        two: str
+
+    define(OneData)
+    assert is_regular("x-again", b'{"M":{"one":{"S":"a"}}}')
+
+    define(TwoData)
+    assert not is_regular("x-again", b'{"M":{"one":{"S":"a"}}}')
+    assert is_regular("x-again", b'{"M":{"two":{"S":"a"}}}')
 
 
 def goals(count: int) -> Any:

@@ -9,33 +9,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import attrs
-
 from thrivecalc_models.codec.data import HasOrigins, no_origins
-from thrivecalc_models.codec.plans import Values, plan_of
+from thrivecalc_models.codec.plans import ClassPlan, Values, plan_of
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads.origins import set_origin
 from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import are_values
 
 
-@attrs.define
-class _Classes:
-    """How the payload class of a data type is found: record classes, which know, are above."""
+class PayloadClasses:
+    """The payload classes of data types, which record classes, above, know."""
 
-    of: Callable[[str], type | None]
+    def __init__(self) -> None:
+        self._of: Callable[[str], type | None] = lambda data_type: None
+        self._plans: dict[str, ClassPlan] = {}
+
+    def ask(self, of: Callable[[str], type | None]) -> None:
+        """Ask a function for the payload class of a data type from now on."""
+        self._of = of
+
+    def forget(self) -> None:
+        """Ask again for every type, since record classes have changed."""
+        self._plans.clear()
+
+    def plan(self, data_type: str) -> ClassPlan | None:
+        """Return the plan of a type's payload class. Raises ConfigurationError as `plan_of`."""
+        plan = self._plans.get(data_type)
+        if plan is None:
+            payload_class = self._of(data_type)
+            if payload_class is None:
+                return None
+            plan = self._plans[data_type] = plan_of(payload_class)
+        return plan
 
 
-PAYLOAD_CLASSES = _Classes(of=lambda data_type: None)
+PAYLOAD_CLASSES = PayloadClasses()
 
 
 def is_regular(data_type: str, data: bytes) -> bool:
     """Whether the JSON under `data` is a map of the type's payload class, with nothing beside."""
-    payload_class = PAYLOAD_CLASSES.of(data_type)
-    if payload_class is None:
-        return False
     try:
-        plan = plan_of(payload_class)
+        plan = PAYLOAD_CLASSES.plan(data_type)
+        if plan is None:
+            return False
         content = plan.read_data(data).M
     except (ValueError, ConfigurationError):  # an annotation that names nothing is told later
         return False

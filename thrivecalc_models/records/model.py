@@ -69,6 +69,8 @@ class RecordMeta(MetaModel):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
+        if name == "_payload_class":
+            codec.PAYLOAD_CLASSES.forget()
         # cloudpickle makes a class empty and then sets what it had: it is registered only now.
         if name == "_own_data_type" and value is not None and not DATA_TYPES.knows(cls):
             cls._initialize_attributes(cls, value)  # type: ignore[no-untyped-call]
@@ -349,7 +351,7 @@ def _payload_class_of(data_type: str) -> type | None:
     return None if record_class is None else record_class.payload_class()
 
 
-codec.PAYLOAD_CLASSES.of = _payload_class_of
+codec.PAYLOAD_CLASSES.ask(_payload_class_of)
 
 
 def class_of_item(item: Item) -> type[UserRecord]:

@@ -8,6 +8,7 @@ from thrivecalc_models.operations import GetItem, Key, Query
 from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.scope import Scope
+from thrivecalc_models.records.state import record_key_of
 from thrivecalc_models.wire import Item, StoredItem
 
 
@@ -51,7 +52,7 @@ async def fetch_many(
     reading = get_many(wanted, consistent=consistent, policy=session.retry, rng=session.rng)
     items = await session.execute(reading, user_id=scope.user_id)
     found = _all_seen(scope, items, include_expired)
-    return {record.record_key: record for record in found}
+    return {record_key_of(record): record for record in found}
 
 
 async def records(scope: Scope, query: Query, *, include_expired: bool) -> list[UserRecord]:
@@ -67,7 +68,12 @@ async def records(scope: Scope, query: Query, *, include_expired: bool) -> list[
 
 
 def _all_seen(scope: Scope, items: Iterable[StoredItem], include_expired: bool) -> list[UserRecord]:
-    found = (seen(scope, item, include_expired=include_expired) for item in items)
+    found = [
+        seen(scope, item, include_expired=include_expired)
+        if item.expires
+        else UserRecord.from_stored(item, scope.session)
+        for item in items
+    ]
     return [record for record in found if record is not None]
 
 

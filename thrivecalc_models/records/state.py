@@ -533,6 +533,10 @@ state_of: Callable[[UserRecord], RecordState] = attrgetter(_NAME)
 """The state of a record, for this package's own modules."""
 
 
+record_key_of: Callable[[UserRecord], str] = attrgetter(f"{_NAME}.key")
+"""The record key of a record: half the time of the attribute, for sorting."""
+
+
 def give_state(record: UserRecord, state: RecordState) -> None:
     """Give a new record its state, without the checks of `__setattr__`."""
     object.__setattr__(record, _NAME, state)  # which makes no dict of its attributes

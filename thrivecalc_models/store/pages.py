@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.state import record_key_of
 from thrivecalc_models.value import frozen
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def check_order(order_by: str | None) -> None:
 
 def ordered(records: list[UserRecord], order_by: str | None) -> list[UserRecord]:
     """Order records by record key, or by a time and then by record key; those without it last."""
-    records.sort(key=operator.attrgetter("record_key"))
+    records.sort(key=record_key_of)
     if order_by is None:
         return records
     time_of = operator.attrgetter(order_by.removeprefix("-"))
