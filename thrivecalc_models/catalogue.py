@@ -19,7 +19,14 @@ from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.codec.values import encode
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads import Field, fields_of
-from thrivecalc_models.payloads.kinds import DictOf, FieldKind, ListOf, Nested, Optional
+from thrivecalc_models.payloads.kinds import (
+    DictOf,
+    FieldKind,
+    ListOf,
+    Nested,
+    Optional,
+    TupleOf,
+)
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.wire import AttributeValue, parse_number
 
@@ -202,7 +209,7 @@ def _nested(kind: FieldKind) -> type | None:
     match kind:
         case Nested(payload_class):
             return payload_class
-        case Optional(inner) | ListOf(inner) | DictOf(inner):
+        case Optional(inner) | ListOf(inner) | TupleOf(inner) | DictOf(inner):
             return _nested(inner)
     return None
 

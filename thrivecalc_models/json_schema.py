@@ -135,7 +135,7 @@ def _of_kind(kind: kinds.FieldKind, types: Catalogue) -> Schema:
     match kind:
         case kinds.SetOfText():
             return {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             return {"type": "array", "items": _of_kind(element, types)}
         case kinds.DictOf(element):
             return {"type": "object", "additionalProperties": _of_kind(element, types)}

@@ -155,7 +155,7 @@ def _type_of(kind: kinds.FieldKind, types: Catalogue) -> str:
     match kind:
         case kinds.SetOfText():
             return "Set<string>"
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             inner = _type_of(element, types)
             return f"({inner})[]" if " " in inner else f"{inner}[]"
         case kinds.DictOf(element):

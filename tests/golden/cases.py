@@ -6,12 +6,14 @@ change of the wire form shows as a change of these files.
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import attrs
 import own_types
@@ -210,6 +212,19 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
                 people_or_gaps=[None, own_types.Person(name="Bob")],
                 by_role={"cook": own_types.Person(name="Eve")},
                 branch=own_types.Branch(branches=[own_types.Branch(label="leaf")]),
+                colour=own_types.Colour.DARK_BLUE,
+                paces=["slow", own_types.Pace.FAST],
+                size="x l",
+                token=UUID(RECORD_ID),
+                opens=time(8, 30, 0, 500_000),
+                closes="18:00",
+                length=timedelta(days=1, hours=2),
+                lengths=[timedelta(), -timedelta(minutes=90, milliseconds=1)],
+                share=0.1,
+                shares=[1e-7, None, 3],
+                scores=(1, "2.50"),
+                crew=(own_types.Person(name="Kim"),),
+                rows=([own_types.Person(name="Lee")], []),
             ),
         ),
         {},
@@ -236,6 +251,10 @@ def shown(value: Any, indent: str = "") -> str:
         return "\n".join(["{", *members, indent + "}"])
     if isinstance(value, list) and value:
         return "\n".join(["[", *(f"{inner}{shown(each, inner)}," for each in value), indent + "]"])
+    if isinstance(value, tuple) and value:
+        return "\n".join(["(", *(f"{inner}{shown(each, inner)}," for each in value), indent + ")"])
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
     if isinstance(value, set):
         return "{" + ", ".join(sorted(map(repr, value))) + "}" if value else "set()"
     if isinstance(value, datetime):

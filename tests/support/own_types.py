@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Any
+import enum
+from datetime import date, datetime, time, timedelta
+from typing import Any, Literal
+from uuid import UUID
 
 import attrs
 
 from thrivecalc_models import Amount, OptionalAmount, PayloadAttribute, UserRecord, payload
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    DARK_BLUE = "dark blue"
+    CRIMSON = "red"
+
+
+class Pace(enum.StrEnum):
+    SLOW = "slow"
+    FAST = "=fast"
 
 
 @payload
@@ -71,6 +84,22 @@ class EverythingData:
     grid: list[list[Amount]] = attrs.field(factory=list)
     gaps: list[Amount | None] = attrs.field(factory=list)
     branch: Branch | None = None
+    colour: Colour = Colour.RED
+    colour_or: Colour | None = None
+    paces: list[Pace] = attrs.field(factory=list)
+    size: Literal["s", "m", "x l"] = "m"
+    size_or: Literal["s", "m", None] = None
+    token: UUID | None = None
+    tokens: dict[str, UUID] = attrs.field(factory=dict)
+    opens: time = time(9)
+    closes: time | None = None
+    length: timedelta | None = None
+    lengths: list[timedelta] = attrs.field(factory=list)
+    share: float = 0.5
+    shares: list[float | None] = attrs.field(factory=list)
+    scores: tuple[Amount, ...] = ()
+    crew: tuple[Person, ...] | None = None
+    rows: tuple[list[Person], ...] = ()
 
 
 @payload

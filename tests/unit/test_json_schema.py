@@ -153,6 +153,9 @@ def test_a_field_is_what_its_class_says(schema):
     everything = schema["$defs"]["EverythingData"]["properties"]
     assert everything["moment"] == {"type": "string", "format": "date-time"}
     assert everything["whole"]["type"] == "integer"
+    assert everything["colour"]["anyOf"][0] == {"type": "string", "enum": ["red", "dark blue"]}
+    assert everything["colour"]["default"] == "red"
+    assert everything["token"]["anyOf"][0]["format"] == "uuid"
     assert everything["people"]["anyOf"][0]["items"] == {"$ref": "#/$defs/Person"}
 
 

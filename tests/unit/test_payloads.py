@@ -7,7 +7,7 @@ import enum
 import functools
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
@@ -226,29 +226,38 @@ def test_argument_names():
 # --- class definitions ----------------------------------------------------------------------------
 
 
-class Colour(enum.Enum):
-    RED = "red"
+class Number(enum.Enum):
+    ONE = 1
+    TWO = "two"
+
+
+class Nothing(enum.Enum):
+    """An enum without a member."""
 
 
 @pytest.mark.parametrize(
     "annotation",
     [
-        float,
         Decimal,
         complex,
-        tuple[str, ...],
+        tuple[str],
+        tuple[str, int],
+        tuple,
         set[int],
         frozenset[str],
         dict[int, str],
-        dict[str, float],
-        list[float],
+        dict[str, complex],
+        list[Decimal],
         list,
         dict,
         str | int,
         str | int | None,
         object,
-        Colour,
-        timedelta,
+        Number,
+        Nothing,
+        enum.IntEnum,
+        Literal[1, "a"],
+        frozenset[float],
         list[str | int],
         SavingsGoal,
     ],

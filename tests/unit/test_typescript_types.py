@@ -40,6 +40,8 @@ export const everything: t.EverythingData = {
   blob: new Uint8Array(), words: [""], marks: new Set(["x"]), limits: { food: 1 },
   person: { name: "x", born: null }, anything: [1, null], gaps: [null, 1],
   peopleOrGaps: [{ name: "x" }, null], branch: { branches: [{ trunk: { label: "x" } }] },
+  colour: "dark blue", paces: ["slow"], size: "x l", sizeOr: null, opens: "12:30", length: "PT1H",
+  share: 0.5, shares: [0.1, null], scores: [1], rows: [[{ name: "x" }]],
 };
 """
 
@@ -58,6 +60,9 @@ WRONG = {
     "another type's key": 'const k: t.Budget["recordKey"] = "savings-goal#1";',
     "an unknown type": 'const k: t.DataType = "net-worth";',
     "a list for a set": 'const d: Pick<t.EverythingData, "marks"> = { marks: ["x"] };',
+    "a text that no member has": (
+        'const d: Pick<t.EverythingData, "colour"> = { colour: "green" };'
+    ),
     "ttl as text": 'const r: Pick<t.Budget, "ttl"> = { ttl: "2025-01-07" };',
     "a field of another type": "const f = (g: t.UserRecord) => g.data.shares;",
 }

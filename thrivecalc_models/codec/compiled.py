@@ -57,6 +57,7 @@ def compiled(cls: type) -> ClassPlan:
     for n, step in enumerate(steps):
         names |= {
             f"default{n}": step.field.default,
+            f"own{n}": step.scalar and step.scalar.own,
             f"put{n}": step.put,
             f"step{n}": step,
         }
@@ -130,7 +131,8 @@ def _reading_of(n: int, step: FieldPlan) -> list[str]:
     if scalar is None or scalar.tag not in _FORMS:
         form = f"form = stored_map.f{n}"
         return [form, f"v{n} = read_field(step{n}, None if form is UNSET else form, nested, path)"]
-    reading = [f"v{n} = {scalar.reading}"]
+    reading = [f"own = own{n}"] if scalar.own is not None else []
+    reading.append(f"v{n} = {scalar.reading}")
     if scalar.unfit:
         reading.append(f"if v{n} is None: raise ValueError")
     if step.field.required:

@@ -107,7 +107,7 @@ class Origins(NestedCodec):
         if is_payload_class(type(value)) and "M" in form:
             self._learn_within(value, form["M"])
             self.note(value, form["M"])
-        elif isinstance(value, list) and "L" in form:
+        elif isinstance(value, list | tuple) and "L" in form:
             for inner, inner_form in zip(value, form["L"], strict=False):
                 self._learn_value(inner, inner_form)
         elif isinstance(value, dict) and "M" in form:

@@ -152,7 +152,7 @@ def _read(kind: FieldKind, value: Any, path: str, unknown: Unknown) -> Any:
     match kind:
         case kinds.Optional(inner):
             return _read(inner, value, path, unknown)
-        case kinds.AmountKind():
+        case kinds.AmountKind() | kinds.Float():
             if isinstance(value, str):
                 raise wrong_type(path, "a number", value)
         case kinds.Integer():
@@ -164,6 +164,8 @@ def _read(kind: FieldKind, value: Any, path: str, unknown: Unknown) -> Any:
             return _binary(value, path)
         case kinds.ListOf(element):
             return each(*_members(element, value, path, unknown))
+        case kinds.TupleOf(element):
+            return tuple(each(*_members(element, value, path, unknown)))
         case kinds.SetOfText():
             return kind.convert(set(each(*_members(kinds.Text(), value, path, unknown))), path)
         case kinds.DictOf(element):

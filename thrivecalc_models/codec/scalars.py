@@ -6,16 +6,29 @@ A new kind of value that is stored as text, a number, a bool or binary is a clas
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import attrs
 
 from thrivecalc_models.codec.numbers import Encoding, number_form
 from thrivecalc_models.payloads import kinds
-from thrivecalc_models.wire import AttributeValue, format_timestamp, parse_date, parse_number
+from thrivecalc_models.wire import (
+    AttributeValue,
+    format_duration,
+    format_timestamp,
+    parse_date,
+    parse_duration,
+    parse_number,
+    parse_time,
+    parse_uuid,
+    plain_text,
+)
+from thrivecalc_models.wire.durations import DURATION_PATTERN, TIME_PATTERN
 from thrivecalc_models.wire.numbers import ALWAYS_EXACT_DIGITS, MAX_SAFE_INTEGER
 from thrivecalc_models.wire.timestamps import parse_timestamp
 
@@ -27,7 +40,8 @@ class Scalar:
     `reading` and `writing` are expressions in Python, which `codec.compiled` puts into the code of
     a payload class. `reading` is the value of the content `stored` under `tag`. It is None for
     content that does not fit, for the reason `unfit`, or raises ValueError, for the reason that the
-    tag has; with no reason `unfit` it is never None. `writing` is the content for `value`, which
+    tag has; with no reason `unfit` it is never None. An expression may name what is in `NAMES` and,
+    as `own`, the row's `own` object. `writing` is the content for `value`, which
     messages name by `path`, by the rules of `encoding`.
 
     `exact` says that values which are written alike are equal.
@@ -40,12 +54,13 @@ class Scalar:
     typescript: str
     unfit: str = ""
     exact: bool = True
+    own: Any = None
     read: Callable[[Any], Any] = attrs.field(init=False)
     content: Callable[[Any, str, Encoding], Any] = attrs.field(init=False)
 
     @read.default
     def _read(self) -> Any:
-        return eval(f"lambda stored: {self.reading}", NAMES)
+        return eval(f"lambda stored: {self.reading}", NAMES | {"own": self.own})
 
     @content.default
     def _content(self) -> Any:
@@ -58,7 +73,26 @@ class Scalar:
 
 def scalar_of(kind: kinds.FieldKind) -> Scalar | None:
     """Return the row of a simple kind, or None for every other kind."""
+    if type(kind) in _CHOICES:
+        return _choice(kind)
     return _SCALARS.get(type(kind))
+
+
+_CHOICES = (kinds.MemberOf, kinds.OneOf)
+
+
+@cache
+def _choice(kind: kinds.Choice) -> Scalar:
+    texts = [*kind.by_text]
+    return Scalar(
+        tag="S",
+        reading="own.get(stored)",
+        writing="plain_text(value.value)" if isinstance(kind, kinds.MemberOf) else "value",
+        schema={"type": "string", "enum": texts},
+        typescript=" | ".join(map(json.dumps, texts)),
+        unfit="is none of the texts that it can be",
+        own=kind.by_text,
+    )
 
 
 def whole(text: str) -> int | None:
@@ -76,11 +110,16 @@ NAMES: dict[str, Any] = {
     "Decimal": Decimal,
     "b64encode": b64encode,
     "binary": binary,
+    "format_duration": format_duration,
     "format_timestamp": format_timestamp,
     "number_form": number_form,
     "parse_date": parse_date,
+    "parse_duration": parse_duration,
     "parse_number": parse_number,
+    "parse_time": parse_time,
     "parse_timestamp": parse_timestamp,
+    "parse_uuid": parse_uuid,
+    "plain_text": plain_text,
     "whole": whole,
 }
 """What the expressions of the rows name."""
@@ -107,6 +146,13 @@ _SCALARS: dict[type, Scalar] = {
     kinds.AmountKind: Scalar(
         tag="N",
         reading=_EXACT,
+        writing=_NUMBER,
+        schema={"type": "number", **_SAFE_RANGE},
+        typescript="number",
+    ),
+    kinds.Float: Scalar(
+        tag="N",
+        reading="float(parse_number(stored))",
         writing=_NUMBER,
         schema={"type": "number", **_SAFE_RANGE},
         typescript="number",
@@ -142,6 +188,31 @@ _SCALARS: dict[type, Scalar] = {
         typescript="TimestampText",
         unfit="is not a date-time with its zone",
         exact=False,  # what is finer than a millisecond is not written
+    ),
+    # The formats `time` and `duration` of JSON Schema ask for a zone, and refuse fractions.
+    kinds.TimeOfDay: Scalar(
+        tag="S",
+        reading="parse_time(stored)",
+        writing="value.isoformat()",
+        schema={"type": "string", "pattern": TIME_PATTERN},
+        typescript="string",
+        unfit="is not a time of day",
+    ),
+    kinds.Duration: Scalar(
+        tag="S",
+        reading="parse_duration(stored)",
+        writing="format_duration(value)",
+        schema={"type": "string", "pattern": DURATION_PATTERN},
+        typescript="string",
+        unfit="is not a duration",
+    ),
+    kinds.Uuid: Scalar(
+        tag="S",
+        reading="parse_uuid(stored)",
+        writing="str(value)",
+        schema={"type": "string", "format": "uuid"},
+        typescript="string",
+        unfit="is not a UUID",
     ),
     kinds.Binary: Scalar(
         tag="B",

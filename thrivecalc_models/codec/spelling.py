@@ -47,7 +47,7 @@ def kind_below(kind: FieldKind | None, name: str | int, path: str) -> FieldKind 
     match kind:
         case kinds.Optional(inner):
             return kind_below(inner, name, path)
-        case kinds.ListOf(element) if isinstance(name, int):
+        case kinds.ListOf(element) | kinds.TupleOf(element) if isinstance(name, int):
             return element
         case kinds.DictOf(element):
             return element
@@ -73,7 +73,7 @@ def _misspelt_in(
             yield from _misspelt_in(inner, form, path)
         case kinds.Nested(cls):
             yield from misspelt(cls, form.get("M", {}), path)
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             for index, inner in enumerate(form.get("L", ())):
                 yield from _misspelt_in(element, inner, f"{path}[{index}]")
         case kinds.DictOf(element):

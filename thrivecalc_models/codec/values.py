@@ -6,7 +6,7 @@ Decoding raises `Unfit` with the path of the bad value; encoding raises InvalidR
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -88,7 +88,7 @@ def encode_plain(
             return {"M": _encode_map(value, path, plain_element, encoding, base, depth)}
         case list() | tuple():
             kinds.check_depth(depth, path)
-            return {"L": _encode_list(list(value), path, plain_element, encoding, base, depth)}
+            return {"L": _encode_list(value, path, plain_element, encoding, base, depth)}
         case bytes() | bytearray():
             return {"B": b64encode(value).decode()}
         case set() | frozenset():
@@ -154,7 +154,7 @@ def check_name(name: str, path: str) -> None:
 
 
 def _encode_list(
-    value: list[Any],
+    value: Sequence[Any],
     path: str,
     element: Element,
     encoding: Encoding,
@@ -215,6 +215,8 @@ def decode(kind: kinds.FieldKind, value: AttributeValue, path: str, nested: Nest
                 decode(element, inner, f"{path}[{index}]", nested)
                 for index, inner in enumerate(content)
             ]
+        case kinds.TupleOf(element):
+            return tuple(decode(kinds.ListOf(element), value, path, nested))
         case kinds.DictOf(element):
             content = _content(value, "M", path)
             return {
@@ -262,7 +264,7 @@ def encode(
             if value is None:
                 return {"NULL": True}
             return encode(inner, value, path, nested, encoding=encoding, base=base, depth=depth)
-        case kinds.ListOf(inner):
+        case kinds.ListOf(inner) | kinds.TupleOf(inner):
             kinds.check_depth(depth, path)
             bases = None if isinstance(kinds.unwrapped(inner), kinds.Nested) else base
             return {"L": _encode_list(value, path, element(inner), encoding, bases, depth)}
@@ -286,7 +288,7 @@ def misfits(
         case kinds.Optional(inner), _:
             if "NULL" not in value:
                 yield from misfits(inner, value, path, nested)
-        case kinds.ListOf(inner), {"L": members}:
+        case kinds.ListOf(inner) | kinds.TupleOf(inner), {"L": members}:
             for index, member in enumerate(members):
                 yield from misfits(inner, member, f"{path}[{index}]", nested)
         case kinds.DictOf(inner), {"M": members}:

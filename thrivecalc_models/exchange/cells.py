@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from thrivecalc_models.codec import scalar_of
+from thrivecalc_models.codec import encoding_of, scalar_of
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.exchange.jsontext import Number
 from thrivecalc_models.exchange.rows import RowProblem
@@ -49,14 +49,16 @@ def form_of(kind: kinds.FieldKind, value: Any, path: str, *, js_safe: bool) -> A
 
     scalar = scalar_of(kind)
     if scalar is not None:
-        return {scalar.tag: SCALARS[type(kind)].read(value, path, js_safe)}
+        read = SCALARS[type(kind)].read
+        given = _as_field(kind, value, path) if read is None else read(value, path, js_safe)
+        return {scalar.tag: given}
     match kind:
         case kinds.Optional(held):
             return {"NULL": True} if value is None else inner(held, value, "")
         case kinds.SetOfText():
             members = _of_type(value, list | set | frozenset, "a list of text", path)
             return {"SS": [_of_type(member, str, "text", path) for member in members]}
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             members = _of_type(value, list, "a list", path)
             return {"L": [inner(element, each, f"[{at}]") for at, each in enumerate(members)]}
         case kinds.DictOf(element):
@@ -175,6 +177,18 @@ def _binary(value: Any, path: str, js_safe: bool) -> str:
         raise RowProblem(f"{path} takes base64 text") from None
 
 
+def _as_field(kind: kinds.FieldKind, value: Any, path: str) -> Any:
+    """Read a cell as a field of the kind takes it: its Python value, or its text."""
+    scalar = scalar_of(kind)
+    assert scalar is not None
+    if isinstance(value, Number):
+        raise RowProblem(f"{path} takes text, not a number")
+    try:
+        return scalar.content(kind.convert(value, path), path, encoding_of(False))
+    except InvalidRecordError as error:
+        raise RowProblem(str(error)) from None
+
+
 Reader = Callable[[Any, str, bool], Any]
 """Reads a scalar cell, with its path and `js_safe`; returns the stored content without its tag."""
 
@@ -183,10 +197,15 @@ AMOUNT_DIGITS, AMOUNT_DECIMALS = 38, 18
 
 @attrs.frozen
 class ScalarColumn:
-    """How files hold a simple kind: what reads its cells, and its type in pyarrow, the module."""
+    """How files hold a simple kind: what reads its cells, and its type in pyarrow, the module.
 
-    read: Reader
+    `read` is None for cells that are read as a field of the kind takes its value. With `as_text`,
+    a typed cell holds the stored text.
+    """
+
+    read: Reader | None
     arrow: Callable[[Any], Any]
+    as_text: bool = False
 
 
 SCALARS: dict[type, ScalarColumn] = {
@@ -194,10 +213,16 @@ SCALARS: dict[type, ScalarColumn] = {
     kinds.AmountKind: ScalarColumn(
         _number, lambda pa: pa.decimal128(AMOUNT_DIGITS, AMOUNT_DECIMALS)
     ),
+    kinds.Float: ScalarColumn(_number, lambda pa: pa.float64()),
     kinds.Integer: ScalarColumn(_integer, lambda pa: pa.int64()),
     kinds.Boolean: ScalarColumn(_boolean, lambda pa: pa.bool_()),
     kinds.Date: ScalarColumn(_date, lambda pa: pa.date32()),
     kinds.DateTime: ScalarColumn(_timestamp, lambda pa: pa.timestamp("ms", "UTC")),
+    kinds.TimeOfDay: ScalarColumn(None, lambda pa: pa.time64("us")),
+    kinds.Duration: ScalarColumn(None, lambda pa: pa.string(), as_text=True),
+    kinds.Uuid: ScalarColumn(None, lambda pa: pa.string(), as_text=True),
+    kinds.MemberOf: ScalarColumn(None, lambda pa: pa.string(), as_text=True),
+    kinds.OneOf: ScalarColumn(None, lambda pa: pa.string(), as_text=True),
     kinds.Binary: ScalarColumn(_binary, lambda pa: pa.binary()),
 }
 """The simple kinds, as `codec.scalars` has them."""
@@ -238,7 +263,7 @@ def _cell(kind: kinds.FieldKind, form: AttributeValue, scalar: ScalarCell) -> An
     match kind:
         case kinds.Optional(inner):
             return None if "NULL" in form else _cell(inner, form, scalar)
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             return [_cell(element, member, scalar) for member in form["L"]]
         case kinds.DictOf(element):
             return {name: _cell(element, member, scalar) for name, member in form["M"].items()}
@@ -263,7 +288,8 @@ def python_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:
     scalar = scalar_of(kind)
     if scalar is None:
         raise NoCell
-    return scalar.read(form[scalar.tag])
+    content = form[scalar.tag]
+    return content if SCALARS[type(kind)].as_text else scalar.read(content)
 
 
 def text_scalar(kind: kinds.FieldKind, form: AttributeValue) -> Any:

@@ -84,7 +84,9 @@ def has_column(kind: kinds.FieldKind, inside: tuple[type, ...]) -> bool:
     match kind:
         case kinds.Anything():
             return False
-        case kinds.Optional(inner) | kinds.ListOf(inner) | kinds.DictOf(inner):
+        case (
+            kinds.Optional(inner) | kinds.ListOf(inner) | kinds.TupleOf(inner) | kinds.DictOf(inner)
+        ):
             return has_column(inner, inside)
         case kinds.Nested(payload_class):
             return payload_class not in inside and all(

@@ -82,7 +82,7 @@ def _cell(kind: kinds.FieldKind, form: AttributeValue) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     text = str(cell)
-    if not text or "\0" in text or (isinstance(kind, kinds.Text) and _is_formula(text)):
+    if not text or "\0" in text or ("S" in form and _is_formula(text)):
         raise NoCell
     return text
 

@@ -141,7 +141,7 @@ def _type(kind: kinds.FieldKind) -> pyarrow.DataType:
             return _type(inner)
         case kinds.SetOfText():
             return pa.list_(pa.string())
-        case kinds.ListOf(element):
+        case kinds.ListOf(element) | kinds.TupleOf(element):
             return pa.list_(_type(element))
         case kinds.DictOf(element):
             return pa.map_(pa.string(), _type(element))
@@ -329,6 +329,10 @@ def _microseconds(kind: pyarrow.DataType) -> pyarrow.DataType:
 
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         return pa.timestamp("us", kind.tz)
+    if pa.types.is_time64(kind):
+        return pa.time64("us")
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
     if pa.types.is_struct(kind):
         fields = (kind.field(at) for at in range(kind.num_fields))
         return pa.struct([field.with_type(_microseconds(field.type)) for field in fields])

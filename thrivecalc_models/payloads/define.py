@@ -7,9 +7,10 @@ import enum
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar, dataclass_transform
+from uuid import UUID
 
 import attrs
 
@@ -406,7 +407,7 @@ def _is_fixed(written: _Written) -> bool:
     return not _is_factory(default) or default.factory in _EMPTY
 
 
-_EMPTY = (list, dict, set)
+_EMPTY = (list, dict, set, tuple)
 
 
 def camel_case(name: str) -> str:
@@ -510,7 +511,10 @@ def converts_on_setting(cls: type) -> list[str]:
     return [attribute.name for attribute in fields if attribute.on_setattr is None]
 
 
-_IMMUTABLE = (type(None), str, int, float, Decimal, date, bytes, enum.Enum)
+_IMMUTABLE = (
+    *(type(None), str, int, float, Decimal, bytes, enum.Enum),
+    *(date, time, timedelta, UUID),
+)
 
 
 def _unshared_default(attribute: attrs.Attribute[Any]) -> Any:

@@ -8,14 +8,16 @@ it is stored and drawn is a row each in `codec.scalars`, `exchange.cells` and
 
 from __future__ import annotations
 
+import enum
 import functools
 import math
 import types
 import typing
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, NewType, Protocol, TypeVar
+from typing import Any, Literal, NewType, Protocol, TypeVar
+from uuid import UUID
 
 from thrivecalc_models.errors import InvalidRecordError
 from thrivecalc_models.payloads.aliases import Amount
@@ -27,7 +29,17 @@ from thrivecalc_models.payloads.marks import (
     why_no_payload_class,
 )
 from thrivecalc_models.value import frozen
-from thrivecalc_models.wire import describe, floor_ms, parse_date, plain_value, to_decimal
+from thrivecalc_models.wire import (
+    describe,
+    floor_ms,
+    parse_date,
+    parse_duration,
+    parse_time,
+    parse_uuid,
+    plain_text,
+    plain_value,
+    to_decimal,
+)
 from thrivecalc_models.wire.sizes import MAX_NESTING
 from thrivecalc_models.wire.text import HALF_PAIR, utf8_size
 
@@ -91,6 +103,19 @@ class AmountKind:
 
 
 @frozen
+class Float:
+    """A float, given as a number or as text."""
+
+    def convert(self, value: Any, path: str) -> float:
+        if type(value) is float and math.isfinite(value):
+            return value
+        number = float(to_decimal(value, path=path))
+        if not math.isfinite(number):
+            raise InvalidRecordError(f"{path} is larger than any float; check its unit", path=path)
+        return number
+
+
+@frozen
 class Date:
     """A day, given as a date or as text."""
 
@@ -115,6 +140,88 @@ class DateTime:
         if type(moment) is not datetime or moment.utcoffset() is None:
             raise wrong_type(path, "a datetime with a time zone", value)
         return floor_ms(moment)
+
+
+@frozen
+class TimeOfDay:
+    """A time of day without a zone, given as a time or as text."""
+
+    def convert(self, value: Any, path: str) -> time:
+        read = value if issubclass(type(value), time) else parse_time(plain_value(value))
+        if read is None or read.tzinfo is not None:
+            raise wrong_type(path, "a time without a zone, or text such as 12:30:00", value)
+        return time(read.hour, read.minute, read.second, read.microsecond)
+
+
+@frozen
+class Duration:
+    """A length of time, given as a timedelta or as ISO 8601 text."""
+
+    def convert(self, value: Any, path: str) -> timedelta:
+        read = value if issubclass(type(value), timedelta) else parse_duration(plain_value(value))
+        if read is None:
+            raise wrong_type(path, "a timedelta or text such as P1DT2H", value)
+        return timedelta(read.days, read.seconds, read.microseconds)
+
+
+@frozen
+class Uuid:
+    """A UUID, given as one or as its text."""
+
+    def convert(self, value: Any, path: str) -> UUID:
+        read = value if isinstance(value, UUID) else parse_uuid(plain_value(value))
+        if read is None:
+            raise wrong_type(path, "a UUID or its text", value)
+        return read
+
+
+@frozen
+class MemberOf:
+    """A member of an enum whose values are texts, given as one or as its text."""
+
+    enum_class: type[enum.Enum]
+
+    @property
+    def by_text(self) -> dict[str, Any]:
+        """The members by the text that the table holds."""
+        return _members_by_text(self.enum_class)
+
+    def convert(self, value: Any, path: str) -> Any:
+        if type(value) is self.enum_class:
+            return value
+        text = plain_value(value)
+        member = self.by_text.get(text) if type(text) is str else None
+        if member is None:
+            wanted = f"a {self.enum_class.__name__} or the text of one"
+            raise wrong_type(path, wanted, value)
+        return member
+
+
+@frozen
+class OneOf:
+    """One of the texts of a `Literal`."""
+
+    texts: tuple[str, ...]
+
+    @property
+    def by_text(self) -> dict[str, Any]:
+        """Each text by itself."""
+        return {text: text for text in self.texts}
+
+    def convert(self, value: Any, path: str) -> str:
+        text = plain_value(value)
+        if type(text) is not str or text not in self.texts:
+            raise wrong_type(path, f"one of {', '.join(map(repr, self.texts))}", value)
+        return text
+
+
+Choice = MemberOf | OneOf
+"""The kinds that hold one of a few texts."""
+
+
+@functools.cache
+def _members_by_text(enum_class: type[enum.Enum]) -> dict[str, Any]:
+    return {plain_text(member.value): member for member in enum_class}
 
 
 @frozen
@@ -146,6 +253,28 @@ class ListOf:
         convert = functools.partial(converted_within, self.element)
         value[:] = _members_of_list(convert, value, path)
         return value
+
+
+@frozen
+class TupleOf:
+    """A tuple of any length whose members are all of one kind."""
+
+    element: FieldKind
+
+    def convert(self, value: Any, path: str) -> tuple[Any, ...]:
+        """Return a new tuple of the converted members."""
+        if not isinstance(value, list | tuple):
+            raise wrong_type(path, "a tuple", value)
+        return tuple(_members_of_list(self.element.convert, value, path))
+
+    def convert_members(self, value: Any, path: str) -> tuple[Any, ...]:
+        """Convert what is within the members in place, and return the same tuple if it fits."""
+        if type(value) is not tuple:
+            return self.convert(value, path)
+        convert = functools.partial(converted_within, self.element)
+        converted = tuple(_members_of_list(convert, value, path))
+        same = all(one is other for one, other in zip(value, converted, strict=True))
+        return value if same else converted
 
 
 @frozen
@@ -258,8 +387,12 @@ _SIMPLE: dict[Any, FieldKind] = {
     int: Integer(),
     bool: Boolean(),
     Amount: AmountKind(),
+    float: Float(),
     date: Date(),
     datetime: DateTime(),
+    time: TimeOfDay(),
+    timedelta: Duration(),
+    UUID: Uuid(),
     bytes: Binary(),
     Any: Anything(),
 }
@@ -277,6 +410,8 @@ def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> FieldKind:
         return Nested(annotation)
     if isinstance(annotation, type) and derives_from_one(annotation):
         raise TypeError(why_no_payload_class(annotation))
+    if _is_enum_of_text(annotation):
+        return MemberOf(annotation)
     if isinstance(annotation, NewType):
         return kind_of(annotation.__supertype__, aliases)
     if hasattr(annotation, "__value__"):  # of `type X = ...`, or of typing_extensions' own
@@ -291,17 +426,35 @@ def kind_of(annotation: Any, aliases: tuple[Any, ...] = ()) -> FieldKind:
         if len(others) == 1 and len(arguments) == 2:
             inner = kind_of(others[0], aliases)
             return inner if isinstance(inner, Optional) else Optional(inner)
+    elif origin is Literal and all(type(text) is str for text in arguments if text is not None):
+        return _literal(arguments)
     elif origin is list and len(arguments) == 1:
         return ListOf(kind_of(arguments[0], aliases))
+    elif origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return TupleOf(kind_of(arguments[0], aliases))
     elif origin is set and len(arguments) == 1 and kind_of(arguments[0], aliases) == _TEXT:
         return SetOfText()
     elif origin is dict and len(arguments) == 2 and kind_of(arguments[0], aliases) == _TEXT:
         return DictOf(kind_of(arguments[1], aliases))
     raise TypeError(
-        f"a payload field cannot be {annotation!r}; use str, int, bool, Amount, date, datetime,"
-        " bytes, list[...], set[str], dict[str, ...], another payload class, one of them or None,"
+        f"a payload field cannot be {annotation!r}; use str, int, bool, Amount, float, date,"
+        " datetime, time, timedelta, UUID, bytes, an enum or a Literal of text, list[...],"
+        " tuple[..., ...], set[str], dict[str, ...], another payload class, one of them or None,"
         " or Any"
     )
+
+
+def _is_enum_of_text(annotation: Any) -> bool:
+    """Whether it is an enum that has members, whose values are all text that UTF-8 can hold."""
+    if not (isinstance(annotation, type) and issubclass(annotation, enum.Enum)):
+        return False
+    texts = [plain_value(member.value) for member in annotation]
+    return bool(texts) and all(type(each) is str and utf8_size(each) is not None for each in texts)
+
+
+def _literal(values: tuple[str | None, ...]) -> FieldKind:
+    texts = OneOf(tuple(text for text in values if text is not None))
+    return Optional(texts) if None in values else texts
 
 
 def unwrapped(kind: FieldKind) -> FieldKind:

@@ -81,20 +81,30 @@ def take(payload: Any, owner: int) -> None:
             continue
         entered.add(id(holder))
         for name, value in _members(holder):
-            own = value
-            if is_payload_class(type(value)):
-                own = value if owner_of(value) in (None, owner) else copied(value)
-                set_owner(own, owner)
+            own = _owned(value, owner)
             if own is not value:
                 _replace(holder, name, own)
             waiting.append(own)
     set_owner(payload, owner)
 
 
+def _owned(value: Any, owner: int, depth: int = 0) -> Any:
+    """Return a payload with its owner, or a copy if it has another one; in tuples too."""
+    if is_payload_class(type(value)):
+        own = value if owner_of(value) in (None, owner) else copied(value)
+        set_owner(own, owner)
+        return own
+    if type(value) is tuple and depth <= _DEEPER_THAN_STORED:
+        members = tuple(_owned(inner, owner, depth + 1) for inner in value)
+        same = all(one is other for one, other in zip(value, members, strict=True))
+        return value if same else members
+    return value
+
+
 def _members(holder: Any) -> list[tuple[Any, Any]]:
     """Return the fields of a payload or the members of a list or dict, by name or index."""
     match holder:
-        case list():
+        case list() | tuple():
             return list(enumerate(holder))
         case dict():
             return list(holder.items())
@@ -107,7 +117,7 @@ def _members(holder: Any) -> list[tuple[Any, Any]]:
 def _replace(holder: Any, name: Any, value: Any) -> None:
     if isinstance(holder, list | dict):
         holder[name] = value
-    else:
+    elif not isinstance(holder, tuple):  # one nested deeper than is ever stored
         object.__setattr__(holder, name, value)
 
 
@@ -190,6 +200,9 @@ def copied(value: Any, *, memo: dict[int, Any] | None = None, depth: int = 0) ->
         case list():
             made = memo[id(value)] = []
             made += [copied(inner, memo=memo, depth=depth + 1) for inner in value]
+        case tuple():
+            made = tuple(copied(inner, memo=memo, depth=depth + 1) for inner in value)
+            made = memo.setdefault(id(value), made)
         case dict():
             made = memo[id(value)] = {}
             for name, inner in value.items():

@@ -5,6 +5,12 @@ from __future__ import annotations
 from thrivecalc_models.plain import is_plain, plain_text, plain_value
 from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
 from thrivecalc_models.wire.compare import same_item, same_value
+from thrivecalc_models.wire.durations import (
+    format_duration,
+    parse_duration,
+    parse_time,
+    parse_uuid,
+)
 from thrivecalc_models.wire.item import AttributeValue, Item, Json, are_values, is_item, value_at
 from thrivecalc_models.wire.keys import (
     check_data_type,
@@ -64,6 +70,7 @@ __all__ = [
     "encoded_size",
     "encodes_within",
     "floor_ms",
+    "format_duration",
     "format_timestamp",
     "format_ttl",
     "fresh_id",
@@ -80,9 +87,12 @@ __all__ = [
     "next_stamp",
     "number_text",
     "parse_date",
+    "parse_duration",
     "parse_number",
+    "parse_time",
     "parse_timestamp",
     "parse_ttl",
+    "parse_uuid",
     "plain_text",
     "plain_value",
     "read_units",

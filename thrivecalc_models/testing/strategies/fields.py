@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -23,7 +23,7 @@ from thrivecalc_models.payloads import (
     why_no_payload_class,
 )
 from thrivecalc_models.testing.strategies import values
-from thrivecalc_models.wire import AttributeValue, Item, floor_ms
+from thrivecalc_models.wire import AttributeValue, Item, floor_ms, format_duration
 
 T = TypeVar("T")
 
@@ -182,6 +182,11 @@ _KINDS: dict[type, _Kind] = {
         values.amounts().map(values.number),
         odd=values.stored_numbers().map(values.number),
     ),
+    kinds.Float: _scalar(
+        "N",
+        values.amounts().map(float),
+        values.amounts().map(values.number),
+    ),
     kinds.Date: _scalar(
         "S",
         values.dates(),
@@ -196,6 +201,39 @@ _KINDS: dict[type, _Kind] = {
         odd=values.OFFSET_STAMPS,
         unfit=st.sampled_from(["soon", "2025-01-07T12:30:00"]),
     ),
+    kinds.TimeOfDay: _scalar(
+        "S",
+        st.times(),
+        st.times().map(time.isoformat),
+        odd=st.sampled_from(["12:30", "12:30:00.5", "23:59:59.1234567"]),
+        unfit=st.sampled_from(["noon", "24:00", "12:30:00+02:00"]),
+    ),
+    kinds.Duration: _scalar(
+        "S",
+        st.timedeltas(),
+        st.timedeltas().map(format_duration),
+        odd=st.sampled_from(["P2W", "PT36H", "P0D", "-PT90S", "PT0.50S"]),
+        unfit=st.sampled_from(["an hour", "P", "P1DT", "P1M"]),
+    ),
+    kinds.Uuid: _scalar(
+        "S",
+        st.uuids(),
+        st.uuids().map(str),
+        odd=st.uuids().map(lambda drawn: str(drawn).upper()),
+        unfit=st.sampled_from(["", "550e8400"]),
+    ),
+    kinds.MemberOf: _Kind(
+        "S",
+        lambda kind, levels: st.sampled_from(list(kind.by_text.values())),
+        lambda kind, levels, odd: st.sampled_from(list(kind.by_text)),
+        st.just({"S": "no member's text"}),
+    ),
+    kinds.OneOf: _Kind(
+        "S",
+        lambda kind, levels: st.sampled_from(kind.texts),
+        lambda kind, levels, odd: st.sampled_from(kind.texts),
+        st.just({"S": "another text"}),
+    ),
     kinds.Binary: _scalar("B", _BINARIES, _BINARIES.map(values.base64)),
     kinds.SetOfText: _scalar(
         "SS", values.sets(values.texts()), values.set_contents(values.texts())
@@ -203,6 +241,14 @@ _KINDS: dict[type, _Kind] = {
     kinds.ListOf: _Kind(
         "L",
         lambda kind, levels: st.lists(_values(kind.element, levels), max_size=_few(levels)),
+        lambda kind, levels, odd: st.lists(
+            _forms(kind.element, levels, odd), max_size=_few(levels)
+        ),
+        st.just({"M": {}}),
+    ),
+    kinds.TupleOf: _Kind(
+        "L",
+        lambda kind, levels: _values(kinds.ListOf(kind.element), levels).map(tuple),
         lambda kind, levels, odd: st.lists(
             _forms(kind.element, levels, odd), max_size=_few(levels)
         ),
