@@ -14,11 +14,12 @@ codec's: a change there is found here. Every complaint begins with the name of i
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 import uuid
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -166,17 +167,41 @@ def camel_case(name: str) -> str:
 
 def of_value(value: Any) -> Any:
     match value:
+        case enum.Enum():
+            return value.value
         case datetime():
             return iso_string(value)
         case date():
             return f"{value.year:04}-{value.month:02}-{value.day:02}"
-        case list():
+        case time() | uuid.UUID():
+            return str(value)
+        case timedelta():
+            return iso_duration(value)
+        case float():
+            return Decimal(repr(value))
+        case list() | tuple():
             return [of_value(inner) for inner in value]
         case dict():
             return {name: of_value(inner) for name, inner in value.items()}
         case None | bool() | str() | bytes() | set() | int() | Decimal():
             return value
     return of_payload(value)
+
+
+def iso_duration(length: timedelta) -> str:
+    """Days, hours, minutes and seconds, each that is not 0, of which the last may have a point."""
+    left = abs(length) // timedelta(microseconds=1)
+    parts = [f"{'-' if length < timedelta() else ''}P"]
+    for word, unit in ("D", 86400), ("H", 3600), ("M", 60), ("S", 1):
+        count, left = divmod(left, unit * 10**6)
+        if word == "S" and left:
+            parts.append(f"{count}.{left:06}".rstrip("0") + "S")
+        elif count:
+            parts.append(f"{count}{word}")
+        if word == "D":
+            parts.append("T")
+    text = "".join(parts).removesuffix("T")
+    return "PT0S" if text == "P" else text
 
 
 def iso_string(moment: datetime | None) -> str | None:

@@ -272,3 +272,29 @@ def test_a_default_may_be_a_tuple():
     one, other = TeamData(), TeamData()
     assert one == other
     assert one.crew[0] is not other.crew[0]
+
+
+# --- conditions -----------------------------------------------------------------------------------
+
+
+def test_conditions_take_these_kinds_too():
+    """A condition converts and checks by the kind of its field; within a tuple, too."""
+    data: Any = Further.data
+    assert (data.colour == "red").serialize({}, {}) == (data.colour == Colour.RED).serialize({}, {})
+    for refused in (
+        lambda: data.colour == "green",
+        lambda: data.length > timedelta(hours=1),
+        lambda: data.token == "x",
+        lambda: data.marks.contains("green"),
+        lambda: data.marks == (Colour.RED,),
+    ):
+        with pytest.raises(InvalidRecordError):
+            refused()
+    for taken in (
+        data.opens >= "08:00",
+        data.share.between(0.25, 1),
+        data.marks.contains(Colour.RED),
+        data.marks[0] == "red",
+        data.crew[0].name == "a",
+    ):
+        assert taken.serialize({}, {})

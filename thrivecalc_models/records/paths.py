@@ -83,7 +83,7 @@ class _KindRules:
     @property
     def tag(self) -> str | None:
         match self.kind:
-            case kinds.ListOf():
+            case kinds.ListOf() | kinds.TupleOf():
                 return "L"
             case kinds.SetOfText():
                 return "SS"
@@ -99,7 +99,7 @@ class _KindRules:
     @property
     def parts(self) -> FieldKind | None:
         match self.kind:
-            case kinds.ListOf(element):
+            case kinds.ListOf(element) | kinds.TupleOf(element):
                 return kinds.unwrapped(element)
             case kinds.SetOfText():
                 return kinds.Text()
@@ -119,7 +119,9 @@ _ORDERED_KINDS = (
     kinds.Text,
     kinds.Integer,
     kinds.AmountKind,
+    kinds.Float,
     kinds.Date,
+    kinds.TimeOfDay,
     kinds.DateTime,
     kinds.Binary,
     kinds.Anything,
@@ -380,7 +382,7 @@ def _check_step(kind: FieldKind | None, item: int | str, path: str) -> None:
     match inner:
         case None | kinds.Anything():
             return
-        case kinds.ListOf():
+        case kinds.ListOf() | kinds.TupleOf():
             fits, wanted = isinstance(item, int) and item >= 0, "a list: give a position from 0"
         case kinds.DictOf() | kinds.Nested():
             fits, wanted = isinstance(item, str), "a map: give a name"
