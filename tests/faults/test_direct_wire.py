@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from loops import any_transport
 from sending import ask
 from servers import Service, meaning
 
@@ -33,7 +34,6 @@ from thrivecalc_models.wire.json_text import encode
 
 pycurl = pytest.importorskip("pycurl")
 
-from thrivecalc_models.transport.direct import DirectTransport  # noqa: E402
 from thrivecalc_models.transport.direct.replies import transfer_failure  # noqa: E402
 from thrivecalc_models.transport.direct.route import find_route  # noqa: E402
 
@@ -42,10 +42,26 @@ LOST = (FailureKind.UNAVAILABLE, True, True)
 NOTHING_SENT = (FailureKind.UNAVAILABLE, True, False)
 
 
+class Chosen:
+    transport = "direct"
+
+
+@pytest.fixture(params=["direct", "async direct", "uvloop direct"], autouse=True)
+def chosen(request, monkeypatch):
+    """Every test of this module that sends runs in a thread, and on event loops."""
+    sends = {"answering", "transport_to"} & set(request.function.__code__.co_names)
+    if request.param != "direct" and not sends:
+        pytest.skip("nothing is sent")
+    if request.param.startswith("uvloop"):
+        pytest.importorskip("uvloop")
+    monkeypatch.setattr(Chosen, "transport", request.param)
+    return request.param
+
+
 def transport_to(endpoint, **options):
     options = {"timeout": 5, "max_concurrency": 4} | options
     to = settings(endpoint, allow_http=options.pop("allow_http", False))
-    return closing(DirectTransport(to, **options))
+    return closing(any_transport(Chosen.transport, to, **options))
 
 
 def settings(endpoint=None, region="us-east-1", allow_http=False):
@@ -463,7 +479,10 @@ def test_many_threads():
     def echo(service, number, request):
         return 200, {"Item": {"n": {"N": str(request["Number"])}}}
 
-    with answering(echo) as (service, transport), ThreadPoolExecutor(8) as threads:
+    with (
+        answering(echo, max_concurrency=8) as (service, transport),
+        ThreadPoolExecutor(8) as threads,
+    ):
         replies = list(
             threads.map(lambda n: ask(transport, "GetItem", GET | {"Number": n}), range(200))
         )

@@ -20,6 +20,7 @@ import uuid
 from contextlib import closing, contextmanager, suppress
 
 import pytest
+from loops import any_transport
 from places import TESTS
 from proxy import make_certificates
 from sending import ask
@@ -36,7 +37,15 @@ from thrivecalc_models import (
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
 from thrivecalc_models.testing import SimulatedTable
-from thrivecalc_models.transport.auto import make_transport
+
+
+@pytest.fixture(params=["direct", "botocore", "async direct", "async botocore", "uvloop direct"])
+def transport(request):
+    """Each transport in turn, the asynchronous ones as such of one's own."""
+    if request.param.startswith("uvloop"):
+        pytest.importorskip("uvloop")
+    return request.param
+
 
 ONE_TRY = RetryPolicy(attempts=1)
 USER = "google-oauth2|1"
@@ -100,10 +109,20 @@ def close_after(wire, connection, reply):
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def given(transport, endpoint, *, timeout=PATIENCE, max_concurrency=8):
+    """What a store is given for a transport: its name, or an asynchronous one as one's own."""
+    if " " not in transport:
+        return transport
+    to = Settings(table_name="t", region="us-east-1", endpoint=endpoint)
+    return any_transport(transport, to, timeout=timeout, max_concurrency=max_concurrency)
+
+
 @contextmanager
 def wired(transport, *, tls=None, **options):
     with closing(Wire(tls=tls)) as wire:
         options = {"timeout": PATIENCE, "max_concurrency": 8} | options
+        limits = {name: options[name] for name in ("timeout", "max_concurrency")}
+        transport = given(transport, wire.endpoint, **limits)
         with DataStore(endpoint=wire.endpoint, transport=transport, **options) as store:
             yield wire, store.user(USER)
 
@@ -334,7 +353,7 @@ def test_a_request_that_is_taken_byte_by_byte(transport):
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         taking = threading.Thread(target=take, args=(listener,))
         taking.start()
-        made = make_transport(
+        made = any_transport(
             transport, Settings(**settings, endpoint=endpoint), timeout=0.4, max_concurrency=1
         )
         with closing(made) as sender:
@@ -347,15 +366,15 @@ def test_a_request_that_is_taken_byte_by_byte(transport):
 MOVING = """
     import sys
     from pathlib import Path
-    from test_kept_connections import USER, Wire
+    from test_kept_connections import USER, Wire, given
     from thrivecalc_models import DataStore, RetryPolicy, SavingsGoal
 
     hosts = Path("/etc/hosts")  # of this process alone
     hosts.write_text("127.0.0.2 moving")
     old = Wire("127.0.0.2")
-    store = DataStore(
-        endpoint=f"http://moving:{old.port}", transport=sys.argv[1], retry=RetryPolicy(attempts=2)
-    )
+    endpoint = f"http://moving:{old.port}"
+    transport = given(sys.argv[1], endpoint)
+    store = DataStore(endpoint=endpoint, transport=transport, retry=RetryPolicy(attempts=2))
     store.user(USER).get(SavingsGoal, "x")
     old.close()
     hosts.write_text("127.0.0.3 moving")

@@ -16,13 +16,13 @@ import botocore.client
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loops import any_transport
 from sending import ask
 from servers import Listener, meaning, read_request
 
 from thrivecalc_models import ConfigurationError
 from thrivecalc_models.operations import FailureKind, Reply
 from thrivecalc_models.table import Settings
-from thrivecalc_models.transport.auto import make_transport
 from thrivecalc_models.transport.botocore import new_session
 from thrivecalc_models.wire.binary import with_bytes, with_text
 from thrivecalc_models.wire.json_text import encode
@@ -37,9 +37,15 @@ class Chosen:
     transport = "botocore"
 
 
-@pytest.fixture(scope="module", params=["botocore", "direct"], autouse=True)
+@pytest.fixture(
+    scope="module",
+    params=["botocore", "direct", "async botocore", "async direct", "uvloop direct"],
+    autouse=True,
+)
 def chosen(request):
     """Every test of this module runs on each transport."""
+    if request.param.startswith("uvloop"):
+        pytest.importorskip("uvloop")
     Chosen.transport = request.param
     yield request.param
     Chosen.transport = "botocore"
@@ -90,7 +96,7 @@ class Server(Listener):
 def transport_to(endpoint, **options):
     options = {"timeout": QUICKLY, "max_concurrency": 2} | options
     settings = Settings(table_name="t", region="us-east-1", endpoint=endpoint)
-    return closing(make_transport(Chosen.transport, settings, **options))
+    return closing(any_transport(Chosen.transport, settings, **options))
 
 
 @contextmanager
@@ -207,7 +213,13 @@ def test_a_reply_that_is_cut_short(chosen, answer):
     """It is no reply. libcurl notices that it is too short, botocore only that it is no JSON."""
     with answering(answer) as (server, transport):
         failure = ask(transport, "PutItem", {"TableName": "t"})
-    assert meaning(failure) == {"direct": LOST, "botocore": NOT_UNDERSTOOD}[chosen]
+    assert (
+        meaning(failure)
+        == {
+            "direct": LOST,
+            "botocore": NOT_UNDERSTOOD,
+        }[chosen.rpartition(" ")[2]]
+    )
     assert len(server.requests) == 1
 
 

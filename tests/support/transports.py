@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from thrivecalc_models.transport.auto import AutoTransport
+from thrivecalc_models.transport.auto import Choosing
 
 ON_BOTOCORE = Path(__file__).parent / "on_botocore"
 TRAVELLED = "thrivecalc/travelled"
@@ -68,13 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
         runpy.run_path(str(ON_BOTOCORE / "sitecustomize.py"))
         return
     watch = config.stash[WATCH] = Watch()
-    choose = AutoTransport.chosen
+    choose = Choosing.chosen
 
-    def chosen(self: AutoTransport) -> Any:
+    def chosen(self: Choosing[Any]) -> Any:
         watch.note()
         return choose(self)
 
-    AutoTransport.chosen = chosen  # type: ignore[method-assign]
+    Choosing.chosen = chosen  # type: ignore[method-assign]
     sys.addaudithook(watch.audit)
 
 

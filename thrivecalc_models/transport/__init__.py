@@ -59,9 +59,11 @@ def make_async_transport(
     "botocore" sends in threads. "direct" uses the event loop, or threads on a loop that watches no
     sockets.
     """
-    return as_async_transport(
-        make_transport(name, settings, timeout=timeout, max_concurrency=max_concurrency),
-        max_concurrency=max_concurrency,
+    with forks_wait:
+        from thrivecalc_models.transport import async_auto
+
+    return async_auto.make_async_transport(
+        name, settings, timeout=timeout, max_concurrency=max_concurrency
     )
 
 
@@ -70,9 +72,9 @@ def as_async_transport(given: object, *, max_concurrency: int = 8) -> AsyncTrans
 
     Raises ConfigurationError for an object without `send`.
     """
-    from thrivecalc_models.transport import asynchronous  # imports asyncio, which takes a while
+    from thrivecalc_models.transport import own_async  # imports asyncio, which takes a while
 
-    return asynchronous.as_async_transport(given, max_concurrency=max_concurrency)
+    return own_async.as_async_transport(given, max_concurrency=max_concurrency)
 
 
 def classify(status: int, body: bytes) -> Failure:

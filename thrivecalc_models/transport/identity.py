@@ -109,6 +109,11 @@ class Identity:
                 )
         return found
 
+    def is_due(self) -> bool:
+        """Whether `frozen` would ask the provider, which may take a while."""
+        refresh_needed = getattr(self._found, "refresh_needed", None)
+        return refresh_needed is not None and bool(refresh_needed())
+
     def _failed(self, error: Exception, method: str | None) -> NoCredentials:
         if method is None and isinstance(error, (aws.SSOError, aws.TokenRetrievalError)):
             method = "sso"

@@ -34,11 +34,17 @@ class PerLoop(Generic[T]):
     """One value for the event loop that is running, made when it is first needed.
 
     It belongs to that loop until the loop is closed. A forked child makes its own on a loop of its
-    own: neither uses what the other opened.
+    own: neither uses what the other opened. `leave` is called with the value of a closed loop.
     """
 
-    def __init__(self, make: Callable[[asyncio.AbstractEventLoop], T]) -> None:
+    def __init__(
+        self,
+        make: Callable[[asyncio.AbstractEventLoop], T],
+        *,
+        leave: Callable[[T], object] = lambda value: None,
+    ) -> None:
         self._make = make
+        self._leave = leave
         self._lock = PerProcess(threading.Lock)
         self._owned: tuple[asyncio.AbstractEventLoop, int, T] | None = None
 
@@ -59,12 +65,12 @@ class PerLoop(Generic[T]):
     def _own(self, loop: asyncio.AbstractEventLoop) -> tuple[asyncio.AbstractEventLoop, int, T]:
         with self._lock.get():
             owned = self._owned
-            if owned is not None and owned[1] == os.getpid() and not owned[0].is_closed():
-                if owned[0] is loop:  # another thread cannot run this loop: an earlier call did it
-                    return owned
-                raise ConfigurationError(
-                    "this store belongs to another event loop, which is still open; make one store"
-                    " for each loop, or close that loop first"
-                )
+            if owned is not None and owned[1] == os.getpid():
+                if not owned[0].is_closed():
+                    raise ConfigurationError(
+                        "this store belongs to another event loop, which is still open; make one"
+                        " store for each loop, or close that loop first"
+                    )
+                self._leave(owned[2])
             self._owned = owned = loop, os.getpid(), self._make(loop)
             return owned

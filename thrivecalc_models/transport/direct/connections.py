@@ -1,4 +1,4 @@
-"""Connections that libcurl keeps open, and requests on them, for one thread at a time.
+"""Connections that libcurl keeps open, and requests on them, for one thread or loop at a time.
 
 If a kept connection breaks before the first byte of the reply, libcurl sends the request again,
 silently, although the first one may have been applied. It cannot do so if it gets the body from a
@@ -102,7 +102,11 @@ Ended = list[tuple[Handle, int, str]]
 
 
 class Connections:
-    """The connections of one thread, and its requests in flight on them."""
+    """The connections of one thread or event loop, and its requests in flight on them.
+
+    A thread calls `wait`. A loop has libcurl say which sockets of `multi` to watch, and calls
+    `ended` after each step.
+    """
 
     def __init__(
         self, route: Route, timeout: float, connections: int, *, generation: int = 0
@@ -111,8 +115,8 @@ class Connections:
         self.used = time.monotonic()
         self._route = route
         self._timeout = timeout
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self.multi = pycurl.CurlMulti()
+        self.multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self.trusted = True
         self._spare: list[Handle] = []
         self._in_flight: dict[pycurl.Curl, Handle] = {}
@@ -138,43 +142,58 @@ class Connections:
         if not self.trusted:  # the address of the host may be out of date, too
             handle.curl.setopt(pycurl.FRESH_CONNECT, 1)
             handle.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
-        self._multi.add_handle(handle.curl)
+        self.multi.add_handle(handle.curl)
         self._in_flight[handle.curl] = handle
 
     def wait(self) -> Ended:
         """Wait until at least one request has ended."""
-        multi = self._multi
+        multi = self.multi
         while True:
             multi.perform()
-            _, good, bad = multi.info_read()
-            if good or bad:
-                break
+            ended = self.ended()
+            if ended:
+                return ended
             milliseconds = multi.timeout()
             seconds = _LONGEST_WAIT if milliseconds < 0 else milliseconds / 1000
             if seconds and multi.select(min(seconds, _LONGEST_WAIT)) == 0:
                 time.sleep(_NAP)
+
+    def ended(self) -> Ended:
+        """The requests that have ended since the last call; nothing of them is libcurl's now."""
+        _, good, bad = self.multi.info_read()
         ended = [(curl, 0, "") for curl in good] + bad
         return [(self._take(curl), code, text) for curl, code, text in ended]
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
 
     def put_back(self, handle: Handle) -> None:
         """Keep a handle whose request has ended, for the next one."""
         handle.body = b""
         self._spare.append(handle)
 
+    def drop(self, handle: Handle) -> None:
+        """Break off a request, with its connection."""
+        curl = handle.curl
+        if self._in_flight.pop(curl, None) is not None:
+            self.multi.remove_handle(curl)
+            curl.close()
+
     def close(self) -> None:
         """Close all connections; the requests in flight are lost."""
         for curl in self._in_flight:
             with suppress(pycurl.error):  # an interrupt may have come between adding and noting it
-                self._multi.remove_handle(curl)
+                self.multi.remove_handle(curl)
             curl.close()
         self._in_flight.clear()
         for handle in self._spare:
             handle.curl.close()
         self._spare.clear()
-        self._multi.close()
+        self.multi.close()
 
     def _take(self, curl: pycurl.Curl) -> Handle:
-        self._multi.remove_handle(curl)
+        self.multi.remove_handle(curl)
         return self._in_flight.pop(curl)
 
 

@@ -24,11 +24,15 @@ from thrivecalc_models.transport.signing import Credentials, Signer
 
 @attrs.frozen
 class Route:
-    """The URL and its signer, the proxy, and credentials that renew themselves."""
+    """The URL and its signer, the proxy, and credentials that renew themselves.
+
+    To call `credentials` may take a while, and network, if they are `due` to be renewed.
+    """
 
     url: str
     signer: Signer
     credentials: Callable[[], Credentials] = attrs.field(repr=False)
+    due: Callable[[], bool] = attrs.field(repr=False)
     user_agent: str
     ca_file: str
     proxy: str | None = attrs.field(repr=False)
@@ -48,6 +52,7 @@ def find_route(settings: Settings, *, timeout: float, max_concurrency: int) -> R
         url=url,
         signer=Signer(url, region=region, service=service),
         credentials=identity.frozen,
+        due=identity.is_due,
         user_agent=user_agent,
         ca_file=_ca_file(session),
         proxy=ProxyConfiguration(proxies).proxy_url_for(url),

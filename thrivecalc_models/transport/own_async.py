@@ -1,4 +1,4 @@
-"""The transport of an asynchronous store: one of the loop's, one of the host's, or threads."""
+"""A transport of one's own for an asynchronous store."""
 
 from __future__ import annotations
 
