@@ -102,8 +102,12 @@ def _reader(reply: type[msgspec.Struct]) -> Callable[[bytes], Json | None]:
             return object_in(body)  # a member is malformed: the checks say which
         except (ValueError, RecursionError):
             return None
-        members = ((name, getattr(content, name)) for name in names)
-        return {name: value for name, value in members if value is not msgspec.UNSET}
+        found: Json = {}
+        for name in names:
+            value = getattr(content, name)
+            if value is not msgspec.UNSET:
+                found[name] = value
+        return found
 
     return read
 
