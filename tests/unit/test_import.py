@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 from places import PACKAGE, ROOT
 
-OTHERS = ("moto", "hypothesis", "pycurl", "click", "rich", "pyarrow", "jsonschema")
+OTHERS = ("moto", "hypothesis", "msgspec", "pycurl", "click", "rich", "pyarrow", "jsonschema")
 OURS = (
     "catalogue",
     "changes",
     "cli",
+    "codec.compiled",
     "data_store",
     "exchange",
     "infra",
     "json_schema",
     "local",
+    "operations.reading",
     "protocol.puts",
     "protocol.tables",
     "records.edits",
@@ -30,6 +32,7 @@ OURS = (
     "testing",
     "transport.botocore",
     "transport.auto",
+    "transport.bodies",
     "transport.direct",
     "typescript",
     "unit_of_work.bulk",
