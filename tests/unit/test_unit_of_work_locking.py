@@ -578,3 +578,28 @@ def test_a_class_that_refuses_what_is_stored_ends_no_commit():
         ("y", "s"),
     ]
     assert len(work.plan()) == 0
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_what_is_edited_while_an_update_travels_is_a_further_change(monkeypatch, edited):
+    """An edit made between sending an update and its reply stays, and is what is sent next."""
+    table = SimulatedTable()
+    table.put(goal_item())
+    user = user_of(table)
+    goal = user.get(SavingsGoal, "g")
+    goal.data.current_amount = Decimal(7)
+    name = "later" if edited else goal.data.name
+    send = table.send
+
+    def edit_and_send(operation, body):
+        goal.data.name = name
+        return send(operation, body)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "send", edit_and_send)
+        user.update(goal)
+    assert (goal.data.name, goal.data.current_amount) == (name, Decimal(7))
+    before = len(table.log)
+    user.update(goal)
+    assert len(table.log) - before == edited
+    assert user.get(SavingsGoal, "g").data == goal.data
