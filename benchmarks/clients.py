@@ -1,8 +1,10 @@
-"""The library and its peers, each doing the same five things in the way its own docs show."""
+"""The library and its peers, each doing the same things as its own documentation shows.
+
+Here are the synchronous clients; `benchmarks/async_clients.py` has those of asyncio.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -10,38 +12,55 @@ import importlib.util
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from benchmarks import goal
+from benchmarks.async_clients import Aiodynamo, Dynamoxy
+from benchmarks.goal import Goal
 
 GROUP = 25  # writes of a BatchWriteItem
 KEYS = 100  # keys of a BatchGetItem
-ONE = goal.user_id(1)
+
+T = TypeVar("T")
 
 
 class Client(Protocol):
-    """Each method returns when all is done, having looked at the target amount of what it read."""
+    """Each call ends when all is done, and has looked at the target amount of what it read.
+
+    A synchronous client's calls return what they read, an asynchronous client's are coroutines;
+    `run` is the same for both.
+    """
 
     name: str
 
-    def get(self) -> Any: ...
-    def list(self, records: int) -> Any: ...
-    def put(self) -> Any: ...
-    def write(self, records: int) -> Any: ...
-    def read(self, records: int) -> Any: ...
+    def run(self, call: Callable[[Any], Any], arguments: Iterable[Any]) -> list[Any]: ...
+    def get(self, one: Goal) -> Any: ...
+    def list(self, user: str) -> Any: ...
+    def put(self, one: Goal) -> Any: ...
+    def write(self, many: Sequence[Goal]) -> Any: ...
+    def read(self, many: Sequence[Goal]) -> Any: ...
+    def keep(self, user: str) -> Any: ...
     def close(self) -> None: ...
 
 
-class ThriveCalc:
+class Synchronous:
+    def run(self, call: Callable[[Any], Any], arguments: Iterable[Any]) -> list[Any]:
+        """Call with each argument, one after the other."""
+        return [call(argument) for argument in arguments]
+
+    def close(self) -> None:
+        """Close what is kept open."""
+
+
+class ThriveCalc(Synchronous):
     def __init__(self, endpoint: str, transport: str, **options: Any) -> None:
         from thrivecalc_models import DataStore, SavingsGoal, SavingsGoalData
 
         self.name = f"thrivecalc_models, {transport}"
-        self._store = DataStore(
+        self.store = DataStore(
             endpoint=endpoint,
             region=goal.REGION,
             table_name=goal.TABLE,
@@ -50,40 +69,58 @@ class ThriveCalc:
         )
         self._goal, self._data = SavingsGoal, SavingsGoalData
 
-    def _new(self) -> Any:
+    def _new(self, one: Goal) -> Any:
         return self._data(
-            name=goal.DATA["name"],
-            target_amount=goal.DATA["targetAmount"],
-            current_amount=goal.DATA["currentAmount"],
-            target_date=date(2025, 12, 31),
-            monthly_contribution=goal.DATA["monthlyContribution"],
+            name=one.name,
+            target_amount=one.target_amount,
+            current_amount=one.current_amount,
+            target_date=one.target_date,
+            monthly_contribution=one.monthly_contribution,
         )
 
-    def get(self) -> Any:
-        return self._store.user(ONE).get(self._goal, goal.record_id(0)).data.target_amount
+    def get(self, one: Goal) -> Any:
+        return self.store.user(one.user).get(self._goal, one.record_id).data.target_amount
 
-    def list(self, records: int) -> Any:
-        found = self._store.user(goal.user_id(records)).list(self._goal)
-        return sum(record.data.target_amount for record in found)
+    def list(self, user: str) -> Any:
+        return sum(record.data.target_amount for record in self.store.user(user).list(self._goal))
 
-    def put(self) -> Any:
-        self._store.user(ONE).put(self._new(), record_id=goal.record_id(0))
+    def put(self, one: Goal) -> Any:
+        self.store.user(one.user).put(self._new(one), record_id=one.record_id)
 
-    def write(self, records: int) -> Any:
-        with self._store.user(ONE).unit_of_work() as work:
-            for _ in range(records):
-                work.add(self._new())
+    def write(self, many: Sequence[Goal]) -> Any:
+        with self.store.user(many[0].user).unit_of_work() as work:
+            for one in many:
+                work.add(self._new(one))
 
-    def read(self, records: int) -> Any:
-        keys = [(self._goal, goal.record_id(number)) for number in range(records)]
-        with self._store.user(goal.user_id(records)).unit_of_work() as work:
+    def read(self, many: Sequence[Goal]) -> Any:
+        keys = [(self._goal, one.record_id) for one in many]
+        with self.store.user(many[0].user).unit_of_work() as work:
             return sum(record.data.target_amount for record in work.get_many(keys))
 
+    def keep(self, user: str) -> Any:
+        found = self.store.user(user).list(self._goal)
+        return found, sum(record.data.target_amount for record in found)
+
+    def committing(self, user: str) -> Callable[[], Any]:
+        """Change each record of a user, and return the call that stores that as one commit."""
+        work = self.store.user(user).unit_of_work()
+        for record in work.list(self._goal):
+            record.data.current_amount += 1
+        return work.commit
+
+    def updating(self, user: str) -> Callable[[], Any]:
+        """The same without a unit: one update after the other."""
+        owner = self.store.user(user)
+        changed = owner.list(self._goal)
+        for record in changed:
+            record.data.current_amount += 1
+        return lambda: [owner.update(record) for record in changed]
+
     def close(self) -> None:
-        self._store.close()
+        self.store.close()
 
 
-class PynamoDB:
+class PynamoDB(Synchronous):
     def __init__(self, endpoint: str) -> None:
         from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
         from pynamodb.models import Model
@@ -95,7 +132,7 @@ class PynamoDB:
             targetDate = UnicodeAttribute()
             monthlyContribution = NumberAttribute()
 
-        class Goal(Model):
+        class Record(Model):
             class Meta:
                 table_name = goal.TABLE
                 region = goal.REGION
@@ -112,38 +149,52 @@ class PynamoDB:
             updatedAt = UnicodeAttribute()
 
         self.name = f"PynamoDB {version('pynamodb')}"
-        self._goal, self._data = Goal, Data
+        self._record, self._data = Record, Data
 
-    def _new(self, number: int) -> Any:
-        values = goal.plain(ONE, number)
-        return self._goal(**values | {"data": self._data(**values["data"])})
+    def _new(self, one: Goal) -> Any:
+        values = goal.plain(one)
+        return self._record(**values | {"data": self._data(**values["data"])})
 
-    def get(self) -> Any:
-        return self._goal.get(ONE, goal.PREFIX + goal.record_id(0)).data.targetAmount
+    def _query(self, user: str) -> Any:
+        return self._record.query(user, self._record.recordKey.startswith(goal.PREFIX))
 
-    def list(self, records: int) -> Any:
-        condition = self._goal.recordKey.startswith(goal.PREFIX)
-        found = self._goal.query(goal.user_id(records), condition)
-        return sum(record.data.targetAmount for record in found)
+    def get(self, one: Goal) -> Any:
+        return self._record.get(one.user, one.record_key).data.targetAmount
 
-    def put(self) -> Any:
-        self._new(0).save()
+    def list(self, user: str) -> Any:
+        return sum(record.data.targetAmount for record in self._query(user))
 
-    def write(self, records: int) -> Any:
-        with self._goal.batch_write() as batch:
-            for number in range(records):
-                batch.save(self._new(number))
+    def put(self, one: Goal) -> Any:
+        self._new(one).save()
 
-    def read(self, records: int) -> Any:
-        user = goal.user_id(records)
-        keys = [(user, goal.PREFIX + goal.record_id(number)) for number in range(records)]
-        return sum(record.data.targetAmount for record in self._goal.batch_get(keys))
+    def write(self, many: Sequence[Goal]) -> Any:
+        with self._record.batch_write() as batch:
+            for one in many:
+                batch.save(self._new(one))
 
-    def close(self) -> None:
-        pass
+    def read(self, many: Sequence[Goal]) -> Any:
+        keys = [(one.user, one.record_key) for one in many]
+        return sum(record.data.targetAmount for record in self._record.batch_get(keys))
+
+    def keep(self, user: str) -> Any:
+        return list(self._query(user))
+
+    def updating(self, user: str) -> Callable[[], Any]:
+        """Change each record of a user; return the call that saves them one after the other."""
+        changed = list(self._query(user))
+        was = [record.updatedAt for record in changed]
+        for record in changed:
+            record.data.currentAmount += 1
+            record.updatedAt = "2026-01-01T00:00:00.000Z"
+
+        def save() -> None:
+            for record, before in zip(changed, was, strict=True):
+                record.save(condition=self._record.updatedAt == before)
+
+        return save
 
 
-class Boto3:
+class Boto3(Synchronous):
     def __init__(self, endpoint: str) -> None:
         import boto3
 
@@ -156,34 +207,34 @@ class Boto3:
             aws_secret_access_key=goal.SECRET_KEY,
         )
 
-    def get(self) -> Any:
-        reply = self._client.get_item(TableName=goal.TABLE, Key=_key(ONE, 0))
-        return reply["Item"]["data"]["M"]["targetAmount"]["N"]
+    def get(self, one: Goal) -> Any:
+        return _amount(self._client.get_item(TableName=goal.TABLE, Key=goal.key(one))["Item"])
 
-    def list(self, records: int) -> Any:
-        reply = self._client.query(**_query(records))
-        return sum(int(item["data"]["M"]["targetAmount"]["N"]) for item in reply["Items"])
+    def list(self, user: str) -> Any:
+        return sum(map(_amount, self.keep(user)))
 
-    def put(self) -> Any:
-        self._client.put_item(TableName=goal.TABLE, Item=goal.item(ONE, 0))
+    def put(self, one: Goal) -> Any:
+        self._client.put_item(TableName=goal.TABLE, Item=goal.item(one))
 
-    def write(self, records: int) -> Any:
-        for numbers in _chunks(range(records), GROUP):
-            self._client.batch_write_item(RequestItems=_puts(numbers))
+    def write(self, many: Sequence[Goal]) -> Any:
+        for some in _groups(many, GROUP):
+            self._client.batch_write_item(RequestItems=_puts(some))
 
-    def read(self, records: int) -> Any:
+    def read(self, many: Sequence[Goal]) -> Any:
         total = 0
-        for numbers in _chunks(range(records), KEYS):
-            reply = self._client.batch_get_item(RequestItems=_keys(records, numbers))
-            for item in reply["Responses"][goal.TABLE]:
-                total += int(item["data"]["M"]["targetAmount"]["N"])
+        for some in _groups(many, KEYS):
+            reply = self._client.batch_get_item(RequestItems=_keys(some))
+            total += sum(map(_amount, reply["Responses"][goal.TABLE]))
         return total
+
+    def keep(self, user: str) -> Any:
+        return _pages(lambda request: self._client.query(**request), user)
 
     def close(self) -> None:
         self._client.close()
 
 
-class Pydynox:
+class Pydynox(Synchronous):
     def __init__(self, endpoint: str) -> None:
         from pydynox import DynamoDBClient, Model, ModelConfig, SyncBatchWriter
         from pydynox.attributes import MapAttribute, StringAttribute
@@ -195,7 +246,7 @@ class Pydynox:
             endpoint_url=endpoint,
         )
 
-        class Goal(Model):
+        class Record(Model):
             model_config = ModelConfig(table=goal.TABLE, client=connection)
             userId = StringAttribute(partition_key=True)
             recordKey = StringAttribute(sort_key=True)
@@ -206,165 +257,39 @@ class Pydynox:
             updatedAt = StringAttribute()
 
         self.name = f"pydynox {version('pydynox')}"
-        self._client, self._goal, self._writer = connection, Goal, SyncBatchWriter
+        self._client, self._record, self._writer = connection, Record, SyncBatchWriter
 
-    def get(self) -> Any:
-        found = self._goal.sync_get(userId=ONE, recordKey=goal.PREFIX + goal.record_id(0))
+    def _query(self, user: str) -> Any:
+        condition = self._record.recordKey.begins_with(goal.PREFIX)
+        return self._record.sync_query(user, sort_key_condition=condition)
+
+    def get(self, one: Goal) -> Any:
+        found = self._record.sync_get(userId=one.user, recordKey=one.record_key)
         return found.data["targetAmount"]
 
-    def list(self, records: int) -> Any:
-        condition = self._goal.recordKey.begins_with(goal.PREFIX)
-        found = self._goal.sync_query(goal.user_id(records), sort_key_condition=condition)
+    def list(self, user: str) -> Any:
+        return sum(record.data["targetAmount"] for record in self._query(user))
+
+    def put(self, one: Goal) -> Any:
+        self._record(**goal.plain(one)).sync_save()
+
+    def write(self, many: Sequence[Goal]) -> Any:
+        with self._writer(self._client, goal.TABLE) as batch:
+            for one in many:
+                batch.put(goal.plain(one))
+
+    def read(self, many: Sequence[Goal]) -> Any:
+        found = self._record.sync_batch_get([goal.plain_key(one) for one in many])
         return sum(record.data["targetAmount"] for record in found)
 
-    def put(self) -> Any:
-        self._goal(**goal.plain(ONE, 0)).sync_save()
-
-    def write(self, records: int) -> Any:
-        with self._writer(self._client, goal.TABLE) as batch:
-            for number in range(records):
-                batch.put(goal.plain(ONE, number))
-
-    def read(self, records: int) -> Any:
-        user = goal.user_id(records)
-        keys = [
-            {"userId": user, "recordKey": goal.PREFIX + goal.record_id(number)}
-            for number in range(records)
-        ]
-        return sum(record.data["targetAmount"] for record in self._goal.sync_batch_get(keys))
-
-    def close(self) -> None:
-        pass
+    def keep(self, user: str) -> Any:
+        return list(self._query(user))
 
 
-class Asynchronous:
-    """Runs coroutines in an event loop of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._stack = contextlib.AsyncExitStack()
-
-    def _run(self, awaitable: Awaitable[Any]) -> Any:
-        return self._loop.run_until_complete(awaitable)
-
-    def close(self) -> None:
-        self._run(self._stack.aclose())
-        self._loop.close()
-
-
-class Aiodynamo(Asynchronous):
-    def __init__(self, endpoint: str) -> None:
-        super().__init__()
-        self.name = f"aiodynamo {version('aiodynamo')} (plain dicts)"
-        self._client = self._run(self._open(endpoint))
-
-    async def _open(self, endpoint: str) -> Any:
-        from aiodynamo.client import Client as AiodynamoClient
-        from aiodynamo.credentials import Key, StaticCredentials
-        from aiodynamo.http.aiohttp import AIOHTTP
-        from aiohttp import ClientSession
-        from yarl import URL
-
-        session = await self._stack.enter_async_context(ClientSession())
-        keys = StaticCredentials(Key(goal.ACCESS_KEY, goal.SECRET_KEY))
-        return AiodynamoClient(AIOHTTP(session), keys, goal.REGION, URL(endpoint))
-
-    def get(self) -> Any:
-        key = {"userId": ONE, "recordKey": goal.PREFIX + goal.record_id(0)}
-        return self._run(self._client.get_item(goal.TABLE, key))["data"]["targetAmount"]
-
-    def list(self, records: int) -> Any:
-        from aiodynamo.expressions import HashKey, RangeKey
-
-        condition = HashKey("userId", goal.user_id(records)) & RangeKey("recordKey").begins_with(
-            goal.PREFIX
-        )
-
-        async def total() -> Any:
-            found = self._client.query(goal.TABLE, condition)
-            return sum([item["data"]["targetAmount"] async for item in found])
-
-        return self._run(total())
-
-    def put(self) -> Any:
-        self._run(self._client.put_item(goal.TABLE, goal.plain(ONE, 0)))
-
-    def write(self, records: int) -> Any:
-        from aiodynamo.models import BatchWriteRequest
-
-        async def all_of_them() -> None:
-            for numbers in _chunks(range(records), GROUP):
-                items = [goal.plain(ONE, number) for number in numbers]
-                request = BatchWriteRequest(items_to_put=items)
-                await self._client.batch_write({goal.TABLE: request})
-
-        self._run(all_of_them())
-
-    def read(self, records: int) -> Any:
-        from aiodynamo.models import BatchGetRequest
-
-        async def total() -> Any:
-            found = 0
-            for numbers in _chunks(range(records), KEYS):
-                keys = [
-                    {
-                        "userId": goal.user_id(records),
-                        "recordKey": goal.PREFIX + goal.record_id(number),
-                    }
-                    for number in numbers
-                ]
-                reply = await self._client.batch_get({goal.TABLE: BatchGetRequest(keys=keys)})
-                found += sum(item["data"]["targetAmount"] for item in reply.items[goal.TABLE])
-            return found
-
-        return self._run(total())
-
-
-class Dynamoxy(Asynchronous):
-    def __init__(self, endpoint: str) -> None:
-        super().__init__()
-        import dynamoxy
-
-        from benchmarks.dynamoxy_model import Goal
-
-        self.name = f"dynamoxy {version('dynamoxy')}"
-        self._goal = Goal
-        client = dynamoxy.Client(
-            region=goal.REGION,
-            endpoint_url=endpoint,
-            credentials=dynamoxy.Credentials(goal.ACCESS_KEY, goal.SECRET_KEY),
-        )
-        self._client = self._run(self._stack.enter_async_context(client))
-        self._goals = self._client.repository(Goal)
-
-    def get(self) -> Any:
-        found = self._run(self._goals.get(ONE, goal.PREFIX + goal.record_id(0)))
-        return found.data["targetAmount"]
-
-    def list(self, records: int) -> Any:
-        async def total() -> Any:
-            found = self._goals.query(userId=goal.user_id(records))
-            return sum([record.data["targetAmount"] async for record in found])
-
-        return self._run(total())
-
-    def put(self) -> Any:
-        self._run(self._goals.put(self._goal(**goal.plain(ONE, 0))))
-
-    def write(self, records: int) -> Any:
-        new = [self._goal(**goal.plain(ONE, number)) for number in range(records)]
-        self._run(self._goals.batch_put(new))
-
-    def read(self, records: int) -> Any:
-        user = goal.user_id(records)
-        keys = [(user, goal.PREFIX + goal.record_id(number)) for number in range(records)]
-        return sum(one.data["targetAmount"] for one in self._run(self._goals.batch_get(keys)))
-
-
-class RawSocket:
+class RawSocket(Synchronous):
     """What no client can be much cheaper than: a signature, a socket and a JSON parser."""
 
-    name = "raw socket (plain dicts)"
+    name = "raw socket, orjson (plain dicts)"
 
     def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
@@ -415,78 +340,86 @@ class RawSocket:
             content = b"".join(parts)
         return orjson.loads(content)  # type: ignore[no-any-return]
 
-    def get(self) -> Any:
-        reply = self._call("GetItem", {"TableName": goal.TABLE, "Key": _key(ONE, 0)})
-        return reply["Item"]["data"]["M"]["targetAmount"]["N"]
+    def get(self, one: Goal) -> Any:
+        reply = self._call("GetItem", {"TableName": goal.TABLE, "Key": goal.key(one)})
+        return _amount(reply["Item"])
 
-    def list(self, records: int) -> Any:
-        items = self._call("Query", _query(records))["Items"]
-        return sum(int(item["data"]["M"]["targetAmount"]["N"]) for item in items)
+    def list(self, user: str) -> Any:
+        return sum(map(_amount, self.keep(user)))
 
-    def put(self) -> Any:
-        self._call("PutItem", {"TableName": goal.TABLE, "Item": goal.item(ONE, 0)})
+    def put(self, one: Goal) -> Any:
+        self._call("PutItem", {"TableName": goal.TABLE, "Item": goal.item(one)})
 
-    def write(self, records: int) -> Any:
-        for numbers in _chunks(range(records), GROUP):
-            self._call("BatchWriteItem", {"RequestItems": _puts(numbers)})
+    def write(self, many: Sequence[Goal]) -> Any:
+        for some in _groups(many, GROUP):
+            self._call("BatchWriteItem", {"RequestItems": _puts(some)})
 
-    def read(self, records: int) -> Any:
+    def read(self, many: Sequence[Goal]) -> Any:
         total = 0
-        for numbers in _chunks(range(records), KEYS):
-            reply = self._call("BatchGetItem", {"RequestItems": _keys(records, numbers)})
-            for item in reply["Responses"][goal.TABLE]:
-                total += int(item["data"]["M"]["targetAmount"]["N"])
+        for some in _groups(many, KEYS):
+            reply = self._call("BatchGetItem", {"RequestItems": _keys(some)})
+            total += sum(map(_amount, reply["Responses"][goal.TABLE]))
         return total
+
+    def keep(self, user: str) -> Any:
+        return _pages(lambda request: self._call("Query", request), user)
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _chunks(numbers: range, size: int) -> Iterator[range]:
-    return (numbers[start : start + size] for start in range(0, len(numbers), size))
+def _amount(item: dict[str, Any]) -> int:
+    return int(item["data"]["M"]["targetAmount"]["N"])
 
 
-def _key(user: str, number: int) -> dict[str, Any]:
-    return {"userId": {"S": user}, "recordKey": {"S": goal.PREFIX + goal.record_id(number)}}
+def _groups(many: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (many[start : start + size] for start in range(0, len(many), size))
 
 
-def _puts(numbers: Sequence[int]) -> dict[str, Any]:
-    return {goal.TABLE: [{"PutRequest": {"Item": goal.item(ONE, number)}} for number in numbers]}
+def _puts(some: Sequence[Goal]) -> dict[str, Any]:
+    return {goal.TABLE: [{"PutRequest": {"Item": goal.item(one)}} for one in some]}
 
 
-def _keys(records: int, numbers: Sequence[int]) -> dict[str, Any]:
-    return {goal.TABLE: {"Keys": [_key(goal.user_id(records), number) for number in numbers]}}
+def _keys(some: Sequence[Goal]) -> dict[str, Any]:
+    return {goal.TABLE: {"Keys": [goal.key(one) for one in some]}}
 
 
-def _query(records: int) -> dict[str, Any]:
-    return {
-        "TableName": goal.TABLE,
-        "KeyConditionExpression": "userId = :u AND begins_with(recordKey, :k)",
-        "ExpressionAttributeValues": {
-            ":u": {"S": goal.user_id(records)},
-            ":k": {"S": goal.PREFIX},
-        },
-    }
+def _pages(send: Callable[[dict[str, Any]], dict[str, Any]], user: str) -> list[dict[str, Any]]:
+    request = goal.query(user)
+    reply = send(request)
+    items: list[dict[str, Any]] = reply["Items"]
+    while last := reply.get("LastEvaluatedKey"):
+        reply = send(request | {"ExclusiveStartKey": last})
+        items += reply["Items"]
+    return items
 
 
-_CLIENTS: list[tuple[str, Callable[[str], Client]]] = [
-    ("pycurl", lambda endpoint: ThriveCalc(endpoint, "direct")),
-    ("botocore", lambda endpoint: ThriveCalc(endpoint, "botocore")),
-    ("pynamodb", PynamoDB),
-    ("boto3", Boto3),
-    ("pydynox", Pydynox),
-    ("aiodynamo", Aiodynamo),
-    ("dynamoxy", Dynamoxy),
-    ("orjson", RawSocket),
-]
+CLIENTS: dict[str, tuple[str, Callable[[str], Client]]] = {
+    "direct": ("pycurl", lambda endpoint: ThriveCalc(endpoint, "direct")),
+    "botocore": ("botocore", lambda endpoint: ThriveCalc(endpoint, "botocore")),
+    "PynamoDB": ("pynamodb", PynamoDB),
+    "boto3": ("boto3", Boto3),
+    "pydynox": ("pydynox", Pydynox),
+    "dynamoxy": ("dynamoxy", Dynamoxy),
+    "aiodynamo": ("aiodynamo", Aiodynamo),
+    "raw socket": ("orjson", RawSocket),
+}
+"""By a short name: the package that it needs, and what makes it for an endpoint."""
 
 
-def open_clients(endpoint: str) -> list[Client]:
-    """Every client whose package is installed here."""
-    made = []
-    for package, make in _CLIENTS:
-        if importlib.util.find_spec(package) is None:
-            print(f"without {package}, which is not installed here", file=sys.stderr)
-        else:
-            made.append(make(endpoint))
-    return made
+def present() -> list[str]:
+    """The short names of the clients whose package is installed here."""
+    return [name for name, (package, _) in CLIENTS.items() if importlib.util.find_spec(package)]
+
+
+@contextlib.contextmanager
+def opened(endpoint: str) -> Iterator[dict[str, Client]]:
+    """Every client whose package is installed, by its short name."""
+    with contextlib.ExitStack() as stack:
+        made: dict[str, Client] = {}
+        for name, (package, make) in CLIENTS.items():
+            if name in present():
+                made[name] = stack.enter_context(contextlib.closing(make(endpoint)))
+            else:
+                print(f"without {package}, which is not installed here", file=sys.stderr)
+        yield made

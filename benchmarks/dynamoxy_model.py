@@ -7,7 +7,7 @@ import dynamoxy
 from benchmarks import goal
 
 
-class Goal(dynamoxy.Model, table=goal.TABLE):
+class Record(dynamoxy.Model, table=goal.TABLE):
     userId: dynamoxy.Attr[str] = dynamoxy.partition_key()
     recordKey: dynamoxy.Attr[str] = dynamoxy.sort_key()
     dataType: dynamoxy.Attr[str]

@@ -31,6 +31,8 @@ PAGE = 2000  # items of about 430 bytes: just under DynamoDB's 1 MB
 _TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _KEY = re.compile(rb'"recordKey"\s*:\s*\{\s*"S"\s*:\s*"([^"]*)"')
+_USER = re.compile(rb'"(google-oauth2\|[^"]+)"')
+_STATEMENT = re.compile(rb'"Statement"\s*:')
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def running(latency: float = 0.0) -> Iterator[str]:
 def respond(operation: str, body: bytes) -> bytes:
     match operation:
         case "GetItem":
-            return _one(goal.user_id(1))
+            return _one(_user(body), _KEY.findall(body)[0])
         case "Query":
             return _page(body)
         case "Scan":
@@ -67,6 +69,8 @@ def respond(operation: str, body: bytes) -> bytes:
             return _some(body)
         case "BatchWriteItem":
             return _reply(_json({"UnprocessedItems": {}, "ConsumedCapacity": [_CAPACITY]}))
+        case "BatchExecuteStatement":
+            return _statements(len(_STATEMENT.findall(body)))
         case "TransactWriteItems":
             return _reply(_json({"ConsumedCapacity": [_CAPACITY]}))
         case _:
@@ -78,8 +82,22 @@ _CAPACITY = {"TableName": goal.TABLE, "CapacityUnits": 1.0}
 
 
 @cache
-def _one(user: str) -> bytes:
-    return _reply(_json({"Item": goal.item(user, 0), "ConsumedCapacity": _CAPACITY}))
+def _one(user: str, key: bytes) -> bytes:
+    capacity = _json(_CAPACITY)
+    return _reply(b'{"Item":' + _item(user, key) + b',"ConsumedCapacity":' + capacity + b"}")
+
+
+@cache
+def _statements(count: int) -> bytes:
+    """All of them were applied."""
+    responses = [{"TableName": goal.TABLE}] * count
+    return _reply(_json({"Responses": responses, "ConsumedCapacity": [_CAPACITY]}))
+
+
+def _user(body: bytes) -> str:
+    found = _USER.search(body)
+    assert found is not None
+    return found[1].decode()
 
 
 def _page(body: bytes) -> bytes:
@@ -99,7 +117,7 @@ _KEYS = [
 
 def _size(body: bytes) -> int:
     """The records of a table, whose name ends with their number."""
-    return goal.records_of("|" + str(json.loads(body)["TableName"]))
+    return goal.records_of(str(json.loads(body)["TableName"]))
 
 
 def _segment(body: bytes) -> bytes:
@@ -108,14 +126,13 @@ def _segment(body: bytes) -> bytes:
     records = _size(body) // int(request["TotalSegments"])
     after = request.get("ExclusiveStartKey")
     start = goal.number_of(after["recordKey"]["S"]) + 1 if after else 0
-    letter = chr(ord("a") + int(request["Segment"]))
-    return _items_from(f"google-oauth2|{letter}{records}", start)
+    return _items_from(goal.user_id(records, int(request["Segment"])), start)
 
 
 @cache
 def _items_from(user: str, start: int) -> bytes:
     end = min(goal.records_of(user), start + PAGE)
-    items = [goal.item(user, number) for number in range(start, end)]
+    items = [goal.item(goal.goal(user, number)) for number in range(start, end)]
     content: dict[str, Any] = {
         "Items": items,
         "Count": len(items),
@@ -131,9 +148,8 @@ def _items_from(user: str, start: int) -> bytes:
 
 
 def _some(body: bytes) -> bytes:
-    user = re.search(rb'"(google-oauth2\|\d+)"', body)
-    assert user is not None
-    items = b",".join(_item(user[1], key) for key in _KEY.findall(body))
+    user = _user(body)
+    items = b",".join(_item(user, key) for key in _KEY.findall(body))
     table = json.dumps(goal.TABLE).encode()
     capacity = _json([_CAPACITY])
     return _reply(
@@ -146,11 +162,11 @@ def _some(body: bytes) -> bytes:
 
 
 @cache
-def _item(user: bytes, key: bytes) -> bytes:
-    return _json(goal.item(user.decode(), goal.number_of(key.decode())))
+def _item(user: str, key: bytes) -> bytes:
+    return _json(goal.item(goal.goal(user, goal.number_of(key.decode()))))
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _json(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 

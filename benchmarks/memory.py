@@ -1,6 +1,6 @@
 """What imports take, and what reading 100,000 records holds; each in a process of its own.
 
-python -m benchmarks.memory [--write]
+    python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -11,39 +11,58 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks import goal, report
-from benchmarks.endpoint import running
+from benchmarks.clients import present
+from benchmarks.endpoint import PAGE, running
 
-ROUNDS = 9
 RECORDS = 100_000
 NO_CACHES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+PEER = "pynamodb.models"
 IMPORTS = (
-    "pynamodb.models",
+    PEER,
     "thrivecalc_models",
     "boto3",
     "pydynox",
-    "aiodynamo.client",
     "dynamoxy",
+    "aiodynamo.client",
 )
+ITERATED = "iterate, no record kept"
+ONE_OF_EACH_PAGE = "iterate, one record of each page kept"
 
 IMPORTING = """
-import resource, sys, time
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import time
+from benchmarks.peak import peak
+before = peak()
 started = time.perf_counter()
 import {module}
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(time.perf_counter() - started, peak() - before)
 """
-READING = """
-import resource
-from thrivecalc_models import DataStore, SavingsGoal
-store = DataStore(endpoint="{endpoint}", table_name="{table}", transport="{transport}")
-store.user("{one}").get(SavingsGoal, "{record_id}")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-total = 0
-for record in store.user("{user}").{read}:
+LISTING = """
+from benchmarks import goal
+from benchmarks.clients import CLIENTS
+from benchmarks.peak import peak
+client = CLIENTS["{name}"][1]("{endpoint}")
+client.run(client.get, [goal.goal("{user}", 0)])
+before = peak()
+kept = client.run(client.keep, ["{user}"])
+print(peak() - before)
+"""
+ITERATING = """
+from thrivecalc_models import SavingsGoal
+from benchmarks import goal
+from benchmarks.clients import CLIENTS
+from benchmarks.peak import peak
+client = CLIENTS["{name}"][1]("{endpoint}")
+client.run(client.get, [goal.goal("{user}", 0)])
+before = peak()
+kept, total = [], 0
+for number, record in enumerate(client.store.user("{user}").iterate(SavingsGoal)):
     total += record.data.target_amount
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    if {keep} and number % {page} == 0:
+        kept.append(record)
+print(peak() - before)
 """
 
 
@@ -59,65 +78,68 @@ def run(script: str) -> list[float]:
     return [float(word) for word in ran.stdout.split()]
 
 
-def import_rows() -> list[list[str]]:
-    present = [name for name in IMPORTS if importlib.util.find_spec(name.partition(".")[0])]
-    taken: dict[str, list[list[float]]] = {name: [] for name in present}
-    for name in present:
+def imports(rounds: int) -> dict[str, list[float]]:
+    """Milliseconds and MB, by module."""
+    names = [name for name in IMPORTS if importlib.util.find_spec(name.partition(".")[0])]
+    taken: dict[str, list[list[float]]] = {name: [] for name in names}
+    for name in names:
         run(IMPORTING.format(module=name))  # from here on its bytecode is there, as in production
-    for _ in range(ROUNDS):
-        for name in present:
+    for _ in range(rounds):
+        for name in names:
             taken[name].append(run(IMPORTING.format(module=name)))
-    base = statistics.median(seconds for seconds, _ in taken[IMPORTS[0]])
-    rows = []
-    for name, samples in taken.items():
-        seconds = statistics.median(sample[0] for sample in samples)
-        kilobytes = statistics.median(sample[1] for sample in samples)
-        rows.append(
-            [
-                f"`import {name}`",
-                f"{seconds * 1000:.0f}",
-                f"{kilobytes / 1024:.0f}",
-                f"{seconds / base:.2f}",
-            ]
-        )
-    return rows
+    return {
+        name: [
+            statistics.median(seconds for seconds, _ in samples) * 1000,
+            statistics.median(megabytes for _, megabytes in samples),
+        ]
+        for name, samples in taken.items()
+    }
 
 
-def reading_rows(endpoint: str) -> list[list[str]]:
-    transports = ["direct"] if importlib.util.find_spec("pycurl") else []
-    rows = []
-    for transport in [*transports, "botocore"]:
-        for read in ("iterate(SavingsGoal)", "list(SavingsGoal)"):
-            (kilobytes,) = run(
-                READING.format(
-                    endpoint=endpoint,
-                    table=goal.TABLE,
-                    transport=transport,
-                    read=read,
-                    one=goal.user_id(1),
-                    record_id=goal.record_id(0),
-                    user=goal.user_id(RECORDS),
-                )
-            )
-            rows.append([f"`{read}`, {transport}", f"{kilobytes / 1024:.0f}"])
-    return rows
+def listing(endpoint: str, records: int) -> dict[str, float]:
+    """MB that the peak grows by while a client lists the records and keeps them, by client."""
+    taken = {}
+    for name in present():
+        values = {"name": name, "endpoint": endpoint, "user": goal.user_id(records)}
+        taken[name] = run(LISTING.format(**values))[0]
+    return taken
 
 
-def main() -> None:
+def iterating(endpoint: str, records: int) -> dict[str, float]:
+    """The same of iterations."""
+    values = {"name": present()[0], "endpoint": endpoint, "user": goal.user_id(records)}
+    return {
+        title: run(ITERATING.format(**values, keep=title == ONE_OF_EACH_PAGE, page=PAGE))[0]
+        for title in (ITERATED, ONE_OF_EACH_PAGE)
+    }
+
+
+def collect(*, rounds: int = 9, records: int = RECORDS) -> dict[str, Any]:
     with running() as endpoint:
-        reading = reading_rows(endpoint)
-    report.publish(
-        "memory",
-        "\n\n".join(
-            [
-                f"{report.machine()}; median of {ROUNDS}; the goal for imports is 1.20:",
-                report.table(("", "ms", "MB", "times PynamoDB's"), import_rows()),
-                f"Peak memory that reading {RECORDS:,} records adds, of a page of 2,000 at a time:",
-                report.table(("", "MB"), reading),
-            ]
-        ),
-    )
+        listed, iterated = listing(endpoint, records), iterating(endpoint, records)
+    return {"imports": imports(rounds), "listing": listed, "iterating": iterated}
+
+
+def imports_table(taken: dict[str, list[float]]) -> str:
+    rows = [
+        [f"`import {name}`", f"{ms:.0f}", f"{mb:.0f}", f"{ms / taken[PEER][0]:.2f}"]
+        for name, (ms, mb) in taken.items()
+    ]
+    return report.table(("", "ms", "MB", "times PynamoDB's"), rows)
+
+
+def reading_table(
+    names: dict[str, str], listed: dict[str, float], iterated: dict[str, float]
+) -> str:
+    rows = [
+        *([f"list, {names[short]}", f"{mb:,.0f}"] for short, mb in listed.items()),
+        *([f"{title}, thrivecalc_models", f"{mb:,.0f}"] for title, mb in iterated.items()),
+    ]
+    return report.table(("", "MB"), rows)
 
 
 if __name__ == "__main__":
-    main()
+    report.share_a_processor()
+    found = collect()
+    print(imports_table(found["imports"]))
+    print(reading_table({name: name for name in present()}, found["listing"], found["iterating"]))

@@ -1,12 +1,11 @@
 """Where the CPU of the five operations goes, in the library on its direct transport.
 
-    python -m benchmarks.profile [--write]
+    python -m benchmarks.profile
 
 A timer interrupts the operations at every tick of the CPU time they take, and what the main thread
 is at then is counted for the module that it is in, or was called from: times as they are in
 context, with the caches cold from waiting. One request at a time, since only the main thread is
-looked at. What runs in C until it returns (libcurl, the kernel, orjson) counts for its caller.
-`--write` puts the table into docs/performance.md.
+looked at. What runs in C until it returns (libcurl, the kernel, msgspec) counts for its caller.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from benchmarks import report
+from benchmarks import goal, report
 from benchmarks.clients import ThriveCalc
 from benchmarks.endpoint import running
-from benchmarks.operations import COLUMNS, HEADER, operations
+from benchmarks.operations import HEADER, OPERATIONS, USERS
 
-SECONDS = 6.0  # of CPU for each operation
+SECONDS = 4.0  # of CPU for each operation
 TICK = 0.001  # seconds; the kernel may take its own, longer ones
 
 PARTS = {
@@ -51,14 +50,14 @@ class Sampler:
     def __init__(self) -> None:
         self.ticks: collections.Counter[str] = collections.Counter()
 
-    def run(self, call: Callable[[], Any]) -> tuple[int, float]:
+    def run(self, call: Callable[[], Any], seconds: float) -> tuple[int, float]:
         """How often it was called, and the seconds of CPU that this took."""
         calls, began = 0, time.process_time()
         signal.signal(signal.SIGPROF, self._tick)
         signal.setitimer(signal.ITIMER_PROF, TICK, TICK)
         gc.callbacks.append(_collected)
         try:
-            while (taken := time.process_time() - began) < SECONDS:
+            while (taken := time.process_time() - began) < seconds:
                 call()
                 calls += 1
         finally:
@@ -89,34 +88,44 @@ def _part(frame: FrameType | None) -> str:
     return CALLER
 
 
-def parts(endpoint: str, column: str) -> dict[str, float]:
+def parts(endpoint: str, column: str, seconds: float) -> dict[str, float]:
     """Microseconds an item, by part."""
+    operation = OPERATIONS[column]
     client = ThriveCalc(endpoint, "direct", max_concurrency=1)
-    sampler = Sampler()
+    sampler, turns = Sampler(), operation.arguments()
     try:
-        call, items = operations(client)[column]
-        call()  # connections, caches
+        call = operation.call(client)
+        call(next(turns))  # connections, caches
         gc.collect()
-        calls, taken = sampler.run(call)
+        calls, taken = sampler.run(lambda: call(next(turns)), seconds)
     finally:
         client.close()
-    all_of_it = taken / calls / items * 1e6
+    all_of_it = taken / calls / operation.items * 1e6
     ticks = sampler.ticks.total()
     shares = {part: sampler.ticks[part] / ticks for part in (*PARTS, COLLECTION, CALLER)}
     return {ALL: all_of_it} | {part: share * all_of_it for part, share in shares.items()}
 
 
-def main() -> None:
-    report.share_a_processor()
+def collect(*, seconds: float = SECONDS) -> dict[str, dict[str, float]]:
+    """By part and operation."""
+    for user in USERS:
+        goal.goals(user)
     with running() as endpoint:
-        columns = [parts(endpoint, column) for column in COLUMNS]
-    rows = [[name, *(report.number(column[name]) for column in columns)] for name in columns[0]]
-    report.publish(
-        "profile",
-        f"{report.machine()}; microseconds of CPU, by some 1,500 samples for each operation:\n\n"
-        + report.table(HEADER, rows),
-    )
+        columns = {column: parts(endpoint, column, seconds) for column in OPERATIONS}
+    return {
+        part: {column: columns[column][part] for column in columns}
+        for part in (ALL, *PARTS, COLLECTION, CALLER)
+    }
+
+
+def table(taken: dict[str, dict[str, float]]) -> str:
+    rows = [
+        [part, *(report.number(columns[column]) for column in OPERATIONS)]
+        for part, columns in taken.items()
+    ]
+    return report.table(HEADER, rows)
 
 
 if __name__ == "__main__":
-    main()
+    report.share_a_processor()
+    print(table(collect()))

@@ -1,14 +1,10 @@
-"""Tables, and the places of docs/performance.md that they are written to."""
+"""Tables in Markdown, and the processor that a run is kept to."""
 
 from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,6 +14,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
+    """A number with three digits or more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -36,14 +33,3 @@ def machine() -> str:
         f"{platform.python_implementation()} {platform.python_version()},"
         f" {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
     )
-
-
-def publish(name: str, text: str) -> None:
-    """Print a text; with `--write` put it between the markers of that name, too."""
-    print(text)
-    if "--write" in sys.argv[1:]:
-        page = PAGE.read_text()
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
-        PAGE.write_text(f"{before}{begin}\n{text}\n\n{end}{after}")
