@@ -31,8 +31,8 @@ class Asynchronous:
         return self._runner.run(one_task())
 
     def close(self) -> None:
-        self._runner.run(self._stack.aclose())
-        self._runner.close()
+        with self._runner:
+            self._runner.run(self._stack.aclose())
 
 
 class Aiodynamo(Asynchronous):

@@ -32,7 +32,6 @@ _TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _KEY = re.compile(rb'"recordKey"\s*:\s*\{\s*"S"\s*:\s*"([^"]*)"')
 _USER = re.compile(rb'"(google-oauth2\|[^"]+)"')
-_STATEMENT = re.compile(rb'"Statement"\s*:')
 
 
 @contextmanager
@@ -70,7 +69,9 @@ def respond(operation: str, body: bytes) -> bytes:
         case "BatchWriteItem":
             return _reply(_json({"UnprocessedItems": {}, "ConsumedCapacity": [_CAPACITY]}))
         case "BatchExecuteStatement":
-            return _statements(len(_STATEMENT.findall(body)))
+            return _statements(body)
+        case "UpdateItem":
+            return _updated(body)
         case "TransactWriteItems":
             return _reply(_json({"ConsumedCapacity": [_CAPACITY]}))
         case _:
@@ -87,11 +88,45 @@ def _one(user: str, key: bytes) -> bytes:
     return _reply(b'{"Item":' + _item(user, key) + b',"ConsumedCapacity":' + capacity + b"}")
 
 
-@cache
-def _statements(count: int) -> bytes:
-    """All of them were applied."""
-    responses = [{"TableName": goal.TABLE}] * count
+def _statements(body: bytes) -> bytes:
+    """All of them are applied to the items as they are at first; each shows what became of it."""
+    responses = []
+    for statement in json.loads(body)["Statements"]:
+        names, conditions = statement["Statement"].partition(" SET ")[2].split(" WHERE ")
+        values = iter(statement["Parameters"])
+        sets = {path: next(values) for path in re.findall(r"(\S+) = \?", names)}
+        wheres = {path: next(values) for path in re.findall(r"(\S+) = \?", conditions)}
+        item = _with(
+            wheres['"userId"']["S"],
+            wheres['"recordKey"']["S"],
+            {path.replace('"', ""): value for path, value in sets.items()},
+        )
+        responses.append({"TableName": goal.TABLE, "Item": item})
     return _reply(_json({"Responses": responses, "ConsumedCapacity": [_CAPACITY]}))
+
+
+def _updated(body: bytes) -> bytes:
+    """The same for one update with an expression such as `SET #0.#1 = :0, #2 = :1`."""
+    request = json.loads(body)
+    names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+    sets = {
+        re.sub(r"#\w+", lambda found: str(names[found[0]]), path): values[placeholder]
+        for path, placeholder in re.findall(r"([#.\w]+) = (:\w+)", request["UpdateExpression"])
+    }
+    key = request["Key"]
+    item = _with(key["userId"]["S"], key["recordKey"]["S"], sets)
+    return _reply(_json({"Attributes": item, "ConsumedCapacity": _CAPACITY}))
+
+
+def _with(user: str, key: str, sets: dict[str, Any]) -> dict[str, Any]:
+    item = goal.item(goal.goal(user, goal.number_of(key)))
+    for path, value in sets.items():
+        first, _, second = path.partition(".")
+        if second:
+            item[first]["M"][second] = value
+        else:
+            item[first] = value
+    return item
 
 
 def _user(body: bytes) -> str:

@@ -56,6 +56,7 @@ def number_of(record_key: str) -> int:
     return int(record_key[-12:])
 
 
+@cache
 def goal(user: str, number: int) -> Goal:
     values = random.Random(f"{user} {number}")
     # Ascending, since a query returns items in the order of their keys.

@@ -125,8 +125,7 @@ def bulk_table(taken: Seconds) -> str:
 def updates_table(taken: dict[str, float]) -> str:
     base = taken[alone(taken)]
     rows = [
-        [name, f"{seconds * 1000:,.0f}", f"{base / seconds:.1f}"]
-        for name, seconds in taken.items()
+        [name, f"{seconds * 1000:,.0f}", f"{base / seconds:.1f}"] for name, seconds in taken.items()
     ]
     header = ("", "ms", f"times faster than {alone(taken)}")
     return report.table(header, rows)

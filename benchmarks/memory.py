@@ -1,6 +1,6 @@
 """What imports take, and what reading 100,000 records holds; each in a process of its own.
 
-    python -m benchmarks.memory
+python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ IMPORTS = (
     "dynamoxy",
     "aiodynamo.client",
 )
+LISTED = "list, no payload looked at"
 ITERATED = "iterate, no record kept"
 ONE_OF_EACH_PAGE = "iterate, one record of each page kept"
 
@@ -39,31 +40,33 @@ started = time.perf_counter()
 import {module}
 print(time.perf_counter() - started, peak() - before)
 """
-LISTING = """
-from benchmarks import goal
-from benchmarks.clients import CLIENTS
-from benchmarks.peak import peak
-client = CLIENTS["{name}"][1]("{endpoint}")
-client.run(client.get, [goal.goal("{user}", 0)])
-before = peak()
-kept = client.run(client.keep, ["{user}"])
-print(peak() - before)
-"""
-ITERATING = """
+READING = """
 from thrivecalc_models import SavingsGoal
 from benchmarks import goal
 from benchmarks.clients import CLIENTS
 from benchmarks.peak import peak
-client = CLIENTS["{name}"][1]("{endpoint}")
-client.run(client.get, [goal.goal("{user}", 0)])
+client, user = CLIENTS["{name}"][1]("{endpoint}"), "{user}"
+client.run(client.get, [goal.goal(user, 0)])
 before = peak()
-kept, total = [], 0
-for number, record in enumerate(client.store.user("{user}").iterate(SavingsGoal)):
-    total += record.data.target_amount
-    if {keep} and number % {page} == 0:
-        kept.append(record)
+{read}
 print(peak() - before)
+client.close()
 """
+LISTING = "kept = client.run(client.keep, [user])"
+OURS = {
+    LISTED: "kept = client.store.user(user).list(SavingsGoal)",
+    ITERATED: """
+for record in client.store.user(user).iterate(SavingsGoal):
+    record.data.target_amount
+""",
+    ONE_OF_EACH_PAGE: f"""
+kept = []
+for number, record in enumerate(client.store.user(user).iterate(SavingsGoal)):
+    record.data.target_amount
+    if number % {PAGE} == 0:
+        kept.append(record)
+""",
+}
 
 
 def run(script: str) -> list[float]:
@@ -97,27 +100,24 @@ def imports(rounds: int) -> dict[str, list[float]]:
 
 
 def listing(endpoint: str, records: int) -> dict[str, float]:
-    """MB that the peak grows by while a client lists the records and keeps them, by client."""
-    taken = {}
-    for name in present():
-        values = {"name": name, "endpoint": endpoint, "user": goal.user_id(records)}
-        taken[name] = run(LISTING.format(**values))[0]
-    return taken
+    """MB that the peak grows by while a client lists the records and looks at each, by client."""
+    return {name: _reading(endpoint, records, name, LISTING) for name in present()}
 
 
-def iterating(endpoint: str, records: int) -> dict[str, float]:
-    """The same of iterations."""
-    values = {"name": present()[0], "endpoint": endpoint, "user": goal.user_id(records)}
-    return {
-        title: run(ITERATING.format(**values, keep=title == ONE_OF_EACH_PAGE, page=PAGE))[0]
-        for title in (ITERATED, ONE_OF_EACH_PAGE)
-    }
+def ours(endpoint: str, records: int) -> dict[str, float]:
+    """The same of other ways to read them with the library."""
+    return {title: _reading(endpoint, records, present()[0], read) for title, read in OURS.items()}
+
+
+def _reading(endpoint: str, records: int, name: str, read: str) -> float:
+    values = {"name": name, "endpoint": endpoint, "user": goal.user_id(records), "read": read}
+    return run(READING.format(**values))[0]
 
 
 def collect(*, rounds: int = 9, records: int = RECORDS) -> dict[str, Any]:
     with running() as endpoint:
-        listed, iterated = listing(endpoint, records), iterating(endpoint, records)
-    return {"imports": imports(rounds), "listing": listed, "iterating": iterated}
+        listed, others = listing(endpoint, records), ours(endpoint, records)
+    return {"imports": imports(rounds), "listing": listed, "ours": others}
 
 
 def imports_table(taken: dict[str, list[float]]) -> str:
@@ -128,12 +128,10 @@ def imports_table(taken: dict[str, list[float]]) -> str:
     return report.table(("", "ms", "MB", "times PynamoDB's"), rows)
 
 
-def reading_table(
-    names: dict[str, str], listed: dict[str, float], iterated: dict[str, float]
-) -> str:
+def reading_table(names: dict[str, str], taken: dict[str, Any]) -> str:
     rows = [
-        *([f"list, {names[short]}", f"{mb:,.0f}"] for short, mb in listed.items()),
-        *([f"{title}, thrivecalc_models", f"{mb:,.0f}"] for title, mb in iterated.items()),
+        *([f"list, {names[short]}", f"{mb:,.0f}"] for short, mb in taken["listing"].items()),
+        *([f"{title}, thrivecalc_models", f"{mb:,.0f}"] for title, mb in taken["ours"].items()),
     ]
     return report.table(("", "MB"), rows)
 
@@ -142,4 +140,4 @@ if __name__ == "__main__":
     report.share_a_processor()
     found = collect()
     print(imports_table(found["imports"]))
-    print(reading_table({name: name for name in present()}, found["listing"], found["iterating"]))
+    print(reading_table({name: name for name in present()}, found))
