@@ -114,7 +114,7 @@ def _reading(endpoint: str, records: int, name: str, read: str) -> float:
     return run(READING.format(**values))[0]
 
 
-def collect(*, rounds: int = 9, records: int = RECORDS) -> dict[str, Any]:
+def collect(*, rounds: int = 7, records: int = RECORDS) -> dict[str, Any]:
     with running() as endpoint:
         listed, others = listing(endpoint, records), ours(endpoint, records)
     return {"imports": imports(rounds), "listing": listed, "ours": others}

@@ -64,8 +64,10 @@ Times = dict[str, dict[str, float]]
 
 def measure(clients: dict[str, Client], *, rounds: int, sample: float) -> tuple[Times, Times]:
     """CPU and wall time: the medians of so many samples, of so many seconds of CPU each."""
-    for user in USERS:
-        goal.goals(user)
+    first = next(iter(clients.values()))
+    for user in USERS:  # the endpoint has made all its items before anyone is measured
+        first.run(first.list, [user])
+        first.run(first.read, [goal.goals(user)])
     cpu: Times = {name: {} for name in clients}
     wall: Times = {name: {} for name in clients}
     for column, operation in OPERATIONS.items():
