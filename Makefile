@@ -7,7 +7,8 @@
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types, layers and shape
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
-# make bench    measure against other clients, and write the tables of docs/performance.md
+# make bench    measure against other clients, and write the tables and the picture of
+#               docs/performance.md; PYTHON=python3.13 measures on that one, beside what is there
 # make golden   write the golden files anew, after a change of what is stored
 
 PYTHON ?= python3
@@ -21,7 +22,8 @@ VENV := .venv
 TREE := .
 EDITABLE := --editable
 endif
-BENCH := .venv-bench
+# Each Python has an environment of its own, so that all of them can be measured.
+BENCH := .venv-bench-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 BIN := $(VENV)/bin
 TESTER := "$(CURDIR)/$(BIN)/python"
 PYTEST := cd $(TREE) && $(TESTER) -m pytest
@@ -70,16 +72,13 @@ lint: $(VENV)/.test
 engines: $(ENGINES)/dynamodb-local/.fetched $(ENGINES)/dynoxide/.fetched $(ENGINES)/typescript/.fetched
 
 bench: $(BENCH)/.installed
-	$(BENCH)/bin/python -m benchmarks.operations --write
-	$(BENCH)/bin/python -m benchmarks.profile --write
-	$(BENCH)/bin/python -m benchmarks.latency --write
-	$(BENCH)/bin/python -m benchmarks.memory --write
+	$(BENCH)/bin/python -m benchmarks --write
 
 golden: $(VENV)/.test engines
 	$(BIN)/python -m tests.golden
 
 clean:
-	rm -rf .venv .venv-wheel $(BENCH) $(ENGINES) build *.egg-info
+	rm -rf .venv .venv-wheel .venv-bench-* $(ENGINES) build *.egg-info
 
 # The environment with the extra of that name, for which the file is the mark.
 $(VENV)/.%: setup.cfg pyproject.toml $(PACKAGED)

@@ -8,7 +8,7 @@ from html import escape
 from benchmarks import report
 
 WIDTH = 840
-LABELS = 170  # for the clients' names, on the left
+LABELS = 200  # for the clients' names, on the left
 COLUMNS = 3
 GAP, NUMBERS = 18, 38  # between panels; for the number at the end of a bar
 BAR, STEP, HEAD, TOP = 11, 17, 30, 52

@@ -46,14 +46,14 @@ def picture(result: Result) -> str:
     panels = [
         *(
             (
-                f"{operation.title}, µs of CPU",
+                f"{operation.title}, µs",
                 {name: result["cpu"][name][column] for name in names},
             )
             for column, operation in operations.OPERATIONS.items()
         ),
         (f"{latency.TITLES[0]} at 5 ms, ms", {name: _bulk(result, name)[0] for name in names}),
     ]
-    title = f"Less is better: Python {short(result)}, one processor, one run"
+    title = f"CPU of each operation; less is better. Python {short(result)}, one run, one processor"
     return chart.svg(title, names, panels, OURS)
 
 
