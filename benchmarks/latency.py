@@ -12,10 +12,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from benchmarks import goal, report
-from benchmarks.clients import CLIENTS, PynamoDB, ThriveCalc, present
+from benchmarks.clients import CLIENTS, Client, PynamoDB, ThriveCalc, present
 from benchmarks.endpoint import running
 
 LATENCY = 0.005  # seconds
@@ -38,25 +39,24 @@ def bulk(endpoint: str, rounds: int) -> Seconds:
                     endpoint, name, max_concurrency=limit
                 )
         else:
-            made[name] = lambda name=name: CLIENTS[name][1](endpoint)  # type: ignore[misc]
+            made[name] = partial(CLIENTS[name][1], endpoint)
     users = [goal.user_id(RECORDS, which) for which in range(rounds + 1)]
+    for user in users:
+        goal.goals(user)
     taken: Seconds = {}
     for name, make in made.items():
         with closing(make()) as client:
-            taken[name] = [
-                _median(lambda user, call=call: client.run(call, [goal.goals(user)]), users)  # type: ignore[misc]
-                for call in (client.write, client.read)
-            ]
+            taken[name] = [_median(client, call, users) for call in (client.write, client.read)]
     return taken
 
 
-def _median(call: Callable[[str], Any], users: list[str]) -> float:
+def _median(client: Client, call: Callable[[Any], Any], users: list[str]) -> float:
     """The first user opens connections and fills caches."""
 
     def seconds() -> Iterator[float]:
         for user in users:
             started = time.perf_counter()
-            call(user)
+            client.run(call, [goal.goals(user)])
             yield time.perf_counter() - started
 
     return statistics.median(list(seconds())[1:])
