@@ -148,3 +148,174 @@ def test_classes_that_travel_by_value_work_on_the_other_side(tmp_path):
     printed, warned = run(RECEIVER, file)
     assert printed == ["True True b x-bill"] * 2
     assert warned == ""
+
+
+EXTENSION = """
+from datetime import timedelta
+from thrivecalc_models import *
+from thrivecalc_models.testing import SimulatedTable, simulated_store
+
+def refused(call):
+    try:
+        call()
+    except (InvalidRecordError, InvalidKeyError, TypeError) as error:
+        print(type(error).__name__, error)
+    else:
+        print("taken")
+
+user = simulated_store(SimulatedTable()).user("u")
+before = user.add(SavingsGoalData(name="a", target_amount=1))
+"""
+
+
+def test_a_class_that_extends_a_type_takes_its_place():
+    """Lists, gets and printed types have the new class; what is added gets its `keep_for`."""
+    printed, warned = run(
+        EXTENSION
+        + textwrap.dedent(
+            """
+            class MyGoal(SavingsGoal, extends=True):
+                keep_for = timedelta(days=30)
+
+            added = user.add(SavingsGoalData(name="b", target_amount=1))
+            print(type(added).__name__, added.data_type, added.ttl is not None)
+            print({type(each).__name__ for each in user.list(SavingsGoal)}, len(user.list(MyGoal)))
+            print(type(user.get("savings-goal", before.record_id)).__name__, MyGoal.key("x"))
+            of_type = {}
+            (UserRecord.data_type == SavingsGoal).serialize({}, of_type)
+            print(of_type, isinstance(added, SavingsGoal))
+            print(type(user.add(SavingsGoal, {"name": "c", "targetAmount": 1})).__name__)
+            refused(lambda: user.add(SavingsGoal(data=SavingsGoalData(name="d", target_amount=1))))
+            from thrivecalc_models import typescript
+            module = typescript.module()
+            print("interface MyGoal " in module, "interface SavingsGoal " in module)
+            """
+        )
+    )
+    assert printed == [
+        "MyGoal savings-goal True",
+        "{'MyGoal'} 2",
+        "MyGoal savings-goal#x",
+        "{':0': {'S': 'savings-goal'}} True",
+        "MyGoal",
+        "InvalidRecordError MyGoal takes the place of SavingsGoal in this process; make a MyGoal",
+        "True False",
+    ]
+    assert warned == ""
+
+
+def test_a_class_that_extends_a_type_may_have_a_payload_of_its_own():
+    """With a payload class derived from the first one, the first is refused by name."""
+    printed, _ = run(
+        EXTENSION
+        + textwrap.dedent(
+            """
+            @payload
+            class MyGoalData(SavingsGoalData):
+                colour: str = "red"
+
+            class House(SavingsGoal, discriminator="x-house"):
+                pass
+
+            class MyGoal(SavingsGoal, extends=True):
+                data: PayloadAttribute[MyGoalData] = PayloadAttribute(MyGoalData)
+
+            record = user.add(MyGoalData(name="b", target_amount=1))
+            print(type(record).__name__, record.item["data"]["M"]["colour"])
+            record = user.get(SavingsGoal, before.record_id)
+            print(record.data.colour, record.malformed)
+            record.data.colour = "blue"
+            print(user.update(record).item["data"]["M"]["colour"])
+            refused(lambda: user.add(SavingsGoalData(name="c", target_amount=1)))
+            refused(lambda: user.add("savings-goal", SavingsGoalData(name="c", target_amount=1)))
+
+            class MyGoal(SavingsGoal, extends=True):
+                keep_for = timedelta(days=1)
+
+            print(type(user.add(SavingsGoalData(name="d", target_amount=1))) is MyGoal)
+            """
+        )
+    )
+    assert printed == [
+        "MyGoal {'S': 'red'}",
+        "red False",
+        "{'S': 'blue'}",
+        "InvalidRecordError MyGoal takes the place of the class with SavingsGoalData in this"
+        " process; give a MyGoalData",
+        "InvalidRecordError data takes MyGoalData, not SavingsGoalData",
+        "True",
+    ]
+
+
+def test_what_cannot_extend_a_type_is_refused():
+    """Another payload, a type of its own, no base, and a second extension are errors."""
+    printed, _ = run(
+        EXTENSION
+        + textwrap.dedent(
+            """
+            def other_payload():
+                class Bad(SavingsGoal, extends=True):
+                    data = PayloadAttribute(BudgetData)
+
+            def own_type():
+                class Bad(SavingsGoal, discriminator="x", extends=True):
+                    pass
+
+            def no_type():
+                class Bad(UserRecord, extends=True):
+                    pass
+
+            def second():
+                class Bad(SavingsGoal, extends=True):
+                    pass
+
+            for each in (other_payload, own_type, no_type):
+                refused(each)
+            print(UserRecord.data_type.class_of("savings-goal").__name__)
+
+            class MyGoal(SavingsGoal, extends=True):
+                pass
+
+            refused(second)
+            class Third(MyGoal, extends=True):
+                pass
+            print(type(user.add(SavingsGoalData(name="d", target_amount=1))).__name__)
+            """
+        )
+    )
+    assert [line.partition(" ")[0] for line in printed] == [
+        *["TypeError"] * 3,
+        "SavingsGoal",
+        "InvalidKeyError",
+        "Third",
+    ]
+    assert "taken by MyGoal" in printed[4]
+
+
+EXTENDING_SENDER = """
+import sys
+import cloudpickle
+from datetime import timedelta
+from thrivecalc_models import SavingsGoal, SavingsGoalData
+
+class MyGoal(SavingsGoal, extends=True):
+    keep_for = timedelta(days=1)
+
+def job():
+    from thrivecalc_models.testing import SimulatedTable, simulated_store
+    user = simulated_store(SimulatedTable()).user("u")
+    added = user.add(SavingsGoalData(name="a", target_amount=1))
+    return type(added) is MyGoal, type(user.list(SavingsGoal)[0]) is MyGoal
+
+with open(sys.argv[1], "wb") as file:
+    cloudpickle.dump(job, file)
+"""
+
+
+def test_an_extending_class_travels_by_value(tmp_path):
+    """A class that extends a type takes its place in the process that cloudpickle sends it to."""
+    file = str(tmp_path / "job")
+    run(EXTENDING_SENDER, file)
+    printed, warned = run(RECEIVER, file)
+    assert printed == ["True True"] * 2
+    assert warned == ""

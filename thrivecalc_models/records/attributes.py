@@ -223,10 +223,14 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
         super().__init__(attr_name=attr_name)
         self._by_payload_class: dict[Any, list[type]] = {}
         self._classes_known = 0
+        self._extended: dict[type, type[UserRecord]] = {}
 
     def register_class(self, cls: type, discriminator: Any) -> None:
         data_type = check_data_type(discriminator)
         taken = self._discriminator_map.get(data_type)
+        if extends(cls) and taken in cls.__mro__[1:]:
+            del self._discriminator_map[self._class_map.pop(taken)]
+            taken = None
         if taken is not None and taken is not cls and not _is_defined_again(taken, cls):
             raise InvalidKeyError(
                 f"the data type {data_type!r} is taken by {taken.__name__}; choose another one",
@@ -241,6 +245,15 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
             )
         super().register_class(cls, data_type)
         self._classes_known = 0
+        if extends(cls):
+            of_type = {
+                base for base, own in self._extended.items() if own.own_data_type() == data_type
+            }
+            for base in {
+                *of_type,
+                *(each for each in cls.__mro__[1:] if _type_of(each) == data_type),
+            }:
+                self._extended[base] = cast("type[UserRecord]", cls)
 
     def _rules(self) -> ValueRules:
         return _TypeRules(self.serialize)
@@ -259,7 +272,7 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
             for cls in self._class_map:
                 found[cls.payload_class()].append(cls)  # type: ignore[attr-defined]  # all are record classes
             self._by_payload_class = {
-                payload: [cls for cls in classes if DATA in vars(cls)] or classes
+                payload: [cls for cls in classes if DATA in vars(cls) or extends(cls)] or classes
                 for payload, classes in found.items()
             }
             self._classes_known = len(self._class_map)
@@ -268,6 +281,18 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
     def class_of(self, data_type: str | None) -> type[UserRecord] | None:
         """Return the record class of a data type, None for an unregistered one."""
         return self._discriminator_map.get(data_type)
+
+    def extension_of(self, cls: type) -> type[UserRecord] | None:
+        """Return the class that took the place of a record class by `extends=True`, if any."""
+        return self._extended.get(cls)
+
+    def extension_with(self, payload_class: type) -> type[UserRecord] | None:
+        """Return the class that took the place of one with this payload, if its own is another."""
+        for base, own in self._extended.items():
+            held = cast("type[UserRecord]", base).payload_class()
+            if held is payload_class and own.payload_class() is not payload_class:
+                return own
+        return None
 
     def knows(self, cls: type) -> bool:
         """Whether a class is registered and was not replaced since."""
@@ -303,7 +328,7 @@ class DataTypeAttribute(_RecordValue[str], DiscriminatorAttribute):  # type: ign
         if isinstance(value, str):
             self.warn_if_unknown(text := plain_text(value))
             return text
-        data_type = self.get_discriminator(value)
+        data_type = self.get_discriminator(self._extended.get(value, value))
         if data_type is None:
             raise InvalidKeyError(
                 f"{getattr(value, '__name__', value)!r} has no data type of its own",
@@ -319,6 +344,15 @@ def _registry() -> DataTypeAttribute:
     from thrivecalc_models.records.model import DATA_TYPES  # which is made with this class
 
     return DATA_TYPES
+
+
+def extends(cls: type) -> bool:
+    """Whether a record class takes the place of its base: it was defined with `extends=True`."""
+    return bool(vars(cls).get("_extends"))
+
+
+def _type_of(cls: type) -> str | None:
+    return cast("str | None", vars(cls).get("_own_data_type"))
 
 
 def _is_defined_again(one: type, other: type) -> bool:

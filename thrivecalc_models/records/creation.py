@@ -31,6 +31,7 @@ def make(
             raise TypeError("a record has its own data and record id; give no others")
         if not given.user_id:
             given.user_id = scope.user_id
+        _check_not_extended(type(given))
         scope.check_owner(given)
         record = given
     else:
@@ -93,7 +94,25 @@ def _of_payload(
     return record
 
 
+def _check_not_extended(record_class: type[UserRecord]) -> None:
+    own = DATA_TYPES.extension_of(record_class)
+    if own is not None:
+        raise InvalidRecordError(
+            f"{own.__name__} takes the place of {record_class.__name__} in this process; make a"
+            f" {own.__name__}",
+            path=table.DATA_TYPE,
+        )
+
+
 def _class_of_payload(payload_class: type) -> type[UserRecord]:
+    own = DATA_TYPES.extension_with(payload_class)
+    if own is not None:
+        data_class: Any = own.payload_class()
+        raise InvalidRecordError(
+            f"{own.__name__} takes the place of the class with {payload_class.__name__} in this"
+            f" process; give a {data_class.__name__}",
+            path=table.DATA,
+        )
     classes = DATA_TYPES.classes_of_payload(payload_class)
     if len(classes) != 1:
         found = "no record class has" if not classes else "several record classes have"

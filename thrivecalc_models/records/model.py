@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from uuid import UUID
 
 from pynamodb.models import MetaModel, Model
@@ -67,26 +67,70 @@ class _LazySettings(type):
 class RecordMeta(MetaModel):
     """Metaclass of records: checks and registers a record class when it is defined."""
 
+    _own_data_type: str | None
+    _extends: bool
+
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "_payload_class":
             codec.PAYLOAD_CLASSES.forget()
-        # cloudpickle makes a class empty and then sets what it had: it is registered only now.
+        # cloudpickle makes a class empty and then sets what it had that its base has not: it is
+        # registered only now.
+        if name == "_extends" and "_own_data_type" in vars(cls):
+            cls._own_data_type = next(each for each in map(_own_type, cls.__mro__) if each)
         if name == "_own_data_type" and value is not None and not DATA_TYPES.knows(cls):
             cls._initialize_attributes(cls, value)  # type: ignore[no-untyped-call]
 
+    def __new__(
+        mcs,
+        name: str,
+        bases: Any,
+        namespace: Any,
+        discriminator: str | None = None,
+        extends: bool = False,
+    ) -> RecordMeta:
+        made = super().__new__(mcs, name, bases, namespace, discriminator)  # type: ignore[no-untyped-call]
+        return cast("RecordMeta", made)
+
     def __init__(
-        cls, name: str, bases: Any, namespace: Any, discriminator: str | None = None
+        cls,
+        name: str,
+        bases: Any,
+        namespace: Any,
+        discriminator: str | None = None,
+        extends: bool = False,
     ) -> None:
+        if extends:
+            discriminator = _extended_type(name, bases, namespace, discriminator)
+            cls._extends = True
         keep_for = namespace.get("keep_for")
         if keep_for is not None and not is_lifetime(keep_for):
             raise TypeError(f"{name}.keep_for takes a positive timedelta of at most 5,000 years")
         super().__init__(name, bases, namespace, discriminator)
         attribute = cls._attributes["data"]
-        cls._own_data_type: str | None = discriminator
+        cls._own_data_type = discriminator
         cls._payload_class: type | None = (
             attribute.payload_class if isinstance(attribute, PayloadAttribute) else None
         )
+
+
+def _own_type(cls: type) -> Any:
+    return vars(cls).get("_own_data_type")
+
+
+def _extended_type(name: str, bases: Any, namespace: Any, discriminator: str | None) -> str:
+    """Return the type of the class that a new one extends. Raises TypeError if it cannot."""
+    if discriminator is not None:
+        raise TypeError(f"{name} has the type of what it extends; give no discriminator")
+    base = next((each for each in bases if getattr(each, "_own_data_type", None)), None)
+    if base is None:
+        raise TypeError(f"{name} extends no type; derive it from a record class, as SavingsGoal")
+    held, data = base._payload_class, namespace.get(table.DATA)
+    own = data.payload_class if isinstance(data, PayloadAttribute) else None
+    if data is not None and (held is None or own is None or not issubclass(own, held)):
+        wanted = "a dict" if held is None else f"{held.__name__} or a class derived from it"
+        raise TypeError(f"{name}.data extends that of {base.__name__}; it holds {wanted}")
+    return str(base._own_data_type)
 
 
 class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
