@@ -13,6 +13,7 @@ from thrivecalc_models.operations.conditions import (
     holds,
 )
 from thrivecalc_models.operations.effects import Emit, Flow, Received, Send, Wait
+from thrivecalc_models.operations.filters import Filter, matches
 from thrivecalc_models.operations.partiql import (
     BatchStatements,
     action_of,
@@ -75,6 +76,7 @@ __all__ = [
     "Exists",
     "Failure",
     "FailureKind",
+    "Filter",
     "Flow",
     "GetItem",
     "IsMap",
@@ -100,6 +102,7 @@ __all__ = [
     "holds",
     "is_answer",
     "is_too_large",
+    "matches",
     "results_of",
     "shows",
     "statement_request",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from thrivecalc_models.operations import filters
+from thrivecalc_models.operations.filters import Filter, PathTo
 from thrivecalc_models.value import internal
 from thrivecalc_models.wire import AttributeValue, Item, same_value, value_at
 
@@ -97,17 +99,22 @@ class Expressions:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._paths: dict[Path, str] = {}
+        self._paths: dict[PathTo, str] = {}
         self._values: list[AttributeValue] = []
         self.operators = 0
 
-    def path(self, path: Path) -> str:
+    def path(self, path: PathTo) -> str:
         """Return placeholders for a path."""
         text = self._paths.get(path)
         if text is None:  # an update names most paths in its condition, too
-            names = [self._names.setdefault(name, f"#{len(self._names)}") for name in path]
-            text = self._paths[path] = ".".join(names)
+            parts = map(self._part_of_path, path)
+            text = self._paths[path] = ".".join(parts).replace(".[", "[")
         return text
+
+    def _part_of_path(self, part: str | int) -> str:
+        if isinstance(part, int):
+            return f"[{part}]"
+        return self._names.setdefault(part, f"#{len(self._names)}")
 
     def value(self, value: AttributeValue) -> str:
         """Return a placeholder for a value."""
@@ -135,6 +142,51 @@ class Expressions:
         self.operators += 1
         text = self.condition(condition)
         return f"({text})" if isinstance(condition, AllOf | AnyOf) else text
+
+    def filter(self, condition: Filter) -> str:
+        """Return the text of a condition of a caller's."""
+        self.operators += 1
+        match condition:
+            case filters.Compared(sign, left, right):
+                return f"{self._operand(left)} {sign} {self._operand(right)}"
+            case filters.Between(operand, low, high):
+                self.operators += 1
+                bounds = f"{self._operand(low)} AND {self._operand(high)}"
+                return f"{self._operand(operand)} BETWEEN {bounds}"
+            case filters.In(operand, choices):
+                texts = ", ".join(map(self._operand, choices))
+                return f"{self._operand(operand)} IN ({texts})"
+            case filters.Begins(operand, prefix):
+                return f"begins_with({self._operand(operand)}, {self._operand(prefix)})"
+            case filters.Contains(operand, part):
+                return f"contains({self._operand(operand)}, {self._operand(part)})"
+            case filters.OfType(operand, tag):
+                return f"attribute_type({self._operand(operand)}, {self.value({'S': tag})})"
+            case filters.IsStored(path, wanted):
+                name = "attribute_exists" if wanted else "attribute_not_exists"
+                return f"{name}({self.path(path)})"
+            case filters.Every(parts):
+                return " AND ".join(map(self._filter_part, parts))
+            case filters.Some(parts):
+                return " OR ".join(map(self._filter_part, parts))
+            case filters.Not(part):
+                return f"NOT ({self.filter(part)})"
+
+    def _filter_part(self, condition: Filter) -> str:
+        self.operators += 1
+        text = self.filter(condition)
+        joined = isinstance(condition, filters.Every | filters.Some | filters.Not)
+        return f"({text})" if joined else text
+
+    def _operand(self, operand: filters.Operand) -> str:
+        match operand:
+            case filters.At(path):
+                return self.path(path)
+            case filters.Fixed(value):
+                return self.value(value)
+            case filters.SizeOf(path):
+                self.operators += 1
+                return f"size({self.path(path)})"
 
     def update(
         self, sets: tuple[tuple[Path, AttributeValue], ...], removes: tuple[Path, ...]

@@ -6,16 +6,17 @@ Guide.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import attrs
 
+from thrivecalc_models.operations import evaluate
+from thrivecalc_models.operations.evaluate import ORDERED_TYPES, SETS
 from thrivecalc_models.testing.paths import Path
 from thrivecalc_models.testing.placeholders import Placeholders
 from thrivecalc_models.testing.refusals import Invalid
-from thrivecalc_models.testing.values import ORDERED_TYPES, SETS, TYPES, order
+from thrivecalc_models.testing.values import TYPES
 from thrivecalc_models.wire import AttributeValue, Item, value_at
 
 SIZED_TYPES: Final = frozenset({"S", "B", "L", "M", *SETS})
@@ -63,9 +64,7 @@ class SizeOperand:
     of: Operand
 
     def read(self, item: Item, placeholders: Placeholders) -> AttributeValue | None:
-        value = self.of.read(item, placeholders)
-        size = None if value is None else _size(value)
-        return None if size is None else {"N": str(size)}
+        return evaluate.size_of(self.of.read(item, placeholders))
 
     def known_type(self, placeholders: Placeholders) -> str | None:
         return "N"
@@ -141,18 +140,11 @@ class Compare(Condition):
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         left = self.left.read(item, placeholders)
-        right = self.right.read(item, placeholders)
-        if left is None or right is None:
-            return self.operator == "<>"
-        if self.operator == "=":
-            return left == right
-        if self.operator == "<>":
-            return left != right
-        return ORDERINGS[self.operator](left, right)
+        return evaluate.compare(self.operator, left, self.right.read(item, placeholders))
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct(self.operator, self.left, (self.right,), placeholders)
-        if self.operator in ORDERINGS:
+        if self.operator in evaluate.ORDERINGS:
             check_types(self.operator, self.operands(), ORDERED_TYPES, placeholders)
 
 
@@ -166,11 +158,8 @@ class Between(Condition):
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         value = self.operand.read(item, placeholders)
-        low = self.low.read(item, placeholders)
-        high = self.high.read(item, placeholders)
-        if value is None or low is None or high is None:
-            return False
-        return ORDERINGS[">="](value, low) and ORDERINGS["<="](value, high)
+        low, high = self.low.read(item, placeholders), self.high.read(item, placeholders)
+        return evaluate.is_between(value, low, high)
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("BETWEEN", self.operand, (self.low, self.high), placeholders)
@@ -180,7 +169,7 @@ class Between(Condition):
             high = placeholders.value(self.high.placeholder)
             if low.keys() != high.keys():
                 raise Invalid("The BETWEEN operator requires same data type for both bounds")
-            if not ORDERINGS["<="](low, high):
+            if not evaluate.compare("<=", low, high):
                 raise Invalid("The BETWEEN operator requires upper bound not below lower bound")
 
 
@@ -193,9 +182,7 @@ class In(Condition):
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         value = self.operand.read(item, placeholders)
-        return value is not None and any(
-            value == choice.read(item, placeholders) for choice in self.choices
-        )
+        return evaluate.is_in(value, (each.read(item, placeholders) for each in self.choices))
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("IN", self.operand, self.choices, placeholders)
@@ -238,12 +225,7 @@ class BeginsWith(Condition):
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         value = self.operand.read(item, placeholders)
-        prefix = self.prefix.read(item, placeholders)
-        if value is None or prefix is None or value.keys() != prefix.keys():
-            return False
-        if "S" in value:
-            return bool(value["S"].startswith(prefix["S"]))
-        return "B" in value and bool(order(value).startswith(order(prefix)))
+        return evaluate.begins_with(value, self.prefix.read(item, placeholders))
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("begins_with", self.operand, (self.prefix,), placeholders)
@@ -259,17 +241,7 @@ class Contains(Condition):
 
     def holds(self, item: Item, placeholders: Placeholders) -> bool:
         value = self.operand.read(item, placeholders)
-        part = self.part.read(item, placeholders)
-        if value is None or part is None:
-            return False
-        [(kind, content)] = value.items()
-        if kind == "L":
-            return part in content
-        if kind in SETS:
-            return part.get(SETS[kind]) in content
-        if kind == "S" and "S" in part:
-            return part["S"] in content
-        return kind == "B" and "B" in part and order(part) in order(value)
+        return evaluate.contains(value, self.part.read(item, placeholders))
 
     def check(self, placeholders: Placeholders) -> None:
         _check_distinct("contains", self.operand, (self.part,), placeholders)
@@ -284,36 +256,6 @@ def top_names(condition: Condition, placeholders: Placeholders) -> set[str | int
         if isinstance(operand, PathOperand):
             names.add(operand.resolve(placeholders)[0])
     return names
-
-
-def _same_type(
-    compare: Callable[[Any, Any], bool],
-) -> Callable[[AttributeValue, AttributeValue], bool]:
-    def ordering(left: AttributeValue, right: AttributeValue) -> bool:
-        return (
-            left.keys() == right.keys()
-            and not ORDERED_TYPES.isdisjoint(left)
-            and compare(order(left), order(right))
-        )
-
-    return ordering
-
-
-ORDERINGS: Final[Mapping[str, Callable[[AttributeValue, AttributeValue], bool]]] = {
-    "<": _same_type(lambda left, right: bool(left < right)),
-    "<=": _same_type(lambda left, right: bool(left <= right)),
-    ">": _same_type(lambda left, right: bool(left > right)),
-    ">=": _same_type(lambda left, right: bool(left >= right)),
-}
-
-
-def _size(value: AttributeValue) -> int | None:
-    [(kind, content)] = value.items()
-    if kind == "S":
-        return len(content.encode("utf-16-le")) // 2
-    if kind == "B":
-        return len(base64.b64decode(content))
-    return len(content) if kind in SETS or kind in ("M", "L") else None
 
 
 def _check_distinct(

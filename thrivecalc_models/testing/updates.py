@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import attrs
 
+from thrivecalc_models.operations.evaluate import SETS
 from thrivecalc_models.testing.conditions import Operand, PathOperand
 from thrivecalc_models.testing.expressions import Parser, checked_text
 from thrivecalc_models.testing.paths import Path, check_apart
 from thrivecalc_models.testing.placeholders import Parsed, Placeholders
 from thrivecalc_models.testing.refusals import Invalid
-from thrivecalc_models.testing.values import SETS, copied, decimal, member_order, normalised
+from thrivecalc_models.testing.values import copied, decimal, member_order, normalised
 from thrivecalc_models.wire import AttributeValue, Item
 
 _INVALID_PATH: Final = "The document path provided in the update expression is invalid for update"

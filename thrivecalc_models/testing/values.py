@@ -14,16 +14,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.operations.evaluate import SETS, order
 from thrivecalc_models.testing.refusals import Invalid
 from thrivecalc_models.wire import AttributeValue, Item, number_text, parse_number
 
 MAX_CONTAINERS: Final = 31
 """Maps and lists around a scalar: 32 levels, the scalar being one ("Service quotas")."""
 
-ORDERED_TYPES: Final = frozenset({"S", "N", "B"})
 TYPES: Final = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})
-SETS: Final = {"SS": "S", "NS": "N", "BS": "B"}
-"""Each kind of set, and the type of its members."""
 
 
 def copied(value: Any) -> Any:
@@ -59,14 +57,6 @@ def normalised(value: object, containers: int = 0) -> AttributeValue:
             "Supplied AttributeValue is empty, must contain exactly one supported datatype"
         )
     return {kind: _SCALARS[kind](content)}
-
-
-def order(value: AttributeValue) -> Any:
-    """What S, N and B are ordered by: text by its UTF-8 bytes, which is by code points."""
-    [(kind, content)] = value.items()
-    if kind == "N":
-        return decimal(content)
-    return base64.b64decode(content) if kind == "B" else content
 
 
 def member_order(kind: str, member: str) -> Any:
