@@ -95,6 +95,20 @@ def many(store: DataStore, goals: list[SavingsGoal]) -> None:
     assert_type(user.delete_many([(SavingsGoal, "1"), Budget.key("2")]), CommitResult)
 
 
+def small_calls(store: DataStore, goal: SavingsGoal) -> None:
+    user = store.user("google-oauth2|123456789")
+    patch = {"name": "x", "limits": {"food": None}}
+    assert_type(user.patch(SavingsGoal, "1", patch, if_version=goal.version), SavingsGoal)
+    assert_type(user.patch("savings-goal", "1", patch), UserRecord)
+    assert_type(user.replace_data(Budget, "1", patch, if_version=goal.version), Budget)
+    assert_type(user.replace_data("budget", "1", patch), UserRecord)
+    assert_type(user.upsert(SavingsGoalData(name="x", target_amount=1), record_id="1"), SavingsGoal)
+    user.delete(SavingsGoal, "1", if_version=goal.version)
+    with user.unit_of_work() as work:
+        assert_type(work.patch(SavingsGoal, "1", patch), SavingsGoal)
+        assert_type(work.replace_data("budget", "1", patch), UserRecord)
+
+
 def records(goal: SavingsGoal, budget: Budget, unknown: UnknownRecord, any_of: UserRecord) -> None:
     assert_type(goal.data, SavingsGoalData)
     assert_type(goal.data.name, str)

@@ -19,6 +19,7 @@ OURS = (
     "changes",
     "cli",
     "codec.compiled",
+    "codec.merging",
     "data_store",
     "exchange",
     "infra",

@@ -22,7 +22,7 @@ from thrivecalc_models.codec.values import (
     misfits,
 )
 from thrivecalc_models.errors import InvalidRecordError
-from thrivecalc_models.payloads import Field, fields_of, is_payload_class, kinds
+from thrivecalc_models.payloads import FieldKind, fields_of, is_payload_class, kinds
 from thrivecalc_models.payloads.faults import together
 from thrivecalc_models.payloads.origins import Origin, origin_of, set_origin
 from thrivecalc_models.table import DATA
@@ -426,41 +426,50 @@ def check_mapping(cls: type | None, mapping: dict[str, Any], *, js_safe: bool = 
             if field is None:
                 content |= encode_plain_map({name: value}, {}, DATA, encoding_of(js_safe))
             else:
-                content[name] = _given(field, value, nested, js_safe)
+                path = f"{DATA}.{name}"
+                content[name] = form_given(field.kind, value, path, nested, encoding_of(js_safe))
         except InvalidRecordError as error:
             errors.append(error.with_traceback(None))
     if cls is not None:
-        errors += _errors_of_class(cls, content, nested, refused=mapping.keys() - content.keys())
+        errors += _errors_of_given(cls, content, nested, refused=mapping.keys() - content.keys())
     if errors:
         raise together(errors)
     return content
 
 
-def _errors_of_class(
+def _errors_of_given(
     cls: type, content: Item, nested: Origins, *, refused: Set[str]
 ) -> list[InvalidRecordError]:
     """Return where a given map does not fit its class, except in fields already refused."""
     spelt = dict(misspelt(cls, content))
     errors = [wrong_spelling(path, meant) for path, meant in spelt.items()]
     if not errors and not refused:
-        try:
-            decode_payload(cls, content, nested)
-        except Unfit as unfit:
-            errors = [*nested.misfits(cls, content, DATA)] or [unfit.as_input()]
-        return errors
+        return errors_of_class(cls, content, nested)
     return [*errors, *nested.misfits(cls, content, DATA, but={*refused, *spelt.values()})]
 
 
-def _given(field: Field, value: Any, nested: NestedCodec, js_safe: bool) -> AttributeValue:
-    path = f"{DATA}.{field.wire_name}"
-    encoding = encoding_of(js_safe)
+def errors_of_class(cls: type, content: Item, nested: Origins) -> list[InvalidRecordError]:
+    """Return where a map does not fit its class."""
     try:
-        plain = encode_plain(value, path, encoding=encoding, depth=2)
+        decode_payload(cls, content, nested)
+    except Unfit as unfit:
+        return [*nested.misfits(cls, content, DATA)] or [unfit.as_input()]
+    return []
+
+
+def form_given(
+    kind: FieldKind,
+    value: Any,
+    path: str,
+    nested: NestedCodec,
+    encoding: Encoding,
+    depth: int = 2,
+) -> AttributeValue:
+    """Encode what a caller gave for a kind: as stored, or as a Python value of the kind."""
+    try:
+        return encode_plain(value, path, encoding=encoding, depth=depth)
     except InvalidRecordError as error:
         if type(error) is not InvalidRecordError:
             raise
-        plain = None
-    if plain is None:
-        given = field.kind.convert(value, path)
-        return encode(field.kind, given, path, nested, encoding=encoding)
-    return plain
+    given = kind.convert(value, path)
+    return encode(kind, given, path, nested, encoding=encoding, depth=depth)

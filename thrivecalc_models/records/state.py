@@ -101,7 +101,7 @@ class RecordState:
 
     `stored` is the snapshot: the item as it was last read or written, None for a record never
     stored. `unread` is that item as it came, until something in it is wanted. `base` is the item
-    whose forms are kept on writing: the snapshot, or a given mapping.
+    whose forms are kept on writing: the snapshot, or one with a given map under `data`.
 
     `payload`, `extra_data` and `extra_attributes` are read from `base` at their first use;
     `as_read` are the values of the payload's fields as read, if none of them can change in place.
@@ -201,6 +201,19 @@ class RecordState:
         self._stored = self._base = item
         self.projected = self.sound = False
         self.key = item.get(table.RECORD_KEY, {}).get("S", "")
+        return before
+
+    @property
+    def rebased(self) -> bool:
+        """Whether another map than the snapshot's was given to be written under `data`."""
+        return self.unread is None and self._base is not self._stored
+
+    def give_data(self, content: Item) -> RecordState:
+        """Make a map the one to be written under `data`; return a copy of the state before."""
+        before = copy.copy(self)
+        for name in ("payload", "as_read", "extra_data"):
+            vars(self).pop(name, None)
+        self.base = {**(self.base or {}), table.DATA: {"M": content}}
         return before
 
     # --- identity ---------------------------------------------------------------------------------

@@ -127,7 +127,9 @@ def _first_stamp(now: datetime) -> str:
 def is_unchanged(record: UserRecord) -> bool:
     """Whether a stored record was surely not edited; only simple values are compared."""
     state = state_of(record)
-    if not state.has_snapshot or state.touched or state.extra_attributes is not None:
+    if not state.has_snapshot or state.touched or state.rebased:
+        return False
+    if state.extra_attributes is not None:
         return False
     return not _ttl_differs(record)
 
@@ -155,7 +157,7 @@ def changes(record: UserRecord, *, js_safe: bool) -> Changes:
                 sets.append(((*prefix, name), form))
         removes.extend((*prefix, name) for name in old if name not in new)
 
-    if state_of(record).touched:
+    if state_of(record).touched or state_of(record).rebased:
         compare((table.DATA,), stored[table.DATA]["M"], data_map(record, js_safe=js_safe))
     compare((), _outer(stored), _outer_now(record, js_safe=js_safe))
     return Changes(tuple(sets), tuple(removes))
@@ -482,6 +484,17 @@ def restore(record: UserRecord, item: Item) -> None:
     _start_over(record, item, _Edits())
 
 
+def replace_data(record: UserRecord, content: Item) -> None:
+    """Make a checked map all of the record's `data`, as an edit that is still to be written.
+
+    Raises CorruptItemError for a malformed record.
+    """
+    state = state_of(record)
+    state.check_changeable()
+    before = state.give_data(content)
+    _read_again(state, before, frozenset(), frozenset())
+
+
 @internal
 class _Edits:
     """What differs from the written item: fields by wire name, names of extras, a new ttl."""
@@ -533,14 +546,21 @@ def _start_over(record: UserRecord, item: Item, edited: _Edits) -> None:
         state.attribute_values[table.TTL] = edited.ttl[0]
     if record.malformed:  # it can be deleted only, so that edits have no use
         return
-    if before.payload is not UNREAD:
-        _refresh_payload(state, before, edited.data)
-    if before.extra_data is not None:
-        _merge(before.extra_data, state.read_extra_data(), edited.extra_data)
-        state.extra_data = before.extra_data
+    _read_again(state, before, edited.data, edited.extra_data)
     if before.extra_attributes is not None:
         _merge(before.extra_attributes, state.read_extra_attributes(), edited.extra_attributes)
         state.extra_attributes = before.extra_attributes
+
+
+def _read_again(
+    state: RecordState, before: RecordState, edited: frozenset[str], extras: frozenset[str]
+) -> None:
+    """Update the caller's payload and extras, of the state before, to what is now in the base."""
+    if before.payload is not UNREAD:
+        _refresh_payload(state, before, edited)
+    if before.extra_data is not None:
+        _merge(before.extra_data, state.read_extra_data(), extras)
+        state.extra_data = before.extra_data
 
 
 def _refresh_payload(state: RecordState, before: RecordState, edited: frozenset[str]) -> None:

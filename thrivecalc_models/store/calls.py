@@ -5,26 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any, TypeVar
 
 import attrs
 
+from thrivecalc_models import table
 from thrivecalc_models.cursors import make_cursor, read_cursor
-from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError
+from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, RecordExistsError
 from thrivecalc_models.operations import Query
+from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.protocol import ItemPage
-from thrivecalc_models.records import UserRecord, reading
+from thrivecalc_models.records import UserRecord, creation, reading, writing
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.store.pages import Page, check_order, ordered
-from thrivecalc_models.table import DATA_TYPE
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult
 from thrivecalc_models.unit_of_work.core import Unit, finish
 from thrivecalc_models.unit_of_work.single import commit_one
 from thrivecalc_models.unit_of_work.unattached import note_returned
+from thrivecalc_models.wire import describe
 
 R = TypeVar("R", bound=UserRecord)
 TimeToLive = datetime | timedelta | None
@@ -68,7 +71,8 @@ async def list_type(
     """Return all records of a type in an order. Raises InvalidKeyError for no type."""
     if data_type is None:
         raise InvalidKeyError(
-            "list takes a type, such as SavingsGoal; list_all lists every type", path=DATA_TYPE
+            "list takes a type, such as SavingsGoal; list_all lists every type",
+            path=table.DATA_TYPE,
         )
     return await list_records(scope, data_type, order_by, consistent, expired)
 
@@ -186,37 +190,86 @@ async def update(scope: Scope, record: R) -> R:
 
 
 async def delete(
-    scope: Scope, target: UserRecord | DataTypeLike, record_id: RecordId | None
+    scope: Scope,
+    target: UserRecord | DataTypeLike,
+    record_id: RecordId | None,
+    if_version: str | None,
 ) -> None:
     """Delete a record, given by itself or by its type and record id."""
+    if if_version is not None:
+        if isinstance(target, UserRecord) or record_id is None:
+            raise TypeError("if_version goes with a type and a record id")
+        await _bulk().delete_version(scope, scope.key(target, record_id), if_version)
+        return
     work = Unit(scope)
     work.delete(target, record_id)  # type: ignore[arg-type]  # the same overloads
     await commit_one(work, target if isinstance(target, UserRecord) else None)
 
 
-def replace_data(
-    scope: Scope, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
-) -> Coroutine[Any, Any, UserRecord]:
+async def upsert(scope: Scope, given: Any, record_id: RecordId | None) -> Any:
+    """Write the declared fields of a payload over what is stored, or store it."""
+    if not (isinstance(given, UserRecord) or is_payload(given, table.DATA)):
+        raise InvalidRecordError(
+            f"upsert takes a payload, whose declared fields it writes, not {type(given).__name__};"
+            " put and replace_data take a mapping",
+            path=table.DATA,
+        )
+    if not isinstance(given, UserRecord) and record_id is None:
+        raise InvalidKeyError(
+            "upsert takes the record_id of what it creates or replaces; add generates one",
+            path=table.RECORD_ID,
+        )
+    record = creation.make(scope, given, record_id=record_id)
+    if writing.is_stored(record):
+        raise RecordExistsError(
+            f"{describe(record.record_key)} is stored already; use update, or put",
+            record_key=record.record_key,
+        )
+    record = await _bulk().upsert(scope, record)
+    note_returned(scope, [record])
+    return record
+
+
+async def patch(
+    scope: Scope,
+    data_type: DataTypeLike,
+    record_id: RecordId,
+    merge_patch: dict[str, Any],
+    if_version: str | None,
+) -> Any:
+    """Merge a JSON Merge Patch into `data` of a stored record."""
+    return await _bulk().patch(scope, scope.key(data_type, record_id), merge_patch, if_version)
+
+
+async def replace_data(
+    scope: Scope,
+    data_type: DataTypeLike,
+    record_id: RecordId,
+    data: dict[str, Any],
+    if_version: str | None,
+) -> Any:
     """Replace all of `data` of a stored record by a mapping."""
-    with forks_wait:  # most programs load records and edit them
-        from thrivecalc_models.unit_of_work import bulk
-
-    return bulk.replace_data(scope, scope.key(data_type, record_id), data)
+    return await _bulk().replace_data(scope, scope.key(data_type, record_id), data, if_version)
 
 
-def set_fields(
+async def set_fields(
     scope: Scope, data_type: DataTypeLike, record_id: RecordId, payload: Any
-) -> Coroutine[Any, Any, UserRecord]:
+) -> UserRecord:
     """Write the declared fields of a payload over a stored record."""
-    with forks_wait:
-        from thrivecalc_models.unit_of_work import bulk
+    key = scope.key(data_type, record_id)
+    record: UserRecord = await _bulk().set_fields(scope, key, payload)
+    return record
 
-    return bulk.set_fields(scope, scope.key(data_type, record_id), payload)
 
-
-def delete_all(scope: Scope) -> Coroutine[Any, Any, CommitResult]:
+async def delete_all(scope: Scope) -> CommitResult:
     """Delete every item of the user."""
+    deleted: CommitResult = await _bulk().delete_everything(scope)
+    return deleted
+
+
+def _bulk() -> ModuleType:
+    """Import the module of writes that most programs do without."""
     with forks_wait:
         from thrivecalc_models.unit_of_work import bulk
 
-    return bulk.delete_everything(scope)
+    return bulk

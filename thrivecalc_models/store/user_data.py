@@ -316,26 +316,109 @@ class UserData(_OfUser):
     @overload
     def delete(self, target: UserRecord, /) -> None: ...
     @overload
-    def delete(self, target: DataTypeLike, record_id: RecordId, /) -> None: ...
     def delete(
-        self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
+        self, target: DataTypeLike, record_id: RecordId, /, *, if_version: str | None = ...
+    ) -> None: ...
+    def delete(
+        self,
+        target: UserRecord | DataTypeLike,
+        record_id: RecordId | None = None,
+        /,
+        *,
+        if_version: str | None = None,
     ) -> None:
         """Delete a record, given by itself or by its type and record id.
 
         A loaded record is deleted only if it is unchanged since it was read, else ConflictError is
-        raised. A record that is gone already is no error.
+        raised. A record that is gone already is no error, but with `if_version`, which is that of
+        `patch`.
         """
-        return drive(calls.delete(self._scope, target, record_id))
+        return drive(calls.delete(self._scope, target, record_id, if_version))
 
+    @makes_record
+    def upsert(self, given: Any, /, *, record_id: RecordId | None = None) -> Any:
+        """Write a payload over what is stored under a record id, or store it; return the record.
+
+        Where a record is stored, one UpdateItem sets the declared fields and removes those of None;
+        what the class does not declare stays. Where none is, a PutItem follows, if the key is still
+        free. Takes a payload with a `record_id`, or a record that was never stored. Raises
+        InvalidRecordError before anything is sent, and ConflictError if the stored `data` is no
+        map.
+        """
+        return drive(calls.upsert(self._scope, given, record_id))
+
+    @overload
+    def patch(
+        self,
+        data_type: type[R],
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> R: ...
+    @overload
+    def patch(
+        self,
+        data_type: str,
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> UserRecord: ...
+    def patch(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = None,
+    ) -> Any:
+        """Merge a JSON Merge Patch (RFC 7396) into `data` of a stored record; return the record.
+
+        The patch has camelCase names, as the table. None removes a field, a mapping is merged into
+        the stored one, and any other value, lists included, replaces what is stored. It is one
+        UpdateItem; where a map that it merges into is not stored, a second one follows, under the
+        lock of `update`. A payload class with validators or converters of its own is read first.
+
+        With `if_version`, a record's `version`, the record is read, consistently, and written only
+        if it has that version; otherwise ConflictError is raised, with `stored`, which is None if
+        the record is gone. Without it RecordNotFoundError is raised if there is no such record.
+        Raises InvalidRecordError for names and values that the table should not have.
+        """
+        return drive(calls.patch(self._scope, data_type, record_id, merge_patch, if_version))
+
+    @overload
     def replace_data(
-        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
-    ) -> UserRecord:
+        self,
+        data_type: type[R],
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> R: ...
+    @overload
+    def replace_data(
+        self,
+        data_type: str,
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> UserRecord: ...
+    def replace_data(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = None,
+    ) -> Any:
         """Replace all of `data` by a camelCase mapping, without reading; return the record.
 
         Raises InvalidRecordError before anything is sent, and RecordNotFoundError if there is no
-        such record.
+        such record. `if_version` is that of `patch`.
         """
-        return drive(calls.replace_data(self._scope, data_type, record_id, data))
+        return drive(calls.replace_data(self._scope, data_type, record_id, data, if_version))
 
     def set_fields(self, data_type: DataTypeLike, record_id: RecordId, payload: Any) -> UserRecord:
         """Write the declared fields of a payload over a stored record; return the record.
@@ -606,16 +689,78 @@ class AsyncUserData(_OfUser):
     @overload
     async def delete(self, target: UserRecord, /) -> None: ...
     @overload
-    async def delete(self, target: DataTypeLike, record_id: RecordId, /) -> None: ...
     async def delete(
-        self, target: UserRecord | DataTypeLike, record_id: RecordId | None = None, /
+        self, target: DataTypeLike, record_id: RecordId, /, *, if_version: str | None = ...
+    ) -> None: ...
+    async def delete(
+        self,
+        target: UserRecord | DataTypeLike,
+        record_id: RecordId | None = None,
+        /,
+        *,
+        if_version: str | None = None,
     ) -> None:
-        return await calls.delete(self._scope, target, record_id)
+        return await calls.delete(self._scope, target, record_id, if_version)
 
+    @makes_record_awaited
+    async def upsert(self, given: Any, /, *, record_id: RecordId | None = None) -> Any:
+        return await calls.upsert(self._scope, given, record_id)
+
+    @overload
+    async def patch(
+        self,
+        data_type: type[R],
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> R: ...
+    @overload
+    async def patch(
+        self,
+        data_type: str,
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> UserRecord: ...
+    async def patch(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        merge_patch: dict[str, Any],
+        *,
+        if_version: str | None = None,
+    ) -> Any:
+        return await calls.patch(self._scope, data_type, record_id, merge_patch, if_version)
+
+    @overload
     async def replace_data(
-        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
-    ) -> UserRecord:
-        return await calls.replace_data(self._scope, data_type, record_id, data)
+        self,
+        data_type: type[R],
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> R: ...
+    @overload
+    async def replace_data(
+        self,
+        data_type: str,
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = ...,
+    ) -> UserRecord: ...
+    async def replace_data(
+        self,
+        data_type: DataTypeLike,
+        record_id: RecordId,
+        data: dict[str, Any],
+        *,
+        if_version: str | None = None,
+    ) -> Any:
+        return await calls.replace_data(self._scope, data_type, record_id, data, if_version)
 
     async def set_fields(
         self, data_type: DataTypeLike, record_id: RecordId, payload: Any

@@ -1,13 +1,14 @@
-"""Writes that need no unit of work: update without reading, and delete everything of a user."""
+"""Writes that need no unit of work of the caller's: edits, upsert, and delete everything."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from thrivecalc_models.errors import (
     CommitError,
     ConflictError,
+    RecordExistsError,
     RecordNotFoundError,
     ThriveCalcError,
 )
@@ -16,30 +17,42 @@ from thrivecalc_models.protocol import (
     CommitReport,
     Intent,
     PendingWrite,
-    WriteOutcome,
     WriteStatus,
 )
-from thrivecalc_models.records import UserRecord, edits, reading
+from thrivecalc_models.records import UserRecord, edits, reading, writing
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.transport import Shield
+from thrivecalc_models.unit_of_work.core import Unit
 from thrivecalc_models.unit_of_work.outcomes import (
     CommitResult,
     commit_error,
+    not_found,
     publish,
     result,
     write_error,
 )
-from thrivecalc_models.unit_of_work.single import write_one
+from thrivecalc_models.unit_of_work.single import (
+    before_write,
+    commit_one,
+    unless_outrun,
+    write_one,
+)
 from thrivecalc_models.wire import StoredItem, describe
 from thrivecalc_models.words import plural
 
 
-async def replace_data(scope: Scope, key: Key, data: Any) -> UserRecord:
+async def replace_data(scope: Scope, key: Key, data: Any, if_version: str | None) -> UserRecord:
     """Replace all of `data` of a stored record by a camelCase mapping; return the record.
 
-    Raises InvalidRecordError, RecordNotFoundError, and what a write raises.
+    Raises InvalidRecordError, RecordNotFoundError, and what a write raises; with a version
+    ConflictError instead of RecordNotFoundError.
     """
-    return await _edit(scope, edits.replacement(scope, key, data))
+    with before_write(key.record_key):
+        update = edits.replacement(scope, key, data)
+        if if_version is not None:
+            record = await _of_version(scope, key, if_version)
+            update = edits.locked_replacement(scope, record, data)
+    return await _edit(scope, update, locked=if_version is not None)
 
 
 async def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
@@ -47,14 +60,109 @@ async def set_fields(scope: Scope, key: Key, payload: Any) -> UserRecord:
 
     Raises as `replace_data`, and ConflictError if the stored `data` is no map.
     """
-    return await _edit(scope, edits.field_update(scope, key, payload))
+    with before_write(key.record_key):
+        update = edits.field_update(scope, key, payload)
+    return await _edit(scope, update)
 
 
-async def _edit(scope: Scope, update: UpdateItem) -> UserRecord:
-    return await write_one(_send_edit(scope, update))
+async def upsert(scope: Scope, record: UserRecord) -> UserRecord:
+    """Write the declared fields of a new record over what is stored, or store it; return it.
+
+    Raises as `set_fields`, but for RecordNotFoundError.
+    """
+    key = writing.key_of(record)
+
+    async def write() -> UserRecord:
+        if writing.attempt_of(record) is None:  # else it is to be found out first
+            with before_write(key.record_key, record):
+                update = edits.field_update(scope, key, record.data)
+            try:
+                return await _edit(scope, update, record)
+            except RecordNotFoundError:
+                pass
+        work = Unit(scope)
+        work.add(record)
+        await commit_one(work, record)
+        return record
+
+    return await unless_outrun(scope, key.record_key, write, RecordExistsError)
 
 
-async def _send_edit(scope: Scope, update: UpdateItem) -> UserRecord:
+async def patch(scope: Scope, key: Key, given: Any, if_version: str | None) -> UserRecord:
+    """Merge a JSON Merge Patch into the `data` of a stored record; return the record.
+
+    Raises as `replace_data`.
+    """
+    with before_write(key.record_key):
+        checked = edits.read_patch(scope, key, given)
+        if if_version is not None:
+            record = await _of_version(scope, key, if_version)
+            edits.merge(scope, record, checked)
+    if if_version is not None:
+        return await _update(scope, record)
+
+    async def write() -> UserRecord:
+        update = edits.merge_update(scope, key, checked)
+        stored: UserRecord | None = None
+        if update is not None:
+            try:
+                return await _edit(scope, update)
+            except ConflictError as conflict:  # a map that the patch merges into is not stored
+                stored = cast("UserRecord | None", conflict.stored)
+        with before_write(key.record_key):
+            stored = stored or await _stored(scope, key)
+            if stored is None:
+                raise not_found(key.record_key)
+            edits.merge(scope, stored, checked)
+        return await _update(scope, stored)
+
+    return await unless_outrun(scope, key.record_key, write, ConflictError)
+
+
+async def delete_version(scope: Scope, key: Key, if_version: str) -> None:
+    """Delete a stored record if it still has a version. Raises ConflictError."""
+    with before_write(key.record_key):
+        record = await _of_version(scope, key, if_version)
+    work = Unit(scope)
+    work.delete(record)
+    await commit_one(work, record)
+
+
+async def _stored(scope: Scope, key: Key) -> UserRecord | None:
+    item = await reading.fetch(scope, key, consistent=True)
+    return None if item is None else reading.seen(scope, item, include_expired=True)
+
+
+async def _of_version(scope: Scope, key: Key, version: str) -> UserRecord:
+    """Read a record. Raises ConflictError if it has another version, or is gone."""
+    record = await _stored(scope, key)
+    if record is None or record.version != version:
+        was = "is gone" if record is None else "has another version"
+        raise ConflictError(
+            f"{describe(key.record_key)} {was} since it was read; get it and try again",
+            record_key=key.record_key,
+            stored=record,
+        )
+    return record
+
+
+async def _update(scope: Scope, record: UserRecord) -> UserRecord:
+    """Write the edits of a record under its lock; return it."""
+    work = Unit(scope)
+    work.attach(record)
+    await commit_one(work, record)
+    return record
+
+
+async def _edit(
+    scope: Scope, update: UpdateItem, record: UserRecord | None = None, *, locked: bool = False
+) -> UserRecord:
+    return await write_one(_send_edit(scope, update, record, locked), record)
+
+
+async def _send_edit(
+    scope: Scope, update: UpdateItem, record: UserRecord | None, locked: bool
+) -> UserRecord:
     key = update.key.record_key
     write = PendingWrite(key=key, intent=Intent.UPDATE, write=update)
     scope.check_write(update, key)
@@ -63,21 +171,14 @@ async def _send_edit(scope: Scope, update: UpdateItem) -> UserRecord:
     with session.driver.shield() as shield:
         report = await session.commit([write], shield)
         shield.guard(publish, scope, report, session.driver.monotonic() - began)
-    outcome = report.outcomes[key]
-    cause = _edit_error(scope, key, outcome)
+    cause = write_error(scope, key, report.outcomes[key], record=record)
+    if isinstance(cause, ConflictError) and cause.stored is None and not locked:
+        cause = not_found(key)
+        cause.outcome = "not applied"
     shield.conclude(commit_error(report, {} if cause is None else {key: cause}))
-    assert outcome.item is not None  # an update has the whole item returned
-    return reading.record(scope, outcome.item)
-
-
-def _edit_error(scope: Scope, key: str, outcome: WriteOutcome) -> ThriveCalcError | None:
-    error = write_error(scope, key, outcome)
-    if isinstance(error, ConflictError) and error.stored is None:
-        error = RecordNotFoundError(
-            f"there is no {describe(key)} to be updated; add it instead", record_key=key
-        )
-        error.outcome = "not applied"
-    return error
+    item = report.outcomes[key].item
+    assert item is not None  # an update has the whole item returned
+    return reading.record(scope, item)
 
 
 async def delete_everything(scope: Scope) -> CommitResult:

@@ -10,19 +10,22 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 from weakref import finalize
 
 from thrivecalc_models.errors import RecordExistsError, RecordNotFoundError, UnitOfWorkStateError
+from thrivecalc_models.operations import Key
 from thrivecalc_models.protocol import Plan
 from thrivecalc_models.records import UserRecord, creation, reading, writing
 from thrivecalc_models.records.constructors import makes_record
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.transport import Shield
+from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work.commits import Commit
 from thrivecalc_models.unit_of_work.identity_map import IdentityMap
-from thrivecalc_models.unit_of_work.outcomes import CommitResult, publish, result
+from thrivecalc_models.unit_of_work.outcomes import CommitResult, not_found, publish, result
 from thrivecalc_models.unit_of_work.unattached import Unattached
 from thrivecalc_models.unit_of_work.watch import warn_of_loss, watch
 from thrivecalc_models.value import even_half_made
@@ -151,7 +154,9 @@ class Unit:
     @_awaited_exclusively
     async def _get(self, data_type: DataTypeLike, record_id: RecordId) -> Any:
         self._check_open()
-        key = self._scope.key(data_type, record_id)
+        return await self._read(self._scope.key(data_type, record_id))
+
+    async def _read(self, key: Key) -> UserRecord | None:
         if key.record_key not in self._map.entries:
             item = await reading.fetch(self._scope, key, consistent=self._consistent)
             if item is not None:
@@ -202,6 +207,34 @@ class Unit:
         record = reading.seen(self._scope, item, include_expired=self._include_expired)
         if record is not None:
             self._map.take(record)
+
+    # --- editing by mappings ----------------------------------------------------------------------
+
+    @_awaited_exclusively
+    async def _patch(self, data_type: DataTypeLike, record_id: RecordId, merge_patch: Any) -> Any:
+        self._check_open()
+        key = self._scope.key(data_type, record_id)
+        edits = _edits()
+        patch = edits.read_patch(self._scope, key, merge_patch)
+        record = await self._read_stored(key)
+        edits.merge(self._scope, record, patch)
+        return record
+
+    @_awaited_exclusively
+    async def _replace_data(self, data_type: DataTypeLike, record_id: RecordId, data: Any) -> Any:
+        self._check_open()
+        key = self._scope.key(data_type, record_id)
+        content = _edits().read_data(self._scope, key, data)
+        record = await self._read_stored(key)
+        writing.replace_data(record, content)
+        return record
+
+    async def _read_stored(self, key: Key) -> UserRecord:
+        """Read a record that is to be edited. Raises RecordNotFoundError."""
+        record = await self._read(key)
+        if record is None:
+            raise not_found(key.record_key)
+        return record
 
     # --- queueing ---------------------------------------------------------------------------------
 
@@ -388,6 +421,14 @@ class Unit:
         self._map.rollback()
         self._state = "closed" if self._ended else "open"
         self._unwatch()
+
+
+def _edits() -> ModuleType:
+    """Import the module of edits by mappings, which most programs do without."""
+    with forks_wait:
+        from thrivecalc_models.records import edits
+
+    return edits
 
 
 # --- the block ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from thrivecalc_models.errors import (
     ItemTooLargeError,
     OutcomeUnknownError,
     RecordExistsError,
+    RecordNotFoundError,
     ThriveCalcError,
 )
 from thrivecalc_models.operations import TOO_LARGE, Failure, FailureKind, is_too_large
@@ -144,6 +145,13 @@ def _refusal(
         f"{describe(key)} {_conflict(record, stored)}",
         record_key=key,
         stored=stored,
+    )
+
+
+def not_found(key: str) -> RecordNotFoundError:
+    """Return the error of an edit of a record that is not stored."""
+    return RecordNotFoundError(
+        f"there is no {describe(key)} to be updated; add it instead", record_key=key
     )
 
 

@@ -85,6 +85,38 @@ class UnitOfWork(Unit):
         """Return the user's records by record key, with the unit's adds, without its deletes."""
         return drive(self._list_all())
 
+    @overload
+    def patch(self, data_type: type[R], record_id: RecordId, merge_patch: dict[str, Any]) -> R: ...
+    @overload
+    def patch(
+        self, data_type: str, record_id: RecordId, merge_patch: dict[str, Any]
+    ) -> UserRecord: ...
+    def patch(
+        self, data_type: DataTypeLike, record_id: RecordId, merge_patch: dict[str, Any]
+    ) -> Any:
+        """Merge a JSON Merge Patch (RFC 7396) into `data` of a record, as an edit; return it.
+
+        The record is read as `get` does, unless the unit has it; its edits stay. The patch is that
+        of `UserData.patch`. Raises InvalidRecordError, RecordNotFoundError for what `get` does not
+        find, and CorruptItemError for a malformed record.
+        """
+        return drive(self._patch(data_type, record_id, merge_patch))
+
+    @overload
+    def replace_data(self, data_type: type[R], record_id: RecordId, data: dict[str, Any]) -> R: ...
+    @overload
+    def replace_data(
+        self, data_type: str, record_id: RecordId, data: dict[str, Any]
+    ) -> UserRecord: ...
+    def replace_data(
+        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
+    ) -> Any:
+        """Replace all of `data` of a record by a camelCase mapping, as an edit; return the record.
+
+        Reads and raises as `patch`. What was edited under `data` before is replaced, too.
+        """
+        return drive(self._replace_data(data_type, record_id, data))
+
     def commit(self) -> CommitResult:
         """Send what is pending, and return what was applied.
 
@@ -161,6 +193,32 @@ class AsyncUnitOfWork(Unit):
 
     async def list_all(self) -> ListOf[UserRecord]:
         return await self._list_all()
+
+    @overload
+    async def patch(
+        self, data_type: type[R], record_id: RecordId, merge_patch: dict[str, Any]
+    ) -> R: ...
+    @overload
+    async def patch(
+        self, data_type: str, record_id: RecordId, merge_patch: dict[str, Any]
+    ) -> UserRecord: ...
+    async def patch(
+        self, data_type: DataTypeLike, record_id: RecordId, merge_patch: dict[str, Any]
+    ) -> Any:
+        return await self._patch(data_type, record_id, merge_patch)
+
+    @overload
+    async def replace_data(
+        self, data_type: type[R], record_id: RecordId, data: dict[str, Any]
+    ) -> R: ...
+    @overload
+    async def replace_data(
+        self, data_type: str, record_id: RecordId, data: dict[str, Any]
+    ) -> UserRecord: ...
+    async def replace_data(
+        self, data_type: DataTypeLike, record_id: RecordId, data: dict[str, Any]
+    ) -> Any:
+        return await self._replace_data(data_type, record_id, data)
 
     async def commit(self) -> CommitResult:
         return await self._commit()
