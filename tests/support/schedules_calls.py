@@ -37,12 +37,45 @@ from thrivecalc_models import (
     SavingsGoalData,
     ThriveCalcError,
     ThrottledError,
+    read_item,
 )
 from thrivecalc_models.errors import ServiceError
 from thrivecalc_models.operations import Failure, Reply
 from thrivecalc_models.testing.faults import Late, Overtaken, Partial
 
-SINGLE = ("add", "add", "add given", "put", "update", "delete loaded", "delete", "replace_data")
+SINGLE = (
+    "add",
+    "add",
+    "add given",
+    "put",
+    "update",
+    "delete loaded",
+    "delete",
+    "replace_data",
+    "patch",
+    "patch what is absent",
+    "patch a version",
+    "replace a version",
+    "delete a version",
+    "upsert",
+    "upsert anew",
+)
+WITHOUT_RECORD = ("delete", "replace_data", "patch", "patch what is absent", "replace a version")
+"""Calls whose errors have no record to repeat, or need none."""
+
+ANOTHER = (*WITHOUT_RECORD, "upsert", "upsert anew")
+"""Calls of which each repetition is another write of the same content."""
+
+ONCE = (
+    "add",
+    "add given",
+    "update",
+    "delete loaded",
+    "patch a version",
+    "delete a version",
+    "upsert anew",
+)
+NEW = ("add", "add given", "upsert anew")
 WHOLE = ("delete_all", "run", "run in steps")
 READS = (
     "list",
@@ -92,7 +125,7 @@ def make_calls(rng: random.Random, *, batched: bool = False) -> Calls:
 def play_calls(schedule: Calls, tally: Tally | None = None) -> None:
     """Perform a schedule and hold the library to its laws. Raises LawBroken."""
     world = World(schedule.policy, schedule.seed, batched=schedule.batched, shown=schedule.shown)
-    if schedule.kind not in ("add", "add given"):
+    if schedule.kind not in NEW:
         for number in range(schedule.items):
             world.seed(stored_goal(number))
     world.heal()
@@ -171,7 +204,7 @@ class _Single(_Player):
             self.record = world.user.get(SavingsGoal, "id-0")
         if schedule.kind == "update":
             self.record.data.current_amount = Decimal(schedule.amount)
-        self.unknown = False
+        self.unknown = self.doubt = False
         self.ended = False
 
     @property
@@ -179,9 +212,16 @@ class _Single(_Player):
         amount = {"N": str(self.schedule.amount)}
         if self.schedule.kind.startswith("delete"):
             return None
+        stored = stored_goal(0)["data"]["M"]
         if self.schedule.kind == "update":
-            return stored_goal(0)["data"]["M"] | {"currentAmount": amount}
-        return {"name": {"S": NAME}, "targetAmount": {"N": AMOUNT}, "currentAmount": amount}
+            return stored | {"currentAmount": amount}
+        if self.schedule.kind in ("patch", "patch a version"):
+            note = {"M": {"by": {"S": "x"}}}
+            return stored | {"currentAmount": amount, "note": note}
+        if self.schedule.kind == "patch what is absent":
+            return stored | {"more": {"M": {"x": amount}}}
+        new = {"name": {"S": NAME}, "targetAmount": {"N": AMOUNT}, "currentAmount": amount}
+        return stored | new if self.schedule.kind == "upsert" else new
 
     @property
     def key(self) -> str:
@@ -198,14 +238,34 @@ class _Single(_Player):
             return user.delete(self.record)
         if kind == "delete":
             return user.delete(SavingsGoal, "id-0")
-        if kind == "replace_data":
+        if kind.endswith("a version") and kind not in WITHOUT_RECORD and self.record is not None:
+            return (user.delete if kind.startswith("delete") else user.update)(self.record)
+        version = {"if_version": self.version()} if kind.endswith("a version") else {}
+        if kind == "delete a version":
+            return user.delete(SavingsGoal, "id-0", **version)
+        if kind.startswith("replace"):
             content = {"name": NAME, "targetAmount": Decimal(AMOUNT), "currentAmount": amount}
-            return user.replace_data(SavingsGoal, "id-0", content)
+            return user.replace_data(SavingsGoal, "id-0", content, **version)
+        if kind == "patch what is absent":
+            return user.patch(SavingsGoal, "id-0", {"more": {"x": amount, "y": None}})
+        if kind.startswith("patch"):
+            patch = {"currentAmount": amount, "note": {"colour": None, "by": "x"}}
+            return user.patch(SavingsGoal, "id-0", patch, **version)
+        if kind.startswith("upsert") and self.record is None:
+            given = SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
+            return user.upsert(given, record_id="id-0")
+        if kind.startswith("upsert"):
+            return user.upsert(self.record)
         write = user.put if kind == "put" else user.add
         if self.record is not None:
             return write(self.record)
         given = SavingsGoalData(name=NAME, target_amount=AMOUNT, current_amount=amount)
         return write(given, record_id=None if kind == "add" else "id-0")
+
+    def version(self) -> str:
+        """The version that is stored now, as a caller may have got it."""
+        item = self.world.table.get(USER, self.key)
+        return "none" if item is None else read_item(item).version
 
     def alone(self) -> bool:
         return not self.world.touched(self.key, self.base)
@@ -231,14 +291,14 @@ class _Single(_Player):
         if isinstance(error, CommitError):  # nothing was sent: there is no culprit
             outcome = "unknown" if error.unknown else "not applied"
         law("a single write says its outcome", outcome in ("not applied", "unknown"), repr(error))
+        # Where each call is another write, the late write of an earlier one is another's.
+        another = self.schedule.kind in ANOTHER and self.late()
         if outcome == "not applied":
             law(
                 "what may have been applied is never called not applied",
                 not self.unknown,
                 repr(error),
             )
-            # Where a call has no record to repeat, the late write of an earlier one is another's.
-            another = self.schedule.kind in ("delete", "replace_data") and self.late()
             self.world.table.deliver_late()
             law(
                 "not applied is not in the table, and never will be",
@@ -247,18 +307,19 @@ class _Single(_Player):
             )
         else:
             doubtful = any(may_have_applied(entry) for entry in log if entry.operation in WRITES)
-            law("unknown only what may have been applied", doubtful or self.unknown, repr(error))
+            law("unknown only what may have been applied", doubtful or self.doubt, repr(error))
         if isinstance(error, ConflictError | RecordExistsError | RecordNotFoundError):
-            law("a write never conflicts with itself", not self.alone(), repr(error))
+            law("a write never conflicts with itself", another or not self.alone(), repr(error))
         if error.record is not None:
             self.record = error.record
-        elif outcome == "unknown" and self.schedule.kind not in ("delete", "replace_data"):
+        elif outcome == "unknown" and self.schedule.kind not in WITHOUT_RECORD:
             law("an error of a single write has its record", False, repr(error))
-        # These two have no record to repeat: every call is another write.
-        again = self.schedule.kind not in ("delete", "replace_data")
-        self.unknown = outcome == "unknown" and again
+        self.doubt = outcome == "unknown" and self.schedule.kind not in WITHOUT_RECORD
+        self.unknown = self.doubt and self.schedule.kind not in ANOTHER
 
     def finish(self) -> None:
+        if self.schedule.kind in ("replace a version", "patch what is absent"):
+            self.world.table.deliver_late()  # between reading and writing it would be a conflict
         since = len(self.world.versions(self.key))
         log, error, value = self.log_of(self.call)
         if error is None:
@@ -281,7 +342,7 @@ class _Single(_Player):
         item = world.table.get(USER, self.key)
         said = None if item is None else item["data"]["M"]
         law("exactly the intended state", said == self.content, said)
-        if self.schedule.kind in ("add", "add given", "update", "delete loaded") and not late:
+        if self.schedule.kind in ONCE and not late:
             count = world.table.applied_writes(self.key)
             law("each operation once", count == 1, f"{self.key} was written {count} times")
 
