@@ -10,6 +10,7 @@ import pytest
 from leaks import AMOUNT, USER
 from machines import EXPIRED, changed, goal_item, item, payment, requests, user_of
 from simulated import in_shell
+from small_calls import COSTS, prepare
 
 from thrivecalc_models import (
     AccessDeniedError,
@@ -33,6 +34,7 @@ from thrivecalc_models import (
     UserRecord,
     payload,
 )
+from thrivecalc_models.signals import RequestEvent
 from thrivecalc_models.testing import faults, simulated_store
 
 KEY = "savings-goal#g"
@@ -777,3 +779,22 @@ def test_a_patch_leaves_nested_payloads_whole(table, user, patch, path):
         with pytest.raises(InvalidRecordError) as refused:
             write.patch(PatchedHome, "h", patch)
         assert refused.value.path == path
+
+
+# --- what they cost -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", ["UserData", "AsyncUserData"])
+@pytest.mark.parametrize("call", COSTS)
+def test_requests_and_capacity(table, shell, call):
+    """Each small call sends the requests, and consumes the capacity, that are stated for it."""
+    events = []
+    user = in_shell(shell, simulated_store(table, observer=events.append), "somebody-else")
+    prepare(user)
+    events.clear()
+    before = table.sent()
+    COSTS[call].call(user)
+    assert tuple(sent(table)[before:]) == COSTS[call].requests
+    told = [event for event in events if isinstance(event, RequestEvent)]
+    assert sum(event.read_units for event in told) == COSTS[call].read_units
+    assert sum(event.write_units for event in told) == COSTS[call].write_units
