@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from proxy import FaultyProxy
-from simulated import in_shell
+from shells import Blocking
 from small_calls import COSTS, prepare
 from stored import Table, comparable, goal, new_user_id, stored_goal
 
 from thrivecalc_models import (
+    AsyncDataStore,
     Budget,
     BudgetData,
     ConflictError,
@@ -20,14 +22,26 @@ from thrivecalc_models import (
     SavingsGoalData,
 )
 
-SHELLS = ["UserData", "AsyncUserData"]
+
+@pytest.fixture(scope="module", params=["DataStore", "AsyncDataStore"])
+def either(
+    request: pytest.FixtureRequest, engine: Any, store: DataStore, proxy: FaultyProxy
+) -> Iterator[Any]:
+    """A store through each shell."""
+    if request.param == "DataStore":
+        yield store
+        return
+    with Blocking(
+        AsyncDataStore(endpoint=proxy.endpoint, region=engine.region, table_name=store.table_name)
+    ) as awaited:
+        yield awaited
 
 
-@pytest.fixture(params=SHELLS)
-def user(request: pytest.FixtureRequest, store: DataStore, proxy: FaultyProxy) -> Any:
-    """A user of whom nothing is stored, through each shell."""
+@pytest.fixture
+def user(either: Any, proxy: FaultyProxy) -> Any:
+    """A user of whom nothing is stored; no request is counted yet."""
     proxy.schedule = None
-    return in_shell(request.param, store, new_user_id())
+    return either.user(new_user_id())
 
 
 @pytest.mark.parametrize("call", COSTS)

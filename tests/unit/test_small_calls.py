@@ -9,7 +9,6 @@ import attrs
 import pytest
 from leaks import AMOUNT, USER
 from machines import EXPIRED, changed, goal_item, item, payment, requests, user_of
-from simulated import in_shell
 from small_calls import COSTS, prepare
 
 from thrivecalc_models import (
@@ -35,17 +34,11 @@ from thrivecalc_models import (
     payload,
 )
 from thrivecalc_models.signals import RequestEvent
-from thrivecalc_models.testing import faults, simulated_store
+from thrivecalc_models.testing import faults
 
 KEY = "savings-goal#g"
 
-pytestmark = pytest.mark.usefixtures("a_stored_goal")
-
-
-@pytest.fixture(params=["UserData", "AsyncUserData"])
-def user(request, table):
-    """The data of a user through each shell."""
-    return in_shell(request.param, simulated_store(table), USER)
+pytestmark = pytest.mark.usefixtures("shell", "a_stored_goal")
 
 
 def goal(amount=1):
@@ -784,12 +777,11 @@ def test_a_patch_leaves_nested_payloads_whole(table, user, patch, path):
 # --- what they cost -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shell", ["UserData", "AsyncUserData"])
 @pytest.mark.parametrize("call", COSTS)
-def test_requests_and_capacity(table, shell, call):
+def test_requests_and_capacity(table, call):
     """Each small call sends the requests, and consumes the capacity, that are stated for it."""
     events = []
-    user = in_shell(shell, simulated_store(table, observer=events.append), "somebody-else")
+    user = user_of(table, "somebody-else", observer=events.append)
     prepare(user)
     events.clear()
     before = table.sent()
