@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from thrivecalc_models import BudgetData, DataStore, SavingsGoal, SavingsGoalData, TransactionData
+from thrivecalc_models import (
+    AsyncUserData,
+    BudgetData,
+    DataStore,
+    SavingsGoal,
+    SavingsGoalData,
+    TransactionData,
+    UnitOfWork,
+)
 
 
 def refused(store: DataStore, goal: SavingsGoal) -> None:
@@ -26,3 +34,13 @@ def refused(store: DataStore, goal: SavingsGoal) -> None:
     amount: Decimal = SavingsGoal.data.target_amount  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     goal.data.target_amount.exists()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     print(amount)
+
+
+def plain(work: UnitOfWork) -> None:
+    print(work)
+
+
+async def refused_of_asyncio(user: AsyncUserData) -> None:
+    await user.run(plain)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with user.unit_of_work():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_type
@@ -14,6 +14,9 @@ from hypothesis.strategies import SearchStrategy
 from thrivecalc_models import (
     Amount,
     Amounts,
+    AsyncDataStore,
+    AsyncUnitOfWork,
+    AsyncUserData,
     Budget,
     BudgetData,
     CommitResult,
@@ -245,6 +248,43 @@ def adding(user: UserData) -> None:
         payment = TransactionData(date=date(2025, 1, 7), amount=-500)
         assert_type(work.add(payment, record_id="pay-1", exist_ok=True), Transaction)
         assert_type(work.put(("budget", {"name": "Home"})), Any)
+
+
+async def awaiting(user: AsyncUserData, record_id: str) -> None:
+    assert_type(await user.get(SavingsGoal, record_id), SavingsGoal | None)
+    assert_type(await user.get("savings-goal", record_id), UserRecord | None)
+    assert_type(await user.list(SavingsGoal), list[SavingsGoal])
+    assert_type(await user.list_all(order_by="-updated_at"), list[UserRecord])
+    assert_type(await user.get_many([(SavingsGoal, record_id)]), list[SavingsGoal | None])
+    assert_type(user.iterate(SavingsGoal), AsyncIterator[SavingsGoal])
+    assert_type((await user.page(SavingsGoal)).records, list[SavingsGoal])
+    goal = await user.add(SavingsGoalData(name="House", target_amount=1), record_id="a")
+    assert_type(goal, SavingsGoal)
+    assert_type(goal.data, SavingsGoalData)
+    assert_type(await user.put(goal), SavingsGoal)
+    assert_type(await user.update(goal), SavingsGoal)
+    assert_type(await user.delete_all(), CommitResult)
+    snapshot = NetWorthSnapshotData(taken_at=date(2025, 1, 7), assets=5)
+    assert_type((await user.add(snapshot)).data, NetWorthSnapshotData)
+    mine: NetWorthSnapshot = await user.add(snapshot)
+    print(mine)
+    async with user.unit_of_work(atomic=True) as work:
+        assert_type(work, AsyncUnitOfWork)
+        assert_type(await work.get(Transaction, record_id), Transaction | None)
+        assert_type(await work.list(Transaction), list[Transaction])
+        assert_type(work.add(snapshot).data, NetWorthSnapshotData)
+        assert_type(work.plan(), Plan)
+    assert_type(await work.commit(), CommitResult)
+
+    async def move(work: AsyncUnitOfWork) -> int:
+        return len(await work.list_all())
+
+    assert_type(await user.run(move), int)
+    async for record in user.iterate():
+        assert_type(record, UserRecord)
+    async with AsyncDataStore() as store:
+        assert_type(store, AsyncDataStore)
+        assert_type(store.user("u"), AsyncUserData)
 
 
 def generated() -> None:
