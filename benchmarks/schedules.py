@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from schedules import LawBroken, Tally
 from schedules_calls import KINDS, MIX, play_seed
+from shells import SHELLS, set_shell
 
 
 def main() -> int:
@@ -25,7 +26,9 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=20_000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the first; each has the next one")
     parser.add_argument("--batched", action="store_true", help="of stores with batch_updates")
+    parser.add_argument("--shell", choices=SHELLS, default="sync", help="of the stores")
     options = parser.parse_args()
+    set_shell(options.shell)
     tally, began = Tally(), time.perf_counter()
     for seed in range(options.seed, options.seed + options.schedules):
         try:

@@ -30,6 +30,8 @@ from thrivecalc_models import (
     UserRecord,
 )
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 RECORD_IDS = ["é", "a", "Z", "😀", "a#b", "10", "2", "￿"]
 
 

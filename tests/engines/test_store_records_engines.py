@@ -33,6 +33,8 @@ from thrivecalc_models import (
 )
 from thrivecalc_models.testing import strategies
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 
 def test_add_and_get(user: Any) -> None:
     """What is added is read back equal, under a fresh id, with its stamps, by class or by type."""

@@ -33,6 +33,8 @@ from thrivecalc_models import (
     TransactionData,
 )
 
+pytestmark = pytest.mark.usefixtures("shell")
+
 
 def test_a_unit_of_many_kinds(user: Any, table: Table, proxy: FaultyProxy) -> None:
     """A unit with every kind of write leaves the table that was meant, in the requests planned."""

@@ -28,14 +28,14 @@ def batched(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_seeded_schedules_keep_the_laws(part: int, batched: bool) -> None:
+def test_seeded_schedules_keep_the_laws(part: int, batched: bool, shell: str) -> None:
     """Whatever fails, whenever: the account agrees with the table, and a second commit finishes."""
     tally = Tally()
     for seed in range(part, SCHEDULES, PARTS):
         try:
             play_seed(seed, tally, batched=batched)
         except Exception as broken:
-            option = " --batched" * batched
+            option = f"{' --batched' * batched} --shell {shell}"
             broken.add_note(
                 f"seed {seed}: python benchmarks/schedules.py --schedules 1 --seed {seed}{option}"
             )

@@ -75,7 +75,14 @@ class Calls:
             raise KeyboardInterrupt from cancelled.__cause__
         finally:
             cls.task = None
-            assert not asyncio.all_tasks(cls.loop)
+
+    @classmethod
+    def run_alone(cls, call: Coroutine[Any, Any, Any]) -> Any:
+        """As `run`; nothing of the call goes on when it has ended."""
+        try:
+            return cls.run(call)
+        finally:
+            assert cls.loop is None or not asyncio.all_tasks(cls.loop)
 
     @classmethod
     def cancel(cls) -> bool:
@@ -87,14 +94,14 @@ class Blocking:
     """An asynchronous store, user or unit that is called like its synchronous twin."""
 
     def __init__(
-        self, target: Any, run: Callable[[Coroutine[Any, Any, Any]], Any] = Calls.run
+        self, target: Any, run: Callable[[Coroutine[Any, Any, Any]], Any] = Calls.run_alone
     ) -> None:
         self._target = target
         self._run = run
 
     def __getattr__(self, name: str) -> Any:
         target = self._target
-        if Calls.task is not None and self._run == Calls.run:
+        if Calls.task is not None and self._run == Calls.run_alone:
             target = _at_once(target)  # another writer's call, from within a request
         member = getattr(target, name)
         if not inspect.ismethod(member):
@@ -117,10 +124,13 @@ class Blocking:
         async def following() -> Any:
             return await anext(generator)
 
+        # Between two steps the next page may be on its way.
+        run = Calls.run if self._run == Calls.run_alone else self._run
+
         try:
             while True:
                 try:
-                    value = self._run(following())
+                    value = run(following())
                 except StopAsyncIteration:
                     return
                 yield value

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from places import DATA
 from proxy import FaultyProxy
+from shells import Blocking, is_async
 
 from thrivecalc_models import (
+    AsyncDataStore,
     DataStore,
     SavingsGoalData,
 )
@@ -56,11 +58,20 @@ def store(engine: Any, proxy: FaultyProxy) -> Iterator[DataStore]:
         yield store
 
 
+@pytest.fixture(scope="module")
+def async_store(store: DataStore) -> Iterator[Any]:
+    """An asynchronous store of the same table, which is called like a synchronous one."""
+    settings = {"region": store.region, "table_name": store.table_name}
+    with Blocking(AsyncDataStore(endpoint=store.endpoint, **settings)) as called:
+        yield called
+
+
 @pytest.fixture
-def user(store: DataStore, proxy: FaultyProxy) -> Any:
-    """A user of whom nothing is stored; no request is counted yet."""
+def user(store: DataStore, proxy: FaultyProxy, request: pytest.FixtureRequest) -> Any:
+    """A user of whom nothing is stored, through the shell of this run; no request is counted."""
     proxy.schedule = None
-    return store.user(new_user_id())
+    used = request.getfixturevalue("async_store") if is_async() else store
+    return used.user(new_user_id())
 
 
 class Table:

@@ -18,6 +18,7 @@ import pytest
 from leaks import AMOUNT, CANARY, EMAIL, HUGE_AMOUNT, NAME, UNSAFE_AMOUNT, USER, Watch, chain_of
 from places import SUPPORT
 from pynamodb.transactions import TransactWrite
+from shells import store_on
 
 from thrivecalc_models import (
     BudgetData,
@@ -105,7 +106,7 @@ def events() -> list[object]:
 @pytest.fixture
 def user(table: EchoingTable, events: list[object]) -> Any:
     policy = RetryPolicy(attempts=2)
-    return simulated_store(table, retry=policy, observer=events.append).user(USER)
+    return store_on(table, retry=policy, observer=events.append).user(USER)
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +194,7 @@ def never_whole(user: Any, table: EchoingTable) -> object:
 
 
 def of_another(user: Any, table: EchoingTable) -> Any:
-    return simulated_store(table).user(OTHER)
+    return store_on(table).user(OTHER)
 
 
 def refused(call: Callable[[Any], object]) -> Callable[..., object]:
@@ -326,6 +327,7 @@ def many() -> list[tuple[type[UserRecord], str]]:
     return [(SavingsGoal, "taken"), (Profile, "none")]
 
 
+@pytest.mark.usefixtures("shell")
 @pytest.mark.parametrize(("error", "call"), CALLS)
 def test_errors_are_discreet(user, table, events, every_line, error, call):
     """Nothing that is shown of an error is personal, even if the service repeats what was sent."""
@@ -354,6 +356,7 @@ def test_what_the_service_said_is_a_fact_and_not_shown(user, table):
     assert not CANARY.search(told_by(caught.value))
 
 
+@pytest.mark.usefixtures("shell")
 def test_events_and_lines_are_discreet(user, table, events, every_line):
     """An observer and the log hear of requests, retries and commits, and of nobody in them."""
     table.fail_next(faults.Throttle())
