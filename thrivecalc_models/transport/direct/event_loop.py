@@ -7,6 +7,7 @@ to watch. Whatever may take a while, such as to find credentials, is done in a t
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ from thrivecalc_models.transport.direct.route import Route, find_route
 from thrivecalc_models.transport.failures import LOST, failure_of, not_sent
 from thrivecalc_models.transport.kept import MAX_IDLE_SECONDS
 from thrivecalc_models.transport.loops import PerLoop
+from thrivecalc_models.transport.process import PerProcess
 from thrivecalc_models.transport.reports import NOT_STARTED
 from thrivecalc_models.transport.signing import Credentials
 
@@ -45,8 +47,10 @@ class EventLoopTransport(Beginner):
         def find() -> Route:
             return find_route(settings, timeout=timeout, max_concurrency=max_concurrency)
 
+        self._route = PerProcess(find)  # the next loop's, too
         self._requests = PerLoop(
-            lambda loop: _Requests(loop, find, timeout, max_concurrency), leave=_Requests.close
+            lambda loop: _Requests(loop, self._route.get, timeout, max_concurrency),
+            leave=_Requests.close,
         )
 
     def begin(self, operation: str, body: bytes, ended: Ended) -> Failure | Abandon:
@@ -120,7 +124,7 @@ class _Requests:
         """Find the route and its credentials, in a thread."""
         found: tuple[Route, Credentials] | Failure
         try:
-            route = self._route or self._find()
+            route = self._find()
             found = route, route.credentials()
         except Exception as error:  # noqa: BLE001 - of any kind: nothing was sent
             found = not_sent(error)
@@ -170,11 +174,12 @@ class _Watched:
         self._loop = loop
         self._lane = lane
         self._closed = closed
-        self._retired = self._is_closed = False
+        self._retired = self._is_closed = self._at_once = False
         self._ends: dict[Handle, Ended] = {}
         self._over: deque[tuple[Handle, int, str]] = deque()
         self._sockets: dict[int, int] = {}
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
         multi = self.connections.multi
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -228,22 +233,38 @@ class _Watched:
                 loop.remove_writer(socket)
 
     def _set_timer(self, milliseconds: int) -> None:
+        if milliseconds == 0:  # requests that are started together go together
+            if not self._at_once:
+                self._at_once = True
+                self._loop.call_soon(self._begin)
+            return
+        self._due = math.inf if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+        if self._due < math.inf and (self._timer is None or self._timer.when() > self._due):
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Have one timer run until `_due`, or for less: most are put off before they end."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._act, pycurl.SOCKET_TIMEOUT, 0)
-        elif milliseconds > 0:
-            self._timer = self._loop.call_later(
-                milliseconds / 1000, self._act, pycurl.SOCKET_TIMEOUT, 0
-            )
+        self._timer = self._loop.call_at(self._due, self._alarm)
 
     # --- called by the loop ---
 
+    def _begin(self) -> None:
+        self._at_once = False
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _alarm(self) -> None:
+        self._timer = None
+        if self._due <= self._loop.time():
+            self._act(pycurl.SOCKET_TIMEOUT, 0)
+        elif self._due < math.inf:
+            self._set_alarm()
+
     def _act(self, socket: int, what: int) -> None:
-        """Have libcurl do what can be done now."""
-        if socket == pycurl.SOCKET_TIMEOUT:
-            self._timer = None
+        """Have libcurl do what can be done now, and give the results that there are then."""
+        if self._is_closed:
+            return
         connections = self.connections
         try:
             _, running = connections.multi.socket_action(socket, what)
@@ -278,7 +299,7 @@ class _Watched:
         ends, self._ends = self._ends, {}
         self._close()
         for ended in ends.values():
-            ended(failure_of(LOST, "ConnectionClosedError", str(error)))
+            self._loop.call_soon(ended, failure_of(LOST, "ConnectionClosedError", str(error)))
 
     def _close_if_idle(self) -> None:
         if self._ends:
@@ -294,7 +315,8 @@ class _Watched:
         multi = self.connections.multi
         multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         multi.setopt(pycurl.M_TIMERFUNCTION, None)
-        self._set_timer(-1)
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._loop.is_closed():
             for socket in self._sockets:
                 self._loop.remove_reader(socket)
