@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -10,6 +11,9 @@ from uuid import UUID
 import attrs
 
 from thrivecalc_models import Amount, OptionalAmount, PayloadAttribute, UserRecord, payload
+
+NEW_TYPES = map("x-new-{}".format, itertools.count())
+"""For classes that a test defines: another each, so that it can run twice in a process."""
 
 
 class Colour(enum.Enum):

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from own_types import Branch, EverythingData, HouseholdData, Person
+from own_types import NEW_TYPES, Branch, EverythingData, HouseholdData, Person
 
 from thrivecalc_models import (
     Budget,
@@ -220,7 +220,7 @@ def test_deeply_nested_payloads_take_no_time():
     class TreeData:
         root: Branch
 
-    class Tree(UserRecord, discriminator="x-tree"):
+    class Tree(UserRecord, discriminator=next(NEW_TYPES)):
         data: PayloadAttribute[TreeData] = PayloadAttribute(TreeData)
 
     leaf = branch = Branch(label="0")

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+from own_types import NEW_TYPES
 
 from thrivecalc_models import (
     InvalidKeyError,
@@ -70,6 +71,8 @@ def test_another_class_does_not_take_a_type():
 def test_classes_of_one_function_are_several():
     """A function that makes a class for each type makes several; none replaces another."""
 
+    first_type, second_type = next(NEW_TYPES), next(NEW_TYPES)
+
     def make(data_type):
         @payload
         class Data:
@@ -80,15 +83,15 @@ def test_classes_of_one_function_are_several():
 
         return Made
 
-    one, other = make("x-made-1"), make("x-made-2")
-    assert UserRecord.data_type.class_of("x-made-1") is one
-    assert UserRecord.data_type.class_of("x-made-2") is other
+    one, other = make(first_type), make(second_type)
+    assert UserRecord.data_type.class_of(first_type) is one
+    assert UserRecord.data_type.class_of(second_type) is other
 
 
 def test_a_derived_type_leaves_its_payload_to_the_class_that_declares_it(user):
     """A class with a type of its own that inherits its payload does not make `add` ambiguous."""
 
-    class HouseGoal(SavingsGoal, discriminator="x-house-goal"):
+    class HouseGoal(SavingsGoal, discriminator=next(NEW_TYPES)):
         pass
 
     data = SavingsGoalData(name="x", target_amount=1)

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from leaks import USER
-from own_types import Branch, Everything, EverythingData, Household, HouseholdData, Person
+from own_types import (
+    NEW_TYPES,
+    Branch,
+    Everything,
+    EverythingData,
+    Household,
+    HouseholdData,
+    Person,
+)
 from stored import but_stamp, touch
 
 from thrivecalc_models import (
@@ -297,7 +305,8 @@ def test_extras_move_with_their_payload_in_dicts():
 def test_a_stored_payload_without_any_attribute_stays_so():
     """An empty map that reads as a payload of defaults is not filled with them."""
     item = household("a", owner=person("b"))
-    item["dataType"], item["recordKey"] = {"S": "x-tree-of-defaults"}, {"S": "x-tree-of-defaults#1"}
+    data_type = next(NEW_TYPES)
+    item["dataType"], item["recordKey"] = {"S": data_type}, {"S": f"{data_type}#1"}
     item["data"] = {"M": {"root": {"M": {}}, "branches": {"L": [{"M": {}}, {"M": {}}]}}}
 
     @payload
@@ -306,7 +315,7 @@ def test_a_stored_payload_without_any_attribute_stays_so():
         branches: list[Branch]
         note: str = ""
 
-    class Defaults(UserRecord, discriminator="x-tree-of-defaults"):
+    class Defaults(UserRecord, discriminator=data_type):
         data: PayloadAttribute[DefaultsData] = PayloadAttribute(DefaultsData)
 
     table, user, record = loaded(item, record_class=Defaults)

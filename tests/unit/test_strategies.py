@@ -11,7 +11,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from own_types import Branch, EverythingData, Household, HouseholdData
+from own_types import NEW_TYPES, Branch, EverythingData, Household, HouseholdData
 
 from thrivecalc_models import (
     Amount,
@@ -200,7 +200,7 @@ def test_types_defined_later_are_found():
     class LateData:
         late: Amount
 
-    class Late(UserRecord, discriminator="x-late"):
+    class Late(UserRecord, discriminator=next(NEW_TYPES)):
         data: PayloadAttribute[LateData] = PayloadAttribute(LateData)
 
     found = []
