@@ -97,6 +97,20 @@ def lines(mutated: MutatedFile, name: str) -> Iterator[str]:
         yield line.replace(name, plain)
 
 
+class Callers:
+    """In place of mutmut's record of callers, with which the interpreter has crashed here."""
+
+    @staticmethod
+    def get() -> tuple[None, int]:
+        return None, 0
+
+    @staticmethod
+    def set(caller: object) -> None:
+        pass
+
+    reset = set
+
+
 class Run:
     """A plugin of pytest that runs mutants where pytest would run tests."""
 
@@ -129,11 +143,14 @@ class Run:
             show(f"left out, since it does not pass twice in one process: {test}")
         items = {item.nodeid: item for item in session.items}
         for mutant, status in self.attempts(items, tests):
-            outcome = {DONE: "survived", FAILED: "caught"}.get(status, "timed out")
+            outcome = "survived" if status == DONE else "caught"
+            if status in (-signal.SIGXCPU, -signal.SIGKILL):
+                outcome = "timed out"
             self.outcomes[outcome] += 1
             if outcome == "survived":
                 reached = "" if mutant.function in tests.reaching else " (no test reaches it)"
-                show(f"\nsurvived{reached}: {mutant}")
+                number = f"{self.outcomes.total()} of {len(self.mutants)}"
+                show(f"\n{number} survived{reached}: {mutant}")
         return True
 
     def measure(self, items: Iterable[Any]) -> int:
@@ -141,6 +158,7 @@ class Run:
         tests, hit, started = Tests(), set[str](), list[str]()
         sys.addaudithook(lambda event, _: started.append(event) if "Popen" in event else None)
         trampoline.record_trampoline_hit = lambda name, caller=None: hit.add(name)
+        trampoline.MutmutCallStack = Callers
         trampoline.set_mutant_under_test("stats")
         for item in items:
             hit.clear()
@@ -215,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=400, help="how many mutants")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--patience", type=float, default=20, help="CPU seconds of tests a mutant")
+    parser.add_argument("--patience", type=float, default=10, help="CPU seconds of tests a mutant")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
     parser.add_argument("tests", nargs="*", default=["tests/unit", "tests/faults"])
     given = parser.parse_args()
