@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
 import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import attrs
 
 from thrivecalc_models import stdio
-from thrivecalc_models.codec import Origins
-from thrivecalc_models.codec.numbers import EXACT
-from thrivecalc_models.codec.values import encode
+from thrivecalc_models.codec.json_schema import doc_of
 from thrivecalc_models.errors import ConfigurationError
 from thrivecalc_models.payloads import Field, fields_of
 from thrivecalc_models.payloads.kinds import (
@@ -28,7 +24,6 @@ from thrivecalc_models.payloads.kinds import (
     TupleOf,
 )
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.wire import AttributeValue, parse_number
 
 
 @attrs.frozen
@@ -76,47 +71,14 @@ def catalogue(*, reserved: Iterable[str] = ()) -> Catalogue:
             data_type=str(each.own_data_type()),
             name=names[each],
             payload=None if (held := each.payload_class()) is None else names[held],
-            doc=_doc(each),
+            doc=doc_of(each),
         )
         for each in classes
     ]
     payloads = (
-        PayloadType(names[each], each, fields_of(each), _doc(each)) for each in payload_classes
+        PayloadType(names[each], each, fields_of(each), doc_of(each)) for each in payload_classes
     )
     return Catalogue(tuple(sorted(records, key=lambda each: each.data_type)), tuple(payloads))
-
-
-def defaults_of(payload_class: type) -> dict[str, Any]:
-    """Return what absent fields read as, by wire name, as JSON values.
-
-    It omits None and the empty set, which is never stored, and defaults that a function makes,
-    which may differ each time.
-    """
-    return {
-        field.wire_name: as_json(
-            encode(field.kind, field.default(), field.wire_name, Origins(), encoding=EXACT)
-        )
-        for field in fields_of(payload_class)
-        if field.fixed_default and field.default() not in (None, set())
-    }
-
-
-def as_json(form: AttributeValue) -> Any:
-    """Convert a stored value to JSON: sets are arrays, bytes are base64 text."""
-    ((tag, content),) = form.items()
-    match tag:
-        case "N":
-            number = parse_number(content)
-            return int(number) if number == int(number) else float(number)
-        case "NS":
-            return [as_json({"N": text}) for text in content]
-        case "NULL":
-            return None
-        case "M":
-            return {name: as_json(inner) for name, inner in content.items()}
-        case "L":
-            return [as_json(inner) for inner in content]
-    return content
 
 
 def parse_arguments(description: str, arguments: Sequence[str] | None) -> None:
@@ -225,9 +187,3 @@ def _unique_names(classes: Iterable[type], reserved: Iterable[str]) -> dict[type
         taken.add(name)
         names[each] = name
     return names
-
-
-def _doc(cls: type) -> str:
-    """The docstring of the class itself, not one that it inherits."""
-    own = cls.__dict__.get("__doc__")
-    return inspect.cleandoc(own) if own else ""

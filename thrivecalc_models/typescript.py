@@ -19,11 +19,11 @@ from thrivecalc_models.catalogue import (
     PayloadType,
     RecordType,
     catalogue,
-    defaults_of,
     parse_arguments,
     print_document,
 )
 from thrivecalc_models.codec import scalar_of
+from thrivecalc_models.codec.json_schema import defaults_of
 from thrivecalc_models.payloads import Field, kinds
 
 _COMMAND = "python -m thrivecalc_models.typescript"

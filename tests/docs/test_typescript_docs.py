@@ -15,7 +15,7 @@ from printed import STRICTEST, printed
 
 import thrivecalc_models
 from thrivecalc_models import DataStore, data_store
-from thrivecalc_models.catalogue import as_json
+from thrivecalc_models.codec.json_schema import as_json
 
 PAGE = (ROOT / "docs/typescript.md").read_text(encoding="utf-8")
 PAIR = re.compile(r"<!-- side by side: (.+?) -->\n```ts\n(.*?)```\n```python\n(.*?)```", re.DOTALL)

@@ -9,7 +9,7 @@ import sys
 from places import DATA, SUPPORT
 
 from thrivecalc_models import read_item
-from thrivecalc_models.catalogue import as_json
+from thrivecalc_models.codec.json_schema import as_json
 
 RECORDS = [json.loads(line)["Item"] for line in (DATA / "records.jsonl").read_text().splitlines()]
 STRICTEST = {

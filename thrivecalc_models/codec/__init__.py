@@ -16,6 +16,7 @@ from thrivecalc_models.codec.data import (
     undeclared_names,
 )
 from thrivecalc_models.codec.numbers import Encoding, encoding_of
+from thrivecalc_models.codec.pydantic import fill_hooks
 from thrivecalc_models.codec.scalars import scalar_of
 from thrivecalc_models.codec.spelling import check_form, kind_below, misspelt
 from thrivecalc_models.codec.stored import PAYLOAD_CLASSES, decode_stored, is_regular
@@ -50,3 +51,5 @@ __all__ = [
     "undeclared",
     "undeclared_names",
 ]
+
+fill_hooks()

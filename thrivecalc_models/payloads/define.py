@@ -24,6 +24,7 @@ from thrivecalc_models.payloads.annotations import (
     unresolved,
 )
 from thrivecalc_models.payloads.faults import OwnValidator, own_code, together
+from thrivecalc_models.payloads.hooks import give_hooks
 from thrivecalc_models.payloads.kinds import Anything, FieldKind, Optional
 from thrivecalc_models.payloads.marks import defined, is_payload_class, mark, why_no_payload_class
 from thrivecalc_models.payloads.origins import HIDDEN, declare_hidden, hide, inherit_origin
@@ -132,6 +133,7 @@ def payload(cls: type[T]) -> type[T]:
     made.__setstate__ = _filling_in(made.__setstate__)  # type: ignore[attr-defined]
     made.__getattr__ = _naming_missing(getattr(made, "__getattr__", None))  # type: ignore[attr-defined]
     mark(made)
+    give_hooks(made)
     for name in ("__attrs_pre_init__", "__attrs_post_init__"):
         hook = getattr(made, name, None)
         if hook is not None:

@@ -327,6 +327,20 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
 
         return rebuild, parts(self)
 
+    # --- for pydantic -----------------------------------------------------------------------------
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from thrivecalc_models.records.pydantic import record_core_schema  # with pydantic alone
+
+        return record_core_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        from thrivecalc_models.records.pydantic import record_json_schema
+
+        return record_json_schema(cls, handler)
+
     # --- from items -------------------------------------------------------------------------------
 
     @classmethod
