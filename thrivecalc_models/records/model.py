@@ -47,6 +47,7 @@ from thrivecalc_models.wire import (
     check_item,
     check_record_id,
     fresh_id,
+    in_order,
     is_lifetime,
     plain_text,
     record_key,
@@ -266,7 +267,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
         stored = state_of(self).snapshot()
         if stored is None:
             return ""
-        text = json.dumps(stored, sort_keys=True)
+        text = json.dumps(in_order(stored), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     # --- what is odd ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thrivecalc_models.plain import is_plain, plain_text, plain_value
 from thrivecalc_models.wire.binary import given_item, with_bytes, with_text
-from thrivecalc_models.wire.compare import same_item, same_value
+from thrivecalc_models.wire.compare import in_order, same_item, same_value
 from thrivecalc_models.wire.durations import (
     format_duration,
     parse_duration,
@@ -75,6 +75,7 @@ __all__ = [
     "format_ttl",
     "fresh_id",
     "given_item",
+    "in_order",
     "is_item",
     "is_lifetime",
     "is_plain",

@@ -40,6 +40,23 @@ def same_value(one: AttributeValue | None, other: AttributeValue | None) -> bool
     return bool(content == counterpart)
 
 
+def in_order(item: Item) -> Item:
+    """Return an item with the members of its sets in order, which DynamoDB may give in any."""
+    return {name: _in_order(form) for name, form in item.items()}
+
+
+def _in_order(form: AttributeValue) -> AttributeValue:
+    ((tag, content),) = form.items()
+    match tag:
+        case "SS" | "NS" | "BS":
+            return {tag: sorted(content)}
+        case "M":
+            return {tag: in_order(content)}
+        case "L":
+            return {tag: [_in_order(inner) for inner in content]}
+    return form
+
+
 def _number(text: str) -> Decimal | str:
     """Return a stored number, or the text of an unreadable one, which two engines store."""
     try:
