@@ -14,7 +14,7 @@ from engines import SESSION
 
 from thrivecalc_models import operations, table
 from thrivecalc_models.infra import alarms_template, table_template
-from thrivecalc_models.infra.alarms import READS, WRITES, alarms
+from thrivecalc_models.infra.alarms import READS, STATEMENTS, WRITES, alarms
 
 ON_MOTO = "ignore:Tried to parse AWS..CloudWatch..Alarm"  # moto knows none in stacks
 
@@ -101,7 +101,7 @@ def test_cloudwatch_takes_the_alarms(engine):
         properties = resolved(resource["Properties"], names)
         cloudwatch.put_metric_alarm(AlarmName=f"taken-{name}", **properties)
     taken = cloudwatch.describe_alarms(AlarmNamePrefix="taken-")["MetricAlarms"]
-    assert len(taken) == 4
+    assert len(taken) == 5
     for alarm in taken:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
         assert any(
@@ -115,7 +115,9 @@ def properties_of(name):
     return alarms({"Ref": "TableName"})[name]["Properties"]
 
 
-@pytest.mark.parametrize("name", ["ReadErrors", "WriteErrors", "RefusedRequests", "Throttling"])
+@pytest.mark.parametrize(
+    "name", ["ReadErrors", "WriteErrors", "BatchedWriteErrors", "RefusedRequests", "Throttling"]
+)
 def test_an_alarm_stays_within_the_limits(name):
     """Ten metrics at most, one returned value, ids of their own, and each in the expression."""
     expression, *metrics = properties_of(name)["Metrics"]
@@ -153,10 +155,12 @@ def is_alarm(name, measured):
 
 
 @pytest.mark.parametrize(("failed", "alarmed"), [(0, False), (1, False), (2, True), (100, True)])
-@pytest.mark.parametrize("name", ["ReadErrors", "WriteErrors"])
-def test_more_than_one_per_cent(name, failed, alarmed):
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [("ReadErrors", READS), ("WriteErrors", WRITES), ("BatchedWriteErrors", STATEMENTS)],
+)
+def test_more_than_one_per_cent(name, names, failed, alarmed):
     """One failed request of a hundred is no alarm, two are, whichever operations they are of."""
-    names = READS if name == "ReadErrors" else WRITES
     measured = {("SystemErrors", names[0]): failed} if failed else {}
     if failed < 100:
         measured["SuccessfulRequestLatency", names[-1]] = 100 - failed
@@ -184,7 +188,7 @@ def test_any_throttling(metric, index):
 
 def test_a_quiet_table_alarms_nobody():
     """Where nothing is asked there is no error rate, and no alarm."""
-    for name in ("ReadErrors", "WriteErrors", "RefusedRequests"):
+    for name in ("ReadErrors", "WriteErrors", "BatchedWriteErrors", "RefusedRequests"):
         assert value_of(name, {}) is None
 
 
@@ -192,7 +196,7 @@ def test_every_request_of_a_service_is_watched():
     """The error rates are over all operations that a store sends for users."""
     values = [each for each in vars(operations).values() if attrs.has(each)]
     sent = {each.name for each in values if isinstance(getattr(each, "name", None), str)}
-    assert sent - {"ConditionCheck", "Scan"} == {*READS, *WRITES}
+    assert sent - {"ConditionCheck", "Scan"} == {*READS, *WRITES, *STATEMENTS}
 
 
 def test_the_table_is_described_once():

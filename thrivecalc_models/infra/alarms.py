@@ -27,6 +27,8 @@ MAX_METRICS: Final = 10
 
 READS: Final = ("GetItem", "BatchGetItem", "Query")
 WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+STATEMENTS: Final = ("BatchExecuteStatement",)
+"""The writes of `batch_updates`: an alarm of their own, since one takes ten metrics."""
 
 _PERIOD = 300  # seconds
 _ERROR_PERIODS = 3  # two of three breach, so that one failed request in a quiet night is no alarm
@@ -56,10 +58,14 @@ def alarms(table_name: Json) -> dict[str, Json]:
         " and region, so other tables' count too"
     )
     user_errors = [_metric("errors", "UserErrors", "Sum", None)]
+    every = READS + WRITES + STATEMENTS
     return {
         "ReadErrors": _service_errors(table_name, "reads", READS),
         "WriteErrors": _service_errors(table_name, "writes", WRITES),
-        "RefusedRequests": _error_rate(table_name, refused, READS + WRITES, user_errors),
+        "BatchedWriteErrors": _service_errors(table_name, "batched writes", STATEMENTS),
+        "RefusedRequests": _error_rate(
+            table_name, refused, READS + WRITES + STATEMENTS, user_errors
+        ),
         "Throttling": _throttling(table_name),
     }
 
