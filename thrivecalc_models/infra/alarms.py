@@ -63,9 +63,7 @@ def alarms(table_name: Json) -> dict[str, Json]:
         "ReadErrors": _service_errors(table_name, "reads", READS),
         "WriteErrors": _service_errors(table_name, "writes", WRITES),
         "BatchedWriteErrors": _service_errors(table_name, "batched writes", STATEMENTS),
-        "RefusedRequests": _error_rate(
-            table_name, refused, READS + WRITES + STATEMENTS, user_errors
-        ),
+        "RefusedRequests": _error_rate(table_name, refused, every, user_errors),
         "Throttling": _throttling(table_name),
     }
 
