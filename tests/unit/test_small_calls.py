@@ -34,7 +34,7 @@ from thrivecalc_models import (
     payload,
 )
 from thrivecalc_models.signals import RequestEvent
-from thrivecalc_models.testing import faults
+from thrivecalc_models.testing import SimulatedTable, faults
 
 KEY = "savings-goal#g"
 
@@ -731,12 +731,14 @@ def test_a_malformed_record_in_a_unit_is_not_edited(table, user):
 class PatchedPlaceData:
     city: str
     street: str | None = None
+    zip_code: str | None = None
 
 
 @payload
 class PatchedHomeData:
     place: PatchedPlaceData | None = None
     places: dict[str, PatchedPlaceData] = attrs.field(factory=dict)
+    former: list[PatchedPlaceData] = attrs.field(factory=list)
 
 
 class PatchedHome(UserRecord, discriminator="x-patched-home"):
@@ -776,6 +778,7 @@ def test_a_patch_of_nested_payloads(table, user):
         ({"place": {"city": None}}, "data.place.city"),
         ({"places": {"a": {"city": 5}}}, "data.places.a.city"),
         ({"places": {"b": {"street": "B"}}}, "data.places.b.city"),
+        ({"former": [{"city": "Ulm", "zip_code": "1"}]}, "data.former[0].zip_code"),
     ],
 )
 def test_a_patch_leaves_nested_payloads_whole(table, user, patch, path):
@@ -785,6 +788,43 @@ def test_a_patch_leaves_nested_payloads_whole(table, user, patch, path):
         with pytest.raises(InvalidRecordError) as refused:
             write.patch(PatchedHome, "h", patch)
         assert refused.value.path == path
+    assert write.get(PatchedHome, "h").data.places.keys() == {"a"}
+    assert not write.plan().requests
+
+
+# --- interrupts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", VERSIONED)
+def test_ctrl_c_before_the_write(table, user, call):
+    """Ctrl-C while a version is read passes through; its cause says that nothing was applied."""
+    table.fail_next(faults.Interrupt(applied=True), "GetItem")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        VERSIONED[call](user, if_version="x")
+    account = caught.value.__cause__
+    assert isinstance(account, CommitError)
+    assert (account.outcome, account.not_applied, account.unknown) == ("not applied", [KEY], [])
+    assert table.get(USER, KEY) == goal_item()
+
+
+class Stopped(SimulatedTable):
+    """A table whose waits are interrupted."""
+
+    def sleep(self, seconds):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_between_two_tries():
+    """Ctrl-C while a patch waits to start again has that account, too."""
+    table = Stopped()
+    table.put(budget_item())
+    disturb(table, 2)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        user_of(table).patch("budget", "b", {"limits": {"food": 1}})
+    account = caught.value.__cause__
+    assert isinstance(account, CommitError)
+    assert (account.outcome, account.not_applied) == ("not applied", ["budget#b"])
+    assert "limits" not in data_of(table, "budget#b")
 
 
 # --- what they cost -------------------------------------------------------------------------------
