@@ -47,6 +47,10 @@ WRITES = {
     "replace_data": lambda user, goal: user.replace_data(
         SavingsGoal, "g", {"name": "n", "targetAmount": 1}
     ),
+    "patch": lambda user, goal: user.patch(SavingsGoal, "g", {"name": "n", "colour": None}),
+    "upsert": lambda user, goal: user.upsert(
+        SavingsGoalData(name="n", target_amount=1), record_id="g"
+    ),
 }
 
 
