@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, assert_type
-from uuid import uuid4
+from typing import Any, Literal, assert_type
+from uuid import UUID, uuid4
 
 import attrs
 from hypothesis.strategies import SearchStrategy
@@ -292,3 +292,32 @@ def generated() -> None:
     assert_type(strategies.records(SavingsGoal, "u"), SearchStrategy[SavingsGoal])
     assert_type(strategies.user_ids(), SearchStrategy[str])
     assert_type(strategies.amounts(), SearchStrategy[Decimal])
+
+
+@payload
+class ColouredGoalData(SavingsGoalData):
+    colour: str = "red"
+
+
+class ColouredGoal(SavingsGoal, extends=True):
+    data: PayloadAttribute[ColouredGoalData] = PayloadAttribute(ColouredGoalData)
+    keep_for = timedelta(days=30)
+
+
+def extended(store: DataStore) -> None:
+    for goal in store.user("google-oauth2|123456789").list(ColouredGoal):
+        assert_type(goal.data, ColouredGoalData)
+        assert_type(goal.data.target_amount, Decimal)
+
+
+@payload
+class FurtherData:
+    colour: Literal["red", "blue"]
+    share: float
+    token: UUID | None = None
+    marks: tuple[date, ...] = ()
+
+
+def further(data: FurtherData) -> None:
+    assert_type(data.marks, tuple[date, ...])
+    assert_type(FurtherData(colour="red", share=0.5).token, UUID | None)

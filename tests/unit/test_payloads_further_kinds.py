@@ -243,6 +243,25 @@ def test_an_edit_within_a_tuple_is_written():
     assert caught.value.path == "data.rows[0][3]"
 
 
+def test_what_others_add_within_a_tuple_is_kept():
+    """What another writer gave a payload in a tuple goes with it after the next write."""
+    table = SimulatedTable()
+    record_key = with_crew(table).record_key
+    work = user_of(table).unit_of_work(lock=False)
+    record = work.get(Further, "a")
+    item = copy.deepcopy(table.get("u", record_key))
+    item["data"]["M"]["crew"]["L"][0]["M"]["later"] = {"S": "x"}
+    table.put(item)
+    record.data.pace = "slow"
+    work.commit()
+    first, second = record.data.crew
+    record.data.crew = (second, first)
+    work.commit()
+    stored = table.get("u", record_key)["data"]["M"]["crew"]["L"]
+    assert stored[1]["M"] == {"name": {"S": "a"}, "extra": {"S": "a"}, "later": {"S": "x"}}
+    work.rollback()
+
+
 def test_a_payload_in_a_tuple_belongs_to_one_record():
     """Given to a second record, it is copied; into another user's nothing undeclared goes."""
     table = SimulatedTable()

@@ -13,38 +13,40 @@ from thrivecalc_models.payloads import (
 from thrivecalc_models.records.attributes import PayloadAttribute
 from thrivecalc_models.records.model import UserRecord
 
+# `data` has no annotation, so that type checkers let a class that extends one of these override it.
+
 
 class SavingsGoal(UserRecord, discriminator="savings-goal"):
     """An amount that a user saves for, and what is saved already."""
 
-    data: PayloadAttribute[SavingsGoalData] = PayloadAttribute(SavingsGoalData)
+    data = PayloadAttribute[SavingsGoalData](SavingsGoalData)
 
 
 class PortfolioHolding(UserRecord, discriminator="portfolio-holding"):
     """A user's shares of one security."""
 
-    data: PayloadAttribute[PortfolioHoldingData] = PayloadAttribute(PortfolioHoldingData)
+    data = PayloadAttribute[PortfolioHoldingData](PortfolioHoldingData)
 
 
 class RetirementPlan(UserRecord, discriminator="retirement-plan"):
     """What a user saves for retirement, and expects of it."""
 
-    data: PayloadAttribute[RetirementPlanData] = PayloadAttribute(RetirementPlanData)
+    data = PayloadAttribute[RetirementPlanData](RetirementPlanData)
 
 
 class Profile(UserRecord, discriminator="profile"):
     """Who a user is: name, currency, locale, income."""
 
-    data: PayloadAttribute[ProfileData] = PayloadAttribute(ProfileData)
+    data = PayloadAttribute[ProfileData](ProfileData)
 
 
 class Transaction(UserRecord, discriminator="transaction"):
     """Money that came in or, below zero, went out on one day."""
 
-    data: PayloadAttribute[TransactionData] = PayloadAttribute(TransactionData)
+    data = PayloadAttribute[TransactionData](TransactionData)
 
 
 class Budget(UserRecord, discriminator="budget"):
     """The limits of what a user spends in a period, by category."""
 
-    data: PayloadAttribute[BudgetData] = PayloadAttribute(BudgetData)
+    data = PayloadAttribute[BudgetData](BudgetData)
