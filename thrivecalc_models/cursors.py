@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 from thrivecalc_models.errors import InvalidKeyError, IsolationError
 from thrivecalc_models.operations import Query
+from thrivecalc_models.operations.conditions import Expressions
 from thrivecalc_models.wire import plain_value
 from thrivecalc_models.wire.keys import MAX_SORT_KEY
 
@@ -29,7 +31,8 @@ def read_cursor(query: Query, cursor: object) -> str:
         raise IsolationError("this cursor belongs to another user; start from the first page")
     if mark != _query_mark(query):
         raise InvalidKeyError(
-            "this cursor belongs to another query (type or consistency); start from the first page",
+            "this cursor belongs to another query (type, condition, direction or"
+            " consistency); start from the first page",
             path="cursor",
         )
     return after
@@ -73,4 +76,12 @@ def _query_mark(query: Query) -> bytes:
     path = "index" if query.by_index else "table"
     consistency = "consistent" if query.consistent else "eventual"
     text = f"{query.data_type or '*'} {path} {consistency}"
+    if query.reverse:
+        text += " reverse"
+    if query.where is not None or query.keys is not None:
+        expressions = Expressions()
+        conditions = [
+            "" if each is None else expressions.filter(each) for each in (query.keys, query.where)
+        ]
+        text += json.dumps([conditions, expressions.placeholders()], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()[:_MARK_BYTES]

@@ -62,6 +62,59 @@ def test_get_many(user: Any) -> None:
     assert user.get_many([]) == []
 
 
+NUMBERS = {record_id: number for number, record_id in enumerate(RECORD_IDS)}
+IN_ORDER = sorted(RECORD_IDS, key=str.encode)
+TARGET = SavingsGoal.data.target_amount
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_reading_with_conditions(filled: Any, consistent: bool) -> None:
+    """Lists, iterations, pages and counts have the records that a condition holds for."""
+    large = [record_id for record_id in IN_ORDER if NUMBERS[record_id] > 3]
+    how: dict[str, Any] = {"where": TARGET > 3, "consistent": consistent}
+    assert ids(filled.list(SavingsGoal, **how)) == large
+    assert sorted(ids(filled.iterate(SavingsGoal, **how))) == sorted(large)
+    assert filled.count(SavingsGoal, **how) == len(large)
+    assert ids(filled.list(SavingsGoal, **how, limit=2)) == large[:2]
+    assert ids(filled.list(SavingsGoal, **how, reverse=True)) == large[::-1]
+    by_target = sorted(large, key=lambda record_id: -NUMBERS[record_id])
+    assert ids(filled.list(SavingsGoal, **how, order_by="-data.target_amount")) == by_target
+    found: list[str] = []
+    cursor = None
+    for _ in RECORD_IDS:
+        page = filled.page(SavingsGoal, **how, limit=3, cursor=cursor, reverse=True)
+        found += ids(page.records)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert found == large[::-1]
+    assert filled.count(consistent=consistent) == len(RECORD_IDS) + 2
+    goals = UserRecord.data["targetAmount"].exists()
+    assert filled.count(where=goals, consistent=consistent) == len(RECORD_IDS)
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        (SavingsGoal.record_id == "a", lambda record_id: record_id == "a"),
+        (SavingsGoal.record_id.startswith("a"), lambda record_id: record_id.startswith("a")),
+        (SavingsGoal.record_id.between("2", "a"), lambda record_id: "2" <= record_id <= "a"),
+        (SavingsGoal.record_id < "a", lambda record_id: record_id < "a"),
+        (SavingsGoal.record_id <= "a#b", lambda record_id: record_id <= "a#b"),
+        (
+            (SavingsGoal.record_id > "2") & (SavingsGoal.record_id < "é"),
+            lambda record_id: "2" < record_id < "é",
+        ),
+        (SavingsGoal.record_id > "a", lambda record_id: record_id > "a"),
+    ],
+)
+def test_conditions_on_the_record_id(filled: Any, where: Any, found: Any) -> None:
+    """Whether it becomes a key condition or a filter, a condition on the record id holds."""
+    expected = [record_id for record_id in IN_ORDER if found(record_id)]
+    assert ids(filled.list(SavingsGoal, where=where)) == expected
+    assert filled.count("savings-goal", where=where) == len(expected)
+
+
 @pytest.mark.parametrize("consistent", [False, True])
 def test_list(filled: Any, consistent: bool) -> None:
     """A list has the records of its type only, in the order of their keys' UTF-8 bytes."""

@@ -157,6 +157,20 @@ def conditions(goal: SavingsGoal, since: datetime) -> None:
     goal.update(actions=[current.set(current + 500), current.set(current - 1)], condition=large)
 
 
+def filtering(user: UserData, since: datetime) -> None:
+    large = SavingsGoal.data.target_amount > 5
+    recent = UserRecord.updated_at >= since
+    listed = user.list(SavingsGoal, where=large, order_by="-data.target_date", limit=20)
+    assert_type(listed, list[SavingsGoal])
+    assert_type(user.list("savings-goal", where=large & recent, reverse=True), list[UserRecord])
+    assert_type(user.list_all(where=~recent, limit=5), list[UserRecord])
+    assert_type(user.iterate(SavingsGoal, where=large, reverse=True), Iterator[SavingsGoal])
+    page = user.page(SavingsGoal, where=large | recent, limit=5)
+    assert_type(page.records, list[SavingsGoal])
+    assert_type(user.count(SavingsGoal, where=large), int)
+    assert_type(user.count(), int)
+
+
 def editing(goal: SavingsGoal) -> None:
     goal.data.current_amount += 500
     goal.data.current_amount = "500.25"

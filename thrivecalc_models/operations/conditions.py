@@ -145,12 +145,14 @@ class Expressions:
 
     def filter(self, condition: Filter) -> str:
         """Return the text of a condition of a caller's."""
-        self.operators += 1
+        if isinstance(condition, filters.Every | filters.Some):
+            self.operators += len(condition.parts) - 1
+        else:
+            self.operators += 1
         match condition:
             case filters.Compared(sign, left, right):
                 return f"{self._operand(left)} {sign} {self._operand(right)}"
             case filters.Between(operand, low, high):
-                self.operators += 1
                 bounds = f"{self._operand(low)} AND {self._operand(high)}"
                 return f"{self._operand(operand)} BETWEEN {bounds}"
             case filters.In(operand, choices):
@@ -173,7 +175,6 @@ class Expressions:
                 return f"NOT ({self.filter(part)})"
 
     def _filter_part(self, condition: Filter) -> str:
-        self.operators += 1
         text = self.filter(condition)
         joined = isinstance(condition, filters.Every | filters.Some | filters.Not)
         return f"({text})" if joined else text

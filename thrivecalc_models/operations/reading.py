@@ -212,7 +212,8 @@ def _check_written(item: Any, update: UpdateItem) -> None:
 
 def _check_query(query: Query, body: Json) -> None:
     user_id, data_type = query.user_id, query.data_type
-    items = [_stored_item(raw, user_id) for raw in _listed(body)]
+    listed = _counted(body) if query.counts else _listed(body)
+    items = [_stored_item(raw, user_id) for raw in listed]
     if data_type is not None:
         prefix = f"{data_type}#"
         for item in items:
@@ -240,6 +241,14 @@ def _listed(body: Json) -> list[Any]:
     if body.get("Count", len(items)) != len(items):
         raise _NotUnderstood("its Count is not the number of its Items")
     return items
+
+
+def _counted(body: Json) -> list[Any]:
+    """Return no items, once the reply to a query that only counts has its count."""
+    count = body.get("Count")
+    if type(count) is not int or count < 0 or body.get("Items"):
+        raise _NotUnderstood("it has no Count, or has Items that were not asked for")
+    return []
 
 
 def _last_key(body: Json) -> Json | None:

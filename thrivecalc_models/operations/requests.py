@@ -11,6 +11,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.operations.conditions import Condition, Expressions, Path
+from thrivecalc_models.operations.filters import Filter
 from thrivecalc_models.value import internal
 from thrivecalc_models.wire import (
     AttributeValue,
@@ -98,7 +99,9 @@ class BatchGet:
 class Query:
     """Read one page of a user's items: all of them, or of one type, from the table or the index.
 
-    The page starts after the record key `after`. `keys_only` leaves out all but the keys.
+    The page starts after the record key `after`. `keys_only` leaves out all but the keys, `counts`
+    leaves out the items. `keys` is a condition on the record key, for a type read from the table;
+    `where` filters what was read. `reverse` reads from the last key on.
     """
 
     name: ClassVar[str] = "Query"
@@ -109,6 +112,10 @@ class Query:
     limit: int | None = None
     after: str | None = None
     keys_only: bool = False
+    counts: bool = False
+    keys: Filter | None = None
+    where: Filter | None = None
+    reverse: bool = False
 
     def request(self, table_name: str) -> Json:
         expressions = Expressions()
@@ -122,6 +129,12 @@ class Query:
             request["ProjectionExpression"] = ", ".join(
                 expressions.path((name,)) for name in (table.USER_ID, table.RECORD_KEY)
             )
+        if self.where is not None:
+            request["FilterExpression"] = expressions.filter(self.where)
+        if self.counts:
+            request["Select"] = "COUNT"
+        if self.reverse:
+            request["ScanIndexForward"] = False
         if self.by_index:
             request["IndexName"] = table.INDEX_NAME
         else:
@@ -142,6 +155,8 @@ class Query:
         if self.by_index:
             data_type = expressions.value({"S": self.data_type})
             return f"{condition} AND {path(table.DATA_TYPE)} = {data_type}"
+        if self.keys is not None:
+            return f"{condition} AND {expressions.filter(self.keys)}"
         key, prefix = path(table.RECORD_KEY), expressions.value({"S": f"{self.data_type}#"})
         return f"{condition} AND begins_with({key}, {prefix})"
 

@@ -36,12 +36,13 @@ BATCH_GET_KEYS = 100
 class ItemPage:
     """One page of a query. `after` is the record key that the next page starts after, or None.
 
-    `units` are the read units that it cost.
+    `units` are the read units that it cost, `count` its number of items, also where none are sent.
     """
 
     items: list[StoredItem] = attrs.field(repr=False)
     after: str | None
     units: float
+    count: int
 
 
 def get_item(
@@ -78,7 +79,9 @@ def read_page(
         raise PageError(query.name, result, number)
     last: Item | None = result.body.get("LastEvaluatedKey")
     after = None if last is None else last[table.RECORD_KEY]["S"]
-    return ItemPage(result.body["Items"], after, consumed_units(result.body))
+    items = result.body["Items"]
+    count = result.body["Count"] if query.counts else len(items)
+    return ItemPage(items, after, consumed_units(result.body), count)
 
 
 @internal

@@ -51,7 +51,7 @@ async def fetch_many(
     session, wanted = scope.session, keys.values()
     reading = get_many(wanted, consistent=consistent, policy=session.retry, rng=session.rng)
     items = await session.execute(reading, user_id=scope.user_id)
-    found = _all_seen(scope, items, include_expired)
+    found = all_seen(scope, items, include_expired=include_expired)
     return {record_key_of(record): record for record in found}
 
 
@@ -61,13 +61,16 @@ async def records(scope: Scope, query: Query, *, include_expired: bool) -> list[
     all_pages = pages(scope, query)
     try:
         async for page in all_pages:
-            found += _all_seen(scope, page.items, include_expired)
+            found += all_seen(scope, page.items, include_expired=include_expired)
     finally:
         await all_pages.aclose()
     return found
 
 
-def _all_seen(scope: Scope, items: Iterable[StoredItem], include_expired: bool) -> list[UserRecord]:
+def all_seen(
+    scope: Scope, items: Iterable[StoredItem], *, include_expired: bool
+) -> list[UserRecord]:
+    """Make the records of items, without those whose ttl has passed."""
     found = [
         seen(scope, item, include_expired=include_expired)
         if item.expires

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -19,9 +20,9 @@ from thrivecalc_models.errors import InvalidKeyError, InvalidRecordError, Record
 from thrivecalc_models.operations import Query
 from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.protocol import ItemPage
-from thrivecalc_models.records import UserRecord, creation, reading, writing
+from thrivecalc_models.records import UserRecord, creation, reading, where, writing
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
-from thrivecalc_models.store.pages import Page, check_order, ordered
+from thrivecalc_models.store.pages import Listing, Order, Page, Wanted
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult
 from thrivecalc_models.unit_of_work.core import Unit, finish
@@ -65,38 +66,54 @@ async def get_many(scope: Scope, keys: Iterable[KeyLike], consistent: bool, expi
     return [found.get(key.record_key) for key in wanted]
 
 
-async def list_type(
-    scope: Scope, data_type: DataTypeLike, order_by: str | None, consistent: bool, expired: bool
-) -> Any:
-    """Return all records of a type in an order. Raises InvalidKeyError for no type."""
+async def list_type(scope: Scope, data_type: DataTypeLike, listing: Listing) -> Any:
+    """Return the records of a type in an order. Raises InvalidKeyError for no type."""
     if data_type is None:
         raise InvalidKeyError(
             "list takes a type, such as SavingsGoal; list_all lists every type",
             path=table.DATA_TYPE,
         )
-    return await list_records(scope, data_type, order_by, consistent, expired)
+    return await list_records(scope, data_type, listing)
 
 
 async def list_records(
-    scope: Scope,
-    data_type: DataTypeLike | None,
-    order_by: str | None,
-    consistent: bool,
-    expired: bool,
+    scope: Scope, data_type: DataTypeLike | None, listing: Listing
 ) -> list[UserRecord]:
-    """Return all records of a type, or of all types, in an order."""
-    check_order(order_by)
-    query = _query(scope, data_type, consistent)
-    records = await reading.records(scope, query, include_expired=expired)
+    """Return the records of a type, or of all types, in an order."""
+    wanted, limit = listing.wanted, listing.limit
+    order = Order.of(data_type, listing.order_by, reverse=wanted.reverse)
+    if limit is not None:
+        _check_limit(limit)
+    early = limit is not None and listing.order_by is None
+    query = _query(scope, data_type, wanted, by_key=early)
+    if limit is not None and early:
+        records = await _first(scope, query, limit, wanted.expired)
+    else:
+        records = await reading.records(scope, query, include_expired=wanted.expired)
+        records = order.of_records(records)[:limit]
     note_returned(scope, records)
-    return ordered(records, order_by)
+    return records
+
+
+async def _first(scope: Scope, query: Query, limit: int, expired: bool) -> list[UserRecord]:
+    """Read page after page, none of them ahead, until there are enough records."""
+    found: list[UserRecord] = []
+    after: str | None = None
+    while True:
+        # DynamoDB's limit counts what it reads, before the filter.
+        size = limit - len(found) if query.where is None else None
+        page = await reading.page(scope, attrs.evolve(query, limit=size, after=after))
+        found += reading.all_seen(scope, page.items, include_expired=expired)
+        after = page.after
+        if after is None or len(found) >= limit:
+            return found[:limit]
 
 
 def record_pages(
-    scope: Scope, data_type: DataTypeLike | None, consistent: bool, expired: bool
+    scope: Scope, data_type: DataTypeLike | None, wanted: Wanted
 ) -> AsyncGenerator[Iterator[Any], None]:
     """Check the arguments, and return pages of records, each record made when it is asked for."""
-    return _record_pages(scope, _query(scope, data_type, consistent), expired)
+    return _record_pages(scope, _query(scope, data_type, wanted), wanted.expired)
 
 
 async def _record_pages(
@@ -120,23 +137,50 @@ async def page(
     data_type: DataTypeLike | None,
     limit: int,
     cursor: str | None,
-    consistent: bool,
-    expired: bool,
+    wanted: Wanted,
 ) -> Any:
     """Return a page of at most `limit` records after a cursor."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidRecordError("limit takes a whole number of records, at least 1")
-    query = attrs.evolve(_query(scope, data_type, consistent), limit=limit)
+    _check_limit(limit)
+    query = attrs.evolve(_query(scope, data_type, wanted), limit=limit)
     if cursor is not None:
         query = attrs.evolve(query, after=read_cursor(query, cursor))
     found = await reading.page(scope, query)
-    records = list(_records_of(scope, found, expired))
+    records = list(_records_of(scope, found, wanted.expired))
     return Page(records, None if found.after is None else make_cursor(query, found.after))
 
 
-def _query(scope: Scope, data_type: DataTypeLike | None, consistent: bool) -> Query:
+async def count(scope: Scope, data_type: DataTypeLike | None, wanted: Wanted) -> int:
+    """Return how many records a list would have."""
+    query = attrs.evolve(_query(scope, data_type, wanted), counts=True)
+    if not wanted.expired:
+        # A ttl is in whole seconds, and has passed if it is less than now.
+        passed = math.ceil(scope.session.clock().timestamp()) - 1
+        query = attrs.evolve(query, where=where.both(query.where, where.not_expired(passed)))
+    total = 0
+    async with aclosing(reading.pages(scope, query)) as pages:
+        async for page in pages:
+            total += page.count
+    return total
+
+
+def _check_limit(limit: int) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidRecordError("limit takes a whole number of records, at least 1", path="limit")
+
+
+def _query(
+    scope: Scope, data_type: DataTypeLike | None, wanted: Wanted, *, by_key: bool = False
+) -> Query:
+    """Return the query of a reading. `by_key` reads a type in the order of its keys."""
     text = None if data_type is None else scope.data_type(data_type)
-    return reading.query(scope, text, consistent=consistent)
+    query = reading.query(scope, text, consistent=wanted.consistent)
+    condition = None if wanted.where is None else where.filter_of(wanted.where)
+    keys = None
+    if text is not None and condition is not None:
+        keys, condition = where.by_key(condition, text)
+    if by_key or wanted.reverse or keys is not None:
+        query = attrs.evolve(query, by_index=False)  # whose order within a type is no promise
+    return attrs.evolve(query, keys=keys, where=condition, reverse=wanted.reverse)
 
 
 # --- writing --------------------------------------------------------------------------------------

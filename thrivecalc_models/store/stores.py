@@ -14,7 +14,8 @@ from thrivecalc_models.records import Session
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.records.session import connect, connect_async, local_closed, local_opened
 from thrivecalc_models.signals import Observer
-from thrivecalc_models.store.user_data import AsyncUserData, UserData
+from thrivecalc_models.store.async_user_data import AsyncUserData
+from thrivecalc_models.store.user_data import UserData
 from thrivecalc_models.synchronous import documented_as, drive
 from thrivecalc_models.table import Settings, resolve_settings
 from thrivecalc_models.transport import AsyncTransport, Driver, Transport

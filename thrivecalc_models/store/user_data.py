@@ -1,4 +1,4 @@
-"""One user's records: the shell for synchronous callers, and its twin for callers of asyncio.
+"""One user's records: the shell for synchronous callers; its twin is in `async_user_data`.
 
 Each method is one line over a function of `calls`, which has all that is done.
 """
@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Iterator,
 )
-from contextlib import aclosing, closing
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar, overload
 
+from pynamodb.expressions.condition import Condition
+
 from thrivecalc_models.records import UserRecord
-from thrivecalc_models.records.constructors import makes_record, makes_record_awaited
+from thrivecalc_models.records.constructors import makes_record
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope
 from thrivecalc_models.store import calls
-from thrivecalc_models.store.pages import Page
-from thrivecalc_models.store.running import run, run_async
-from thrivecalc_models.synchronous import documented_as, drive, drive_each
-from thrivecalc_models.unit_of_work import AsyncUnitOfWork, CommitResult, UnitOfWork
+from thrivecalc_models.store.pages import Listing, Page, Wanted
+from thrivecalc_models.store.running import run
+from thrivecalc_models.synchronous import drive, drive_each
+from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork
 from thrivecalc_models.value import even_half_made
 
 R = TypeVar("R", bound=UserRecord)
@@ -35,7 +35,7 @@ ListOf = list
 Records = list[UserRecord]
 
 
-class _OfUser:
+class OfUser:
     """What both shells do alike."""
 
     def __init__(self, scope: Scope) -> None:
@@ -54,7 +54,7 @@ class _OfUser:
         raise TypeError(f"{type(self).__name__} belongs to its store and cannot be pickled")
 
 
-class UserData(_OfUser):
+class UserData(OfUser):
     """The records of one user: `store.user(user_id)`.
 
     Every key is made for this user, so no method can reach another user's records. A type is a
@@ -147,7 +147,10 @@ class UserData(_OfUser):
         self,
         data_type: type[R],
         *,
+        where: Condition | None = ...,
         order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> ListOf[R]: ...
@@ -156,7 +159,10 @@ class UserData(_OfUser):
         self,
         data_type: str,
         *,
+        where: Condition | None = ...,
         order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> Records: ...
@@ -164,33 +170,54 @@ class UserData(_OfUser):
         self,
         data_type: DataTypeLike,
         *,
+        where: Condition | None = None,
         order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Any:
-        """Return all records of a type, ordered by record key.
+        """Return the records of a type, ordered by record key.
 
-        `order_by` is "created_at" or "updated_at", or one of them with "-" for the latest first;
-        records without that time come last. Reads the index, or with `consistent` the table, since
-        DynamoDB's indexes cannot be read consistently.
+        `where` is a condition, such as `SavingsGoal.data.target_amount > 5`. DynamoDB filters what
+        it read: that saves transfer, not read units, unless it is about the `record_id`.
+        `order_by` is "created_at", "updated_at" or "data.<field>", or one of them with "-" for the
+        largest first; records without that value come last. With `limit` and no `order_by` the
+        reading stops early. `reverse` begins at the last record key.
+
+        Reads the index. Reads the table with `consistent`, since DynamoDB's indexes cannot be read
+        consistently, with `limit` and no `order_by`, with `reverse`, and if a part of `where` is a
+        condition on the key.
+
+        Raises InvalidRecordError for an order or a condition that cannot be.
         """
-        return drive(calls.list_type(self._scope, data_type, order_by, consistent, include_expired))
+        listing = Listing(Wanted(where, reverse, consistent, include_expired), order_by, limit)
+        return drive(calls.list_type(self._scope, data_type, listing))
 
     def list_all(
         self,
         *,
+        where: Condition | None = None,
         order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Records:
-        """Return all records of the user, of every type. `order_by` is that of `list`."""
-        return drive(calls.list_records(self._scope, None, order_by, consistent, include_expired))
+        """Return the records of the user, of every type. The arguments are those of `list`.
+
+        `order_by` takes no "data.<field>", as types have their own.
+        """
+        listing = Listing(Wanted(where, reverse, consistent, include_expired), order_by, limit)
+        return drive(calls.list_records(self._scope, None, listing))
 
     @overload
     def iterate(
         self,
         data_type: type[R],
         *,
+        where: Condition | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> Iterator[R]: ...
@@ -199,6 +226,8 @@ class UserData(_OfUser):
         self,
         data_type: str | None = ...,
         *,
+        where: Condition | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> Iterator[UserRecord]: ...
@@ -206,14 +235,18 @@ class UserData(_OfUser):
         self,
         data_type: DataTypeLike | None = None,
         *,
+        where: Condition | None = None,
+        reverse: bool = False,
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Iterator[Any]:
         """Yield the records of a type, or of all types, in the service's order.
 
-        Holds one page of at most 1 MB at a time, and reads the next one meanwhile.
+        Holds one page of at most 1 MB at a time, and reads the next one meanwhile. `where` is that
+        of `list`; with `reverse` the order is that of record keys, from the last one.
         """
-        return _each(calls.record_pages(self._scope, data_type, consistent, include_expired))
+        wanted = Wanted(where, reverse, consistent, include_expired)
+        return _each(calls.record_pages(self._scope, data_type, wanted))
 
     @overload
     def page(
@@ -222,6 +255,8 @@ class UserData(_OfUser):
         *,
         limit: int = ...,
         cursor: str | None = ...,
+        where: Condition | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> Page[R]: ...
@@ -232,6 +267,8 @@ class UserData(_OfUser):
         *,
         limit: int = ...,
         cursor: str | None = ...,
+        where: Condition | None = ...,
+        reverse: bool = ...,
         consistent: bool = ...,
         include_expired: bool = ...,
     ) -> Page[UserRecord]: ...
@@ -241,16 +278,36 @@ class UserData(_OfUser):
         *,
         limit: int = 50,
         cursor: str | None = None,
+        where: Condition | None = None,
+        reverse: bool = False,
         consistent: bool = False,
         include_expired: bool = False,
     ) -> Any:
         """Return at most `limit` records after a cursor, in the service's order, by one request.
 
-        Without a cursor it is the first page; `page.cursor` is the cursor of the next one. Raises
+        Without a cursor it is the first page; `page.cursor` is the cursor of the next one. `where`
+        is that of `list`, and is judged after `limit` records were read, so that a page may be
+        empty; with `reverse` the order is that of record keys, from the last one. Raises
         IsolationError for another user's cursor, and InvalidKeyError for a cursor of another query
         or for text that is none.
         """
-        return drive(calls.page(self._scope, data_type, limit, cursor, consistent, include_expired))
+        wanted = Wanted(where, reverse, consistent, include_expired)
+        return drive(calls.page(self._scope, data_type, limit, cursor, wanted))
+
+    def count(
+        self,
+        data_type: DataTypeLike | None = None,
+        *,
+        where: Condition | None = None,
+        consistent: bool = False,
+        include_expired: bool = False,
+    ) -> int:
+        """Return how many records of a type, or of all types, a list would have.
+
+        Reads no items (Select=COUNT), but costs the read units of the list, filter or not.
+        """
+        wanted = Wanted(where, False, consistent, include_expired)
+        return drive(calls.count(self._scope, data_type, wanted))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -481,334 +538,7 @@ class UserData(_OfUser):
         return drive(run(self._scope, function, attempts=attempts, atomic=atomic))
 
 
-@documented_as(UserData)
-class AsyncUserData(_OfUser):
-    """The records of one user, as `UserData`: `store.user(user_id)` of an `AsyncDataStore`.
-
-    What sends requests is awaited, and `iterate` is for `async for`. A single write that is
-    cancelled awaits its request, and raises CancelledError with its CommitError, which has `record`
-    and `outcome`, as the cause, or with none if it was applied.
-    """
-
-    # --- reading ----------------------------------------------------------------------------------
-
-    @overload
-    async def get(
-        self,
-        data_type: type[R],
-        record_id: RecordId,
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> R | None: ...
-    @overload
-    async def get(
-        self,
-        data_type: str,
-        record_id: RecordId,
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> UserRecord | None: ...
-    async def get(
-        self,
-        data_type: DataTypeLike,
-        record_id: RecordId,
-        *,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> Any:
-        return await calls.get(self._scope, data_type, record_id, consistent, include_expired)
-
-    async def exists(
-        self,
-        data_type: DataTypeLike,
-        record_id: RecordId,
-        *,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> bool:
-        return await calls.exists(self._scope, data_type, record_id, consistent, include_expired)
-
-    @overload
-    async def get_many(
-        self,
-        keys: Iterable[tuple[type[R], RecordId]],
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> ListOf[R | None]: ...
-    @overload
-    async def get_many(
-        self,
-        keys: Iterable[KeyLike],
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> ListOf[UserRecord | None]: ...
-    async def get_many(
-        self,
-        keys: Iterable[KeyLike],
-        *,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> Any:
-        return await calls.get_many(self._scope, keys, consistent, include_expired)
-
-    @overload
-    async def list(
-        self,
-        data_type: type[R],
-        *,
-        order_by: str | None = ...,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> ListOf[R]: ...
-    @overload
-    async def list(
-        self,
-        data_type: str,
-        *,
-        order_by: str | None = ...,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> Records: ...
-    async def list(
-        self,
-        data_type: DataTypeLike,
-        *,
-        order_by: str | None = None,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> Any:
-        return await calls.list_type(self._scope, data_type, order_by, consistent, include_expired)
-
-    async def list_all(
-        self,
-        *,
-        order_by: str | None = None,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> Records:
-        return await calls.list_records(self._scope, None, order_by, consistent, include_expired)
-
-    @overload
-    def iterate(
-        self,
-        data_type: type[R],
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> AsyncIterator[R]: ...
-    @overload
-    def iterate(
-        self,
-        data_type: str | None = ...,
-        *,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> AsyncIterator[UserRecord]: ...
-    def iterate(
-        self,
-        data_type: DataTypeLike | None = None,
-        *,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> AsyncIterator[Any]:
-        return _each_awaited(
-            calls.record_pages(self._scope, data_type, consistent, include_expired)
-        )
-
-    @overload
-    async def page(
-        self,
-        data_type: type[R],
-        *,
-        limit: int = ...,
-        cursor: str | None = ...,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> Page[R]: ...
-    @overload
-    async def page(
-        self,
-        data_type: str | None = ...,
-        *,
-        limit: int = ...,
-        cursor: str | None = ...,
-        consistent: bool = ...,
-        include_expired: bool = ...,
-    ) -> Page[UserRecord]: ...
-    async def page(
-        self,
-        data_type: DataTypeLike | None = None,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        consistent: bool = False,
-        include_expired: bool = False,
-    ) -> Any:
-        return await calls.page(self._scope, data_type, limit, cursor, consistent, include_expired)
-
-    # --- writing ----------------------------------------------------------------------------------
-
-    @makes_record_awaited
-    async def add(
-        self,
-        given: Any,
-        data: Any = None,
-        /,
-        *,
-        record_id: RecordId | None = None,
-        ttl: datetime | timedelta | None = None,
-    ) -> Any:
-        return await calls.add(self._scope, given, data, record_id, ttl)
-
-    @makes_record_awaited
-    async def put(
-        self,
-        given: Any,
-        data: Any = None,
-        /,
-        *,
-        record_id: RecordId | None = None,
-        ttl: datetime | timedelta | None = None,
-    ) -> Any:
-        return await calls.put(self._scope, given, data, record_id, ttl)
-
-    @overload
-    async def add_many(self, given: Iterable[R], /) -> ListOf[R]: ...
-    @overload
-    async def add_many(self, given: Iterable[object], /) -> Records: ...
-    async def add_many(self, given: Iterable[Any], /) -> Any:
-        return await calls.add_many(self._scope, given)
-
-    async def update(self, record: R) -> R:
-        return await calls.update(self._scope, record)
-
-    @overload
-    async def delete(self, target: UserRecord, /) -> None: ...
-    @overload
-    async def delete(
-        self, target: DataTypeLike, record_id: RecordId, /, *, if_version: str | None = ...
-    ) -> None: ...
-    async def delete(
-        self,
-        target: UserRecord | DataTypeLike,
-        record_id: RecordId | None = None,
-        /,
-        *,
-        if_version: str | None = None,
-    ) -> None:
-        return await calls.delete(self._scope, target, record_id, if_version)
-
-    @makes_record_awaited
-    async def upsert(self, given: Any, /, *, record_id: RecordId | None = None) -> Any:
-        return await calls.upsert(self._scope, given, record_id)
-
-    @overload
-    async def patch(
-        self,
-        data_type: type[R],
-        record_id: RecordId,
-        merge_patch: dict[str, Any],
-        *,
-        if_version: str | None = ...,
-    ) -> R: ...
-    @overload
-    async def patch(
-        self,
-        data_type: str,
-        record_id: RecordId,
-        merge_patch: dict[str, Any],
-        *,
-        if_version: str | None = ...,
-    ) -> UserRecord: ...
-    async def patch(
-        self,
-        data_type: DataTypeLike,
-        record_id: RecordId,
-        merge_patch: dict[str, Any],
-        *,
-        if_version: str | None = None,
-    ) -> Any:
-        return await calls.patch(self._scope, data_type, record_id, merge_patch, if_version)
-
-    @overload
-    async def replace_data(
-        self,
-        data_type: type[R],
-        record_id: RecordId,
-        data: dict[str, Any],
-        *,
-        if_version: str | None = ...,
-    ) -> R: ...
-    @overload
-    async def replace_data(
-        self,
-        data_type: str,
-        record_id: RecordId,
-        data: dict[str, Any],
-        *,
-        if_version: str | None = ...,
-    ) -> UserRecord: ...
-    async def replace_data(
-        self,
-        data_type: DataTypeLike,
-        record_id: RecordId,
-        data: dict[str, Any],
-        *,
-        if_version: str | None = None,
-    ) -> Any:
-        return await calls.replace_data(self._scope, data_type, record_id, data, if_version)
-
-    async def set_fields(
-        self, data_type: DataTypeLike, record_id: RecordId, payload: Any
-    ) -> UserRecord:
-        return await calls.set_fields(self._scope, data_type, record_id, payload)
-
-    async def delete_many(self, keys: Iterable[KeyLike], /) -> CommitResult:
-        return await calls.delete_many(self._scope, keys)
-
-    async def delete_all(self) -> CommitResult:
-        return await calls.delete_all(self._scope)
-
-    # --- units of work ----------------------------------------------------------------------------
-
-    def unit_of_work(
-        self,
-        *,
-        atomic: bool = False,
-        lock: bool = True,
-        consistent: bool = True,
-        include_expired: bool = False,
-    ) -> AsyncUnitOfWork:
-        return AsyncUnitOfWork(
-            self._scope,
-            atomic=atomic,
-            lock=lock,
-            consistent=consistent,
-            include_expired=include_expired,
-        )
-
-    async def run(
-        self,
-        function: Callable[[AsyncUnitOfWork], Awaitable[T]],
-        *,
-        attempts: int = 8,
-        atomic: bool = True,
-    ) -> T:
-        return await run_async(self._scope, function, attempts=attempts, atomic=atomic)
-
-
 def _each(pages: AsyncGenerator[Iterator[R], None]) -> Iterator[R]:
     with closing(drive_each(pages)) as driven:
         for page in driven:
             yield from page
-
-
-async def _each_awaited(pages: AsyncGenerator[Iterator[R], None]) -> AsyncIterator[R]:
-    async with aclosing(pages):
-        async for page in pages:
-            for record in page:
-                yield record
