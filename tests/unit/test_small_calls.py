@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from leaks import AMOUNT, USER
 from machines import EXPIRED, changed, goal_item, item, payment, requests, user_of
 from small_calls import COSTS, prepare
@@ -550,9 +552,9 @@ def test_upsert_takes_a_payload_and_an_id(table, user):
     stored = user.get(SavingsGoal, "g")
     with pytest.raises(RecordExistsError):
         user.upsert(stored)
-    for given in (("savings-goal", NEW), "text", None):
+    for wrong in (("savings-goal", NEW), "text", None):
         with pytest.raises((InvalidRecordError, TypeError)):
-            user.upsert(given, record_id="g")
+            user.upsert(wrong, record_id="g")
     with pytest.raises(InvalidRecordError) as refused:
         user.upsert(goal(2**60), record_id="g")
     assert refused.value.outcome == "not applied"
@@ -790,6 +792,45 @@ def test_a_patch_leaves_nested_payloads_whole(table, user, patch, path):
         assert refused.value.path == path
     assert write.get(PatchedHome, "h").data.places.keys() == {"a"}
     assert not write.plan().requests
+
+
+# --- any patch ------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "b", "camelCase", "snake_case", "a.b"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.text("xy", max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
+
+
+def merged(target, patch):
+    """MergePatch of RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+@given(OBJECTS, OBJECTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_patch_is_merged_as_the_rfc_says(table, user, target, patch):
+    """By one update, by two, and in a unit of work, the result is that of RFC 7396."""
+    for write in (user, user.unit_of_work()):
+        user.put(("note-of-mine", target), record_id="n")
+        record = write.patch("note-of-mine", "n", patch)
+        assert record.data == merged(target, patch)
+        if write is not user:
+            write.commit()
+        stored = user.get("note-of-mine", "n")
+        assert stored.data == merged(target, patch)
+        assert stored.item == record.item
 
 
 # --- interrupts -----------------------------------------------------------------------------------
