@@ -85,3 +85,12 @@ def test_the_repr_shows_no_personal_data(work):
 def test_a_unit_knows_its_user(work):
     """A unit is bound to the user it was made for."""
     assert work.user_id == USER
+
+
+def test_a_block_may_close_its_unit(table, user):
+    """What was pending in a unit that its block closes is not sent, and the block ends quietly."""
+    with user.unit_of_work() as work:
+        work.add(SavingsGoalData(name="n", target_amount=1))
+        with pytest.warns(ResourceWarning, match="closed"):
+            work.close()
+    assert table.sent() == 0

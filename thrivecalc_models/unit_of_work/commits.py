@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from thrivecalc_models.errors import CommitError
 from thrivecalc_models.protocol import (
@@ -44,7 +45,7 @@ class Commit:
             if identity_map.transaction is not None:
                 await self._send_transaction(identity_map.transaction, shield)
             else:
-                await self._send_each(attempts, shield)
+                self._settle(attempts, await self._sent(attempts, shield), shield)
             pending = identity_map.pending_writes()
         if report.halted or identity_map.transaction is not None:
             report.outcomes |= {write.key: _NOT_APPLIED for write in pending}
@@ -53,11 +54,13 @@ class Commit:
             identity_map.transaction = AtomicWrites(writes=tuple(pending), token=str(uuid.uuid4()))
             await self._send_transaction(identity_map.transaction, shield)
         elif pending:
-            await self._send_each(pending, shield)
+            self._settle(pending, await self._sent(pending, shield), shield)
 
-    async def _send_each(self, writes: Sequence[PendingWrite], shield: Shield) -> None:
+    def _sent(
+        self, writes: Sequence[PendingWrite], shield: Shield
+    ) -> Coroutine[Any, Any, CommitReport]:
         self._under_way = {write.key: write for write in writes}
-        self._settle(writes, await self._session.commit(writes, shield), shield)
+        return self._session.commit(writes, shield)
 
     async def _send_transaction(self, transaction: AtomicWrites, shield: Shield) -> None:
         session = self._session

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -445,15 +445,16 @@ async def leave(unit: Unit, error: BaseException | None) -> None:
     """End the block of a unit: commit, or send nothing if the block raised `error`."""
     if unit._unattached is not None:
         unit._unattached.leave_block()
+    unit._ended = True
     if error is not None:
-        unit._ended = True
         if unit._state != "failed":
             unit._end("closed")
         return
-    await finish(unit)
+    if unit._state != "closed":
+        await finish(unit)
 
 
-async def finish(unit: Unit) -> CommitResult:
+def finish(unit: Unit) -> Coroutine[Any, Any, CommitResult]:
     """Commit a unit and end it. Raises CommitError."""
     unit._ended = True
-    return await unit._commit()
+    return unit._commit()

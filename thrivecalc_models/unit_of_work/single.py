@@ -10,15 +10,16 @@ from thrivecalc_models.errors import CommitError, ThriveCalcError
 from thrivecalc_models.protocol import full_jitter, pause
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.scope import Scope
-from thrivecalc_models.unit_of_work.core import Unit, leave
+from thrivecalc_models.unit_of_work.core import Unit, finish
+from thrivecalc_models.unit_of_work.outcomes import CommitResult
 from thrivecalc_models.wire import describe
 
 T = TypeVar("T")
 
 
-async def commit_one(work: Unit, record: UserRecord | None) -> None:
+def commit_one(work: Unit, record: UserRecord | None) -> Coroutine[Any, Any, CommitResult]:
     """Commit a unit of one write and end it. Raises as `write_one`."""
-    await write_one(leave(work, None), record)
+    return write_one(finish(work), record)
 
 
 async def write_one(commit: Coroutine[Any, Any, T], record: UserRecord | None = None) -> T:
