@@ -57,6 +57,16 @@ def spelled(request, name):
     return text
 
 
+@pytest.mark.parametrize("record_key", ["note#", "#1", "note"])
+def test_an_item_under_an_odd_key_is_read_and_deleted(service, record_key):
+    """A key without a type, without an id or without '#' is no record's; its item is still read."""
+    service.put({"userId": {"S": USER}, "recordKey": {"S": record_key}})
+    record = UserRecord.get(USER, record_key)
+    assert record.record_key == record_key
+    record.delete()
+    assert service.get(USER, record_key) is None
+
+
 def test_a_query_of_a_type_reads_that_type_only(service):
     """`SavingsGoal.query` asks for keys that begin with its type, and filters nothing."""
     assert list(SavingsGoal.query(USER)) == []
