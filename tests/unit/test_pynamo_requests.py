@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from leaks import USER
 from pynamodb.exceptions import DeleteError, GetError, QueryError, UpdateError
+from pynamodb.expressions.operand import Path
 
 from thrivecalc_models import (
     Budget,
@@ -425,6 +426,25 @@ def test_an_update_after_a_delete_makes_a_whole_item(service):
         record.update([SavingsGoal.data["name"].set("x")])
     record.update([SavingsGoal.data.set(SavingsGoalData(name="x", target_amount=1))])
     assert SavingsGoal.get(USER, record.record_key).problems == []
+
+
+@pytest.mark.parametrize("ttl", ["soon", -1, 10**12])
+def test_an_action_cannot_set_a_ttl_that_is_no_time(service, ttl):
+    """`update` refuses a `ttl` that DynamoDB would never act on, before anything is sent."""
+    record = stored_goal(service)
+    sent = service.sent()
+    with pytest.raises(InvalidRecordError, match="ttl takes a time between 1970 and 9999"):
+        record.update([Path(["ttl"]).set(ttl)])
+    assert service.sent() == sent
+
+
+def test_an_action_sets_and_removes_a_ttl(service):
+    """`update` takes an expiry as an action, and no expiry too."""
+    record = stored_goal(service)
+    record.update([Path(["ttl"]).set(1_900_000_000)])
+    assert service.get(USER, record.record_key)["ttl"] == {"N": "1900000000"}
+    record.update([SavingsGoal.ttl.remove()])
+    assert "ttl" not in service.get(USER, record.record_key)
 
 
 def test_refresh_reads_again_and_drops_edits(service):

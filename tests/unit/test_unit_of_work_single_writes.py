@@ -451,3 +451,12 @@ def test_delete_all_counts_its_requests(table, user):
     result = user.delete_all()
     assert result.requests == table.sent() == 3  # read, delete, read again
     assert result.capacity == Capacity(read_units=2.0, write_units=2.0)
+
+
+def test_delete_all_fetches_only_keys(table, user):
+    """The items that `delete_all` reads before it deletes them do not travel; their keys do."""
+    user.delete_all()
+    request = table.log[0].request
+    names = request["ExpressionAttributeNames"]
+    fetched = {names[each] for each in request["ProjectionExpression"].split(", ")}
+    assert fetched == {"userId", "recordKey"}
