@@ -58,7 +58,7 @@ class PerLoop(Generic[T]):
                 " coroutine, or take a DataStore"
             ) from error
         owned = self._owned
-        if owned is None or owned[0] is not loop or owned[1] != os.getpid():
+        if owned is None or owned[0] is not loop:  # a forked child cannot run its parent's
             owned = self._own(loop)
         return owned[2]
 
