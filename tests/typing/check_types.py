@@ -238,6 +238,8 @@ def units(store: DataStore, record_id: str) -> None:
         assert_type(work, UnitOfWork)
         assert_type(work.get(Transaction, record_id), Transaction | None)
         assert_type(work.list(Transaction), list[Transaction])
+        assert_type(work.list(Transaction, where=Transaction.data.amount < 0), list[Transaction])
+        assert_type(work.count(Transaction, where=Transaction.data.amount < 0), int)
         assert_type(work.plan(), Plan)
     assert_type(work.commit(), CommitResult)
     assert_type(user.delete_all(), CommitResult)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 
+import attrs
+
 from thrivecalc_models.operations import GetItem, Key, Query
 from thrivecalc_models.protocol import ItemPage, get_item, get_many, read_page, read_pages
+from thrivecalc_models.records import where
+from thrivecalc_models.records.listing import Wanted
 from thrivecalc_models.records.model import UserRecord
 from thrivecalc_models.records.scope import Scope
 from thrivecalc_models.records.state import record_key_of
@@ -35,6 +39,18 @@ def query(scope: Scope, data_type: str | None, *, consistent: bool) -> Query:
     return Query(
         user_id=scope.user_id, data_type=data_type, by_index=by_index, consistent=consistent
     )
+
+
+def query_of(scope: Scope, data_type: str | None, wanted: Wanted, *, by_key: bool) -> Query:
+    """The query of what is wanted. `by_key` reads a type in the order of its keys."""
+    plain = query(scope, data_type, consistent=wanted.consistent)
+    condition = None if wanted.where is None else where.filter_of(wanted.where)
+    keys = None
+    if data_type is not None and condition is not None:
+        keys, condition = where.by_key(condition, data_type)
+    if by_key or wanted.reverse or keys is not None:
+        plain = attrs.evolve(plain, by_index=False)  # whose order within a type is no promise
+    return attrs.evolve(plain, keys=keys, where=condition, reverse=wanted.reverse)
 
 
 async def fetch(scope: Scope, key: Key, *, consistent: bool) -> StoredItem | None:

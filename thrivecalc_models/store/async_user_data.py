@@ -18,9 +18,10 @@ from pynamodb.expressions.condition import Condition
 
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.constructors import makes_record_awaited
+from thrivecalc_models.records.listing import Listing, Wanted
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId
 from thrivecalc_models.store import calls
-from thrivecalc_models.store.pages import Listing, Page, Wanted
+from thrivecalc_models.store.pages import Page
 from thrivecalc_models.store.running import run_async
 from thrivecalc_models.store.user_data import OfUser, UserData
 from thrivecalc_models.synchronous import documented_as

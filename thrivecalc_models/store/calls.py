@@ -21,8 +21,9 @@ from thrivecalc_models.operations import Query
 from thrivecalc_models.payloads import is_payload
 from thrivecalc_models.protocol import ItemPage
 from thrivecalc_models.records import UserRecord, creation, reading, where, writing
+from thrivecalc_models.records.listing import Listing, Order, Wanted, check_limit
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
-from thrivecalc_models.store.pages import Listing, Order, Page, Wanted
+from thrivecalc_models.store.pages import Page
 from thrivecalc_models.transport.process import forks_wait
 from thrivecalc_models.unit_of_work import CommitResult
 from thrivecalc_models.unit_of_work.core import Unit, finish
@@ -83,7 +84,7 @@ async def list_records(
     wanted, limit = listing.wanted, listing.limit
     order = Order.of(data_type, listing.order_by, reverse=wanted.reverse)
     if limit is not None:
-        _check_limit(limit)
+        check_limit(limit)
     early = limit is not None and listing.order_by is None
     query = _query(scope, data_type, wanted, by_key=early)
     if limit is not None and early:
@@ -140,7 +141,7 @@ async def page(
     wanted: Wanted,
 ) -> Any:
     """Return a page of at most `limit` records after a cursor."""
-    _check_limit(limit)
+    check_limit(limit)
     query = attrs.evolve(_query(scope, data_type, wanted), limit=limit)
     if cursor is not None:
         query = attrs.evolve(query, after=read_cursor(query, cursor))
@@ -163,24 +164,11 @@ async def count(scope: Scope, data_type: DataTypeLike | None, wanted: Wanted) ->
     return total
 
 
-def _check_limit(limit: int) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidRecordError("limit takes a whole number of records, at least 1", path="limit")
-
-
 def _query(
     scope: Scope, data_type: DataTypeLike | None, wanted: Wanted, *, by_key: bool = False
 ) -> Query:
-    """Return the query of a reading. `by_key` reads a type in the order of its keys."""
     text = None if data_type is None else scope.data_type(data_type)
-    query = reading.query(scope, text, consistent=wanted.consistent)
-    condition = None if wanted.where is None else where.filter_of(wanted.where)
-    keys = None
-    if text is not None and condition is not None:
-        keys, condition = where.by_key(condition, text)
-    if by_key or wanted.reverse or keys is not None:
-        query = attrs.evolve(query, by_index=False)  # whose order within a type is no promise
-    return attrs.evolve(query, keys=keys, where=condition, reverse=wanted.reverse)
+    return reading.query_of(scope, text, wanted, by_key=by_key)
 
 
 # --- writing --------------------------------------------------------------------------------------

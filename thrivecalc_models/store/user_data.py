@@ -19,9 +19,10 @@ from pynamodb.expressions.condition import Condition
 
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.records.constructors import makes_record
+from thrivecalc_models.records.listing import Listing, Wanted
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope
 from thrivecalc_models.store import calls
-from thrivecalc_models.store.pages import Listing, Page, Wanted
+from thrivecalc_models.store.pages import Page
 from thrivecalc_models.store.running import run
 from thrivecalc_models.synchronous import drive, drive_each
 from thrivecalc_models.unit_of_work import CommitResult, UnitOfWork

@@ -14,11 +14,15 @@ from types import ModuleType
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 from weakref import finalize
 
+import attrs
+from pynamodb.expressions.condition import Condition
+
 from thrivecalc_models.errors import RecordExistsError, RecordNotFoundError, UnitOfWorkStateError
 from thrivecalc_models.operations import Key
 from thrivecalc_models.protocol import Plan
-from thrivecalc_models.records import UserRecord, creation, reading, writing
+from thrivecalc_models.records import UserRecord, creation, reading, where, writing
 from thrivecalc_models.records.constructors import makes_record
+from thrivecalc_models.records.listing import Listing, Order, Wanted, check_limit
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId, Scope, distinct
 from thrivecalc_models.records.state import state_of
 from thrivecalc_models.transport import Shield
@@ -180,18 +184,33 @@ class Unit:
         return [self._map.visible(key.record_key) for key in wanted]
 
     @_awaited_exclusively
-    async def _list(self, data_type: DataTypeLike) -> Any:
+    async def _list(self, data_type: DataTypeLike, listing: Listing) -> Any:
         self._check_open()
-        return await self._listed(self._scope.data_type(data_type))
+        return await self._listed(self._scope.data_type(data_type), listing)
 
     @_awaited_exclusively
-    async def _list_all(self) -> list[UserRecord]:
+    async def _list_all(self, listing: Listing) -> list[UserRecord]:
         self._check_open()
-        return await self._listed(None)
+        return await self._listed(None, listing)
 
-    async def _listed(self, data_type: str | None) -> list[UserRecord]:
-        query = reading.query(self._scope, data_type, consistent=self._consistent)
+    @_awaited_exclusively
+    async def _count(self, data_type: DataTypeLike | None, condition: Condition | None) -> int:
+        self._check_open()
+        text = None if data_type is None else self._scope.data_type(data_type)
+        return len(await self._listed(text, Listing(Wanted(condition))))
+
+    async def _listed(self, data_type: str | None, listing: Listing) -> list[UserRecord]:
+        wanted = attrs.evolve(listing.wanted, consistent=self._consistent)
+        order = Order.of(data_type, listing.order_by, reverse=wanted.reverse)
+        if listing.limit is not None:
+            check_limit(listing.limit)
+        condition = None if wanted.where is None else where.filter_of(wanted.where)
+        query = reading.query_of(self._scope, data_type, wanted, by_key=False)
+        # The table judges what it has by the condition, and the unit what it had before.
+        judged = set(self._map.entries) if condition is not None else set()
         keys = self._map.added_keys(data_type)
+        if condition is not None:
+            keys |= self._map.edited_keys(data_type)
         async with aclosing(reading.pages(self._scope, query)) as pages:
             async for page in pages:
                 for item in page.items:
@@ -199,8 +218,11 @@ class Unit:
                     if key not in self._map.entries:
                         self._take(item)
                     keys.add(key)
-        visible = (self._map.visible(key) for key in sorted(keys))
-        return [record for record in visible if record is not None]
+        if condition is not None:
+            keys = {key for key in keys if key not in judged or self._map.holds(key, condition)}
+        visible = (self._map.visible(key) for key in keys)
+        records = [record for record in visible if record is not None]
+        return order.of_records(records)[: listing.limit]
 
     def _take(self, item: StoredItem) -> None:
         """Put the record of an item into the map, unless it has expired."""

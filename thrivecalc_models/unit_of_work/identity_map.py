@@ -14,6 +14,7 @@ from thrivecalc_models.errors import (
     RecordExistsError,
     UnitOfWorkStateError,
 )
+from thrivecalc_models.operations import Filter, matches
 from thrivecalc_models.protocol import (
     AtomicWrites,
     CommitReport,
@@ -76,6 +77,30 @@ class IdentityMap:
             and entry.record is not None
             and data_type in (None, entry.record.data_type)
         }
+
+    def edited_keys(self, data_type: str | None) -> set[str]:
+        """Return the keys of records that were changed since they were read."""
+        return {
+            key
+            for key, entry in self.entries.items()
+            if entry.record is not None
+            and data_type in (None, entry.record.data_type)
+            and writing.is_stored(entry.record)
+            and not writing.is_unchanged(entry.record)
+        }
+
+    def holds(self, key: str, condition: Filter) -> bool:
+        """Whether a condition holds for a record as a commit would leave it.
+
+        Raises InvalidRecordError if it cannot be written.
+        """
+        entry = self.entries[key]
+        if entry.deleted or entry.record is None:
+            return False
+        now = self.scope.session.clock()
+        write = write_of(entry, self.scope, now, lock=self.lock)
+        after = None if write is None else write.after
+        return matches(condition, writing.snapshot_of(entry.record) if after is None else after)
 
     def take(self, record: UserRecord) -> None:
         """Put a stored record into the map, with nothing queued."""

@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from pynamodb.expressions.condition import Condition
+
 from thrivecalc_models.errors import ConfigurationError, UnitOfWorkStateError
 from thrivecalc_models.records import UserRecord
+from thrivecalc_models.records.listing import Listing, Wanted
 from thrivecalc_models.records.scope import DataTypeLike, KeyLike, RecordId
 from thrivecalc_models.synchronous import documented_as, drive
 from thrivecalc_models.unit_of_work.core import Unit, enter, leave
@@ -74,16 +77,64 @@ class UnitOfWork(Unit):
         return drive(self._get_many(keys))
 
     @overload
-    def list(self, data_type: type[R]) -> ListOf[R]: ...
+    def list(
+        self,
+        data_type: type[R],
+        *,
+        where: Condition | None = ...,
+        order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
+    ) -> ListOf[R]: ...
     @overload
-    def list(self, data_type: str) -> ListOf[UserRecord]: ...
-    def list(self, data_type: DataTypeLike) -> Any:
-        """Return a type's records by record key, with the unit's adds, without its deletes."""
-        return drive(self._list(data_type))
+    def list(
+        self,
+        data_type: str,
+        *,
+        where: Condition | None = ...,
+        order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
+    ) -> ListOf[UserRecord]: ...
+    def list(
+        self,
+        data_type: DataTypeLike,
+        *,
+        where: Condition | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> Any:
+        """Return a type's records by record key, with the unit's adds, without its deletes.
 
-    def list_all(self) -> ListOf[UserRecord]:
-        """Return the user's records by record key, with the unit's adds, without its deletes."""
-        return drive(self._list_all())
+        `where`, `order_by`, `limit` and `reverse` are those of `UserData.list`; the table is read
+        as far as without them, but for a key condition. What the unit has is judged by `where` in
+        memory, as a commit would leave it. Raises InvalidRecordError for an order or a condition
+        that cannot be, and for such a record that cannot be written.
+        """
+        listing = Listing(Wanted(where, reverse), order_by, limit)
+        return drive(self._list(data_type, listing))
+
+    def list_all(
+        self,
+        *,
+        where: Condition | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> ListOf[UserRecord]:
+        """Return the user's records by record key, with the unit's adds, without its deletes.
+
+        The arguments are those of `list`; `order_by` takes no "data.<field>".
+        """
+        listing = Listing(Wanted(where, reverse), order_by, limit)
+        return drive(self._list_all(listing))
+
+    def count(
+        self, data_type: DataTypeLike | None = None, *, where: Condition | None = None
+    ) -> int:
+        """Return the length of the unit's list of a type, or of all types; it reads them."""
+        return drive(self._count(data_type, where))
 
     @overload
     def patch(self, data_type: type[R], record_id: RecordId, merge_patch: dict[str, Any]) -> R: ...
@@ -185,14 +236,52 @@ class AsyncUnitOfWork(Unit):
         return await self._get_many(keys)
 
     @overload
-    async def list(self, data_type: type[R]) -> ListOf[R]: ...
+    async def list(
+        self,
+        data_type: type[R],
+        *,
+        where: Condition | None = ...,
+        order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
+    ) -> ListOf[R]: ...
     @overload
-    async def list(self, data_type: str) -> ListOf[UserRecord]: ...
-    async def list(self, data_type: DataTypeLike) -> Any:
-        return await self._list(data_type)
+    async def list(
+        self,
+        data_type: str,
+        *,
+        where: Condition | None = ...,
+        order_by: str | None = ...,
+        limit: int | None = ...,
+        reverse: bool = ...,
+    ) -> ListOf[UserRecord]: ...
+    async def list(
+        self,
+        data_type: DataTypeLike,
+        *,
+        where: Condition | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> Any:
+        listing = Listing(Wanted(where, reverse), order_by, limit)
+        return await self._list(data_type, listing)
 
-    async def list_all(self) -> ListOf[UserRecord]:
-        return await self._list_all()
+    async def list_all(
+        self,
+        *,
+        where: Condition | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> ListOf[UserRecord]:
+        listing = Listing(Wanted(where, reverse), order_by, limit)
+        return await self._list_all(listing)
+
+    async def count(
+        self, data_type: DataTypeLike | None = None, *, where: Condition | None = None
+    ) -> int:
+        return await self._count(data_type, where)
 
     @overload
     async def patch(
