@@ -261,7 +261,7 @@ def test_a_callback_that_fails(kind, monkeypatch, capfd):
         async with driver_to(service.endpoint) as driver:
             await driver.run(asking(1))
             with monkeypatch.context() as patch:
-                patch.setattr(event_loop._Watched, "_watch", broken)
+                patch.setattr(event_loop.Watched, "watch", broken)
                 driver_of_its_own = AsyncDriver(transport_to(service.endpoint), "t")
                 (result,) = await driver_of_its_own.run(asking(2))
             assert meaning(result) == LOST

@@ -94,15 +94,20 @@ class Blocking:
     """An asynchronous store, user or unit that is called like its synchronous twin."""
 
     def __init__(
-        self, target: Any, run: Callable[[Coroutine[Any, Any, Any]], Any] = Calls.run_alone
+        self,
+        target: Any,
+        run: Callable[[Coroutine[Any, Any, Any]], Any] = Calls.run_alone,
+        *,
+        store: Any = None,
     ) -> None:
         self._target = target
         self._run = run
+        self._store = store  # of which a user is
 
     def __getattr__(self, name: str) -> Any:
         target = self._target
         if Calls.task is not None and self._run == Calls.run_alone:
-            target = _at_once(target)  # another writer's call, from within a request
+            target = _at_once(target, self._store)  # another writer's call, from within a request
         member = getattr(target, name)
         if not inspect.ismethod(member):
             return member
@@ -116,7 +121,7 @@ class Blocking:
             if inspect.isasyncgen(given):
                 return self._each(given)
             wrapped = isinstance(given, AsyncUserData | AsyncUnitOfWork)
-            return Blocking(given, self._run) if wrapped else given
+            return Blocking(given, self._run, store=target) if wrapped else given
 
         return call
 
@@ -151,13 +156,12 @@ class Blocking:
         return self._target.__reduce_ex__(protocol)
 
 
-def _at_once(target: Any) -> Any:
-    """A synchronous user for an asynchronous one; anything else as it is."""
+def _at_once(target: Any, store: Any) -> Any:
+    """A synchronous user for an asynchronous one of a store; anything else as it is."""
     if not isinstance(target, AsyncUserData):
         return target
-    scope = target._scope
-    session = scope.session
-    table: Any = session.driver.transport._table
+    session = store.session
+    table: Any = session.driver.transport.table
     driver = Driver(
         table,
         table.table_name,
@@ -165,7 +169,7 @@ def _at_once(target: Any) -> Any:
         sleep=table.sleep,
         observer=session.observer,
     )
-    return UserData(Scope(attrs.evolve(session, driver=driver), scope.user_id))
+    return UserData(Scope(attrs.evolve(session, driver=driver), target.user_id))
 
 
 def _awaited(function: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:

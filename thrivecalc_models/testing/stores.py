@@ -117,7 +117,7 @@ class _OnLoop(Beginner):
 
     def __init__(self, table: SimulatedTable) -> None:
         self.name = table.name
-        self._table = table
+        self.table = table
 
     def begin(self, operation: str, body: bytes, ended: Ended) -> Abandon:
         loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ class _OnLoop(Beginner):
     ) -> None:
         sent: Sent
         try:
-            sent = self._table.send(operation, body)
+            sent = self.table.send(operation, body)
         except BaseException as error:  # noqa: BLE001 - an interrupt comes out of the request
             sent = error
         loop.call_soon(partial(ended, sent))

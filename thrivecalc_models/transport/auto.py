@@ -92,6 +92,7 @@ class Choosing(Generic[T]):
         return self._chosen
 
     def explanation(self) -> str:
+        """The name of the transport in use, and why it is."""
         return f"{self.chosen().name}: {self._why}"
 
     def made(self) -> list[T]:

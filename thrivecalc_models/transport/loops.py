@@ -26,6 +26,7 @@ class Hold(asyncio.Future[None]):
         return False
 
     def release(self) -> None:
+        """Let whoever waits go on."""
         if not self.done():
             self.set_result(None)
 

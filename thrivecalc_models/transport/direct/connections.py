@@ -166,6 +166,7 @@ class Connections:
 
     @property
     def in_flight(self) -> int:
+        """How many requests have been started and have not ended."""
         return len(self._in_flight)
 
     def put_back(self, handle: Handle) -> None:

@@ -54,6 +54,7 @@ class EventLoopTransport(Beginner):
         )
 
     def begin(self, operation: str, body: bytes, ended: Ended) -> Failure | Abandon:
+        """Start a request on the running loop."""
         return self._requests.get().begin(operation, body, ended)
 
     async def close(self) -> None:
@@ -79,8 +80,8 @@ class _Requests:
         self._credentials: Credentials
         self._waiting: dict[Ended, tuple[str, bytes]] = {}
         self._preparing = False
-        self._current: _Watched | None = None
-        self._open: set[_Watched] = set()
+        self._current: Watched | None = None
+        self._open: set[Watched] = set()
 
     def begin(self, operation: str, body: bytes, ended: Ended) -> Failure | Abandon:
         if self._preparing or self._route is None or self._route.due():
@@ -99,7 +100,7 @@ class _Requests:
         current = self._current
         if current is None or not current.is_fit():
             self._forget()
-            current = self._current = _Watched(self._loop, self._lane, self._open.discard)
+            current = self._current = Watched(self._loop, self._lane, self._open.discard)
             self._open.add(current)
         return current.start(operation, body, ended)
 
@@ -161,14 +162,14 @@ class _Requests:
             watched.abandon(ended)
 
 
-class _Watched:
+class Watched:
     """Connections whose sockets the event loop watches, until they are retired and idle."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         lane: Lane,
-        closed: Callable[[_Watched], object],
+        closed: Callable[[Watched], object],
     ) -> None:
         self.connections = lane.connect()
         self._loop = loop
@@ -181,7 +182,7 @@ class _Watched:
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
         multi = self.connections.multi
-        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self.watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
 
     def start(self, operation: str, body: bytes, ended: Ended) -> Failure | Abandon:
@@ -215,7 +216,7 @@ class _Watched:
 
     # --- called by libcurl, which must not be called meanwhile ---
 
-    def _watch(self, what: int, socket: int, multi: object, data: object) -> None:
+    def watch(self, what: int, socket: int, multi: object, data: object) -> None:
         wanted = 0 if what == pycurl.POLL_REMOVE else what
         changed = wanted ^ self._sockets.pop(socket, 0)
         if wanted:
