@@ -401,3 +401,24 @@ def test_a_description_that_lost_a_key_is_not_of_another_table() -> None:
     failure = understood(call, Reply(body={"Table": described}))
     assert isinstance(failure, Failure)
     assert failure.again
+
+
+@pytest.mark.parametrize("again", ["RANGE", "HASH"])
+def test_a_description_with_a_key_twice_is_not_of_another_table(again: str) -> None:
+    """A key that a description names twice was doubled on the way."""
+    names = ("userId", "recordKey")
+    keys = [
+        {"AttributeName": name, "KeyType": kind}
+        for name, kind in zip((*names, "recordKey"), ("HASH", "RANGE", again), strict=True)
+    ]
+    described = {
+        "TableStatus": "ACTIVE",
+        "KeySchema": keys,
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in names],
+    }
+    failure = understood(Call("DescribeTable", {}), Reply(body={"Table": described}))
+    assert isinstance(failure, Failure)
+    described["KeySchema"] = keys[:2]
+    assert isinstance(
+        understood(Call("DescribeTable", {}), Reply(body={"Table": described})), Reply
+    )

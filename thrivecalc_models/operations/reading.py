@@ -434,9 +434,12 @@ def _check_description(table: Json) -> None:
 def _key_names(described: Json) -> set[str]:
     """The attributes of the key of a table or an index."""
     keys = list(_dicts("KeySchema", _member(described, "KeySchema", list)))
-    for key in keys:
-        _member(key, "KeyType", str)
-    return {_member(key, "AttributeName", str) for key in keys}
+    names = [_member(key, "AttributeName", str) for key in keys]
+    if [_member(key, "KeyType", str) for key in keys] != ["HASH", "RANGE"][: len(keys)] or (
+        len(set(names)) < len(names)
+    ):
+        raise _NotUnderstood("its KeySchema is malformed")
+    return set(names)
 
 
 def _dicts(name: str, members: list[Any]) -> Iterable[Json]:
