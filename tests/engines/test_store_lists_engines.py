@@ -115,6 +115,22 @@ def test_conditions_on_the_record_id(filled: Any, where: Any, found: Any) -> Non
     assert filled.count("savings-goal", where=where) == len(expected)
 
 
+def test_a_units_lists_with_conditions(filled: Any) -> None:
+    """A unit lists what a condition holds for with its pending changes, and commits them."""
+    large = {record_id for record_id in IN_ORDER if NUMBERS[record_id] > 3}
+    work = filled.unit_of_work()
+    work.get(SavingsGoal, "a").data.target_amount = 9
+    work.get(SavingsGoal, "2").data.target_amount = 0
+    work.add(goal(target=5), record_id="new")
+    work.delete(SavingsGoal, "10")
+    expected = sorted((large | {"a", "new"}) - {"2", "10"}, key=str.encode)
+    assert ids(work.list(SavingsGoal, where=TARGET > 3)) == expected
+    assert work.count(SavingsGoal, where=TARGET > 3) == len(expected)
+    work.commit()
+    assert ids(filled.list(SavingsGoal, where=TARGET > 3, consistent=True)) == expected
+    work.close()
+
+
 @pytest.mark.parametrize("consistent", [False, True])
 def test_list(filled: Any, consistent: bool) -> None:
     """A list has the records of its type only, in the order of their keys' UTF-8 bytes."""
