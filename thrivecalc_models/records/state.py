@@ -115,24 +115,31 @@ class RecordState:
     that one was to delete the record and did not report its end.
     """
 
-    # Defaults on the class: most records of a long list keep them, which saves memory and time.
-    scope: str | None = None
-    has_fresh_id = False
-    attempt: PendingWrite | None = None
-    unread: StoredItem | None = None
-    _stored: Item | None = None
-    _base: Item | None = None
-    deleted: Item | None = None
-    when_applied: Callable[[], None] | None = None
-    payload: Any = UNREAD
-    examined = False
-    outdated = ""
-    leaving = False
-    unfit: Unfit | None = None
-    as_read: tuple[Any, ...] | None = None
-    extra_data: dict[str, Any] | None = None
-    extra_attributes: dict[str, Any] | None = None
-    values: AttributeValues | None = None
+    # Slots: a long list has one state for each record, and a dict takes more memory.
+    __slots__ = (
+        "_base",
+        "_stored",
+        "as_read",
+        "attempt",
+        "deleted",
+        "examined",
+        "extra_attributes",
+        "extra_data",
+        "has_fresh_id",
+        "key",
+        "leaving",
+        "outdated",
+        "payload",
+        "projected",
+        "record_class",
+        "scope",
+        "session",
+        "sound",
+        "unfit",
+        "unread",
+        "values",
+        "when_applied",
+    )
 
     def __init__(
         self,
@@ -146,12 +153,32 @@ class RecordState:
         self.record_class = record_class
         self.key = key
         self.session = session
+        self.projected = projected
+        self.sound = sound
+        self.scope: str | None = None
+        self.has_fresh_id = False
+        self.attempt: PendingWrite | None = None
+        self.deleted: Item | None = None
+        self.when_applied: Callable[[], None] | None = None
+        self.unread: StoredItem | None = None
+        self._stored: Item | None = None
+        self._base: Item | None = None
         if isinstance(stored, StoredItem):
             self.unread = stored
         else:
             self._stored = self._base = stored
-        self.projected = projected
-        self.sound = sound
+        self._drop_what_was_read()
+
+    def _drop_what_was_read(self) -> None:
+        """Forget what is read from the snapshot; it is read again when it is wanted."""
+        self.payload: Any = UNREAD
+        self.examined = self.leaving = False
+        self.outdated = ""
+        self.unfit: Unfit | None = None
+        self.as_read: tuple[Any, ...] | None = None
+        self.extra_data: dict[str, Any] | None = None
+        self.extra_attributes: dict[str, Any] | None = None
+        self.values: AttributeValues | None = None
 
     # --- the snapshot -----------------------------------------------------------------------------
 
@@ -195,8 +222,7 @@ class RecordState:
     def start_over(self, item: Item) -> RecordState:
         """Make an item the snapshot, as if it was just read; return a copy of the state before."""
         before = copy.copy(self)
-        for name in _OF_SNAPSHOT:
-            vars(self).pop(name, None)
+        self._drop_what_was_read()
         self.unread = None
         self._stored = self._base = item
         self.projected = self.sound = False
@@ -211,8 +237,7 @@ class RecordState:
     def give_data(self, content: Item) -> RecordState:
         """Make a map the one to be written under `data`; return a copy of the state before."""
         before = copy.copy(self)
-        for name in ("payload", "as_read", "extra_data"):
-            vars(self).pop(name, None)
+        self.payload, self.as_read, self.extra_data = UNREAD, None, None
         self.base = {**(self.base or {}), table.DATA: {"M": content}}
         return before
 
@@ -524,19 +549,6 @@ class RecordState:
             edited = codec.edited_fields(self.payload, content, origins)
             origins.learn(self.payload, content, edited)
 
-
-_OF_SNAPSHOT = (
-    "payload",
-    "examined",
-    "outdated",
-    "leaving",
-    "unfit",
-    "as_read",
-    "extra_data",
-    "extra_attributes",
-    "values",
-)
-"""Attributes that are read from the snapshot, and dropped with it."""
 
 _STAMPS = frozenset({table.CREATED_AT, table.UPDATED_AT, table.TTL})
 
