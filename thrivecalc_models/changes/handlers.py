@@ -128,17 +128,8 @@ class Changes:
             self._tell_view_type(view_type_of(entry))
             try:
                 self.call(change_of(entry), run)
-            except Exception as error:
-                number = sequence_of(entry)
-                if number is None:
-                    raise
-                log(
-                    logging.ERROR,
-                    "the change %s was not handled (%s)",
-                    number,
-                    type(error).__name__,
-                )
-                failed.append(number)
+            except Exception as error:  # noqa: BLE001 - Lambda sends it again
+                failed.append(_number_of_failed(entry, error))
                 if not by_user or user_id is None:
                     break
                 stopped.add(user_id)
@@ -154,6 +145,15 @@ class Changes:
             "the stream has the view type %s: changes lack the images that it leaves out",
             view_type,
         )
+
+
+def _number_of_failed(entry: Any, error: Exception) -> str:
+    """Log a failure and return the sequence number to report; raise it if there is none."""
+    number = sequence_of(entry)
+    if number is None:
+        raise error
+    log(logging.ERROR, "the change %s was not handled (%s)", number, type(error).__name__)
+    return number
 
 
 class _Runner:
