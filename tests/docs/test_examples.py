@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import runpy
 from pathlib import Path
 
+import httpx
 import pytest
 from places import ROOT
 from snippets import output_of
+
+from thrivecalc_models import AsyncDataStore
 
 EXAMPLES = ROOT / "examples"
 COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
@@ -136,3 +141,51 @@ def test_models_used_directly():
     assert "query with a filter: june-29, june-30" in printed
     assert "by_type: 1 goal among 31 records" in printed
     assert "TransactWrite: the goal has 800, 31 transactions" in printed
+
+
+SAID = """
+POST /goals       -> 201 Created
+POST /goals       -> 201 Created
+POST /goals       -> 201 Created
+GET  /goals/fund  -> 200 OK
+GET  /goals/fund  -> 304 Not Modified
+POST /transfers   -> 204 No Content
+PUT  /goals/fund  -> 412 Precondition Failed
+POST /goals       -> 422 Unprocessable Entity
+"""
+
+
+def test_the_web_service_answers():
+    """Sent twice a goal is stored once, an old ETag is refused, and wrong fields have places."""
+    said = run("fastapi_service.py")
+    assert said.startswith(SAID.lstrip())
+    assert "body.name - data.name is missing, but required" in said
+    assert "body.targetAmount - data.targetAmount takes a number" in said
+    assert said.endswith("New Car 250\n     Emergency Fund 650\n")
+
+
+def test_the_web_service_under_uvicorn():
+    """The service runs under a server, which opens its store and closes it."""
+    uvicorn = pytest.importorskip("uvicorn")
+    made = runpy.run_path(str(EXAMPLES / "fastapi_service.py"))
+
+    async def asked() -> httpx.Response:
+        app = made["service"](AsyncDataStore.local())
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            body = {"name": "Fund", "targetAmount": 20000}
+            headers = {"x-user": "u", "idempotency-key": "fund"}
+            reply = await client.post("/goals", json=body, headers=headers)
+        server.should_exit = True
+        await serving
+        return reply
+
+    with asyncio.Runner() as runner:
+        reply = runner.run(asked())
+    assert reply.status_code == 201
+    assert reply.json()["data"] == {"name": "Fund", "targetAmount": 20000, "currentAmount": 0}
+    assert reply.headers["etag"].strip('"')
