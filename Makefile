@@ -43,11 +43,15 @@ demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test engines $(TREE)
-	@($(PYTEST) --part command $(ARGS)) > $(VENV)/command.txt 2>&1 & command=$$!; failed=; \
-	($(PYTEST) --part library $(ARGS)) || failed=yes; \
-	($(PYTEST) --part library --transport botocore $(ARGS)) || failed=yes; \
-	echo "And beside that the tests of the command thrivecalc:"; \
-	wait $$command || failed=yes; cat $(VENV)/command.txt; test -z "$$failed"
+	@{ failed=; \
+	($(PYTEST) --part command $(ARGS)) || failed=yes; \
+	($(PYTEST) --part faults $(ARGS)) || failed=yes; \
+	($(PYTEST) --part faults --transport botocore $(ARGS)) || failed=yes; \
+	test -z "$$failed"; } > $(VENV)/beside.txt 2>&1 & beside=$$!; failed=; \
+	($(PYTEST) --part base $(ARGS)) || failed=yes; \
+	($(PYTEST) --part base --transport botocore $(ARGS)) || failed=yes; \
+	echo "And beside that the tests of the command thrivecalc, and those of faults:"; \
+	wait $$beside || failed=yes; cat $(VENV)/beside.txt; test -z "$$failed"
 
 coverage: $(VENV)/.test engines $(TREE)
 	@cd $(TREE); $(TESTER) -m coverage run -m pytest --part library $(ARGS) || failed=yes; \

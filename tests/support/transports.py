@@ -55,9 +55,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--part",
-        choices=["all", "library", "command"],
+        choices=["all", "library", "base", "faults", "command"],
         default="all",
-        help="the tests of the library, or of the command thrivecalc and of what only it uses",
+        help="the tests of the library, which are base and faults, or those of the command",
     )
 
 
@@ -85,8 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     part = config.getoption("--part")
 
     def wanted(item: pytest.Item) -> bool:
-        of = "command" if item.nodeid.startswith(OF_THE_COMMAND) else "library"
-        if part not in ("all", of):
+        if part not in ("all", *_parts_of(item.nodeid)):
             return False
         return on_auto or travelled is None or item.nodeid in travelled
 
@@ -94,6 +93,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(kept) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
         items[:] = kept
+
+
+def _parts_of(test: str) -> tuple[str, ...]:
+    """The parts that have a test."""
+    if test.startswith(OF_THE_COMMAND):
+        return ("command",)
+    return "library", "faults" if test.startswith("tests/faults/") else "base"
 
 
 @pytest.hookimpl(wrapper=True)
