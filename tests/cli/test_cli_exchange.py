@@ -159,7 +159,7 @@ def one_line(result, *texts):
         ("cut.jsonl.gz", gzip.compress(b'{"Item": {}}\n' * 99)[:-12], ["is cut off"]),
         ("a.parquet", b"no parquet", ["is not a Parquet file"]),
         ("empty.csv", b"", ["has no column for userId, dataType, recordId", "--map userId=COLUMN"]),
-        ("a.csv", b"userId,recordKey,colour\n", ["colour", "--ignore colour"]),
+        ("a.csv", b"userId,recordKey,unheardOf\n", ["unheardOf", "--ignore unheardOf"]),
         ("latin.csv", "userId,recordKey\né,é\n".encode("latin-1"), ["line 2", "UTF-8"]),
         ("quote.csv", b'userId,recordKey\n"u,k\n', ["line 2", "a quote is missing"]),
     ],
