@@ -6,6 +6,7 @@ What it has in common with the others is in test_transport_wire.py and test_dire
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import random
@@ -109,6 +110,28 @@ def test_a_thousand_tasks_of_fifty_users(kind):
         on(kind, main)
         assert len(set(service.peers)) <= 8
         assert service.most_flying <= 8
+
+
+def test_events_have_the_context_of_their_call(kind):
+    """An observer is called in the context of the call, whoever's socket had the reply."""
+    name_of = contextvars.ContextVar("name_of", default="nobody")
+    seen = []
+
+    async def call(driver, number):
+        name_of.set(number)
+        await driver.run(asking(number))
+
+    async def main():
+        transport = transport_to(service.endpoint)
+        driver = AsyncDriver(
+            transport, "t", max_concurrency=2, observer=lambda event: seen.append(name_of.get())
+        )
+        await asyncio.gather(*(call(driver, number) for number in range(10)))
+        await driver.close()
+
+    with closing(Service(echo)) as service:
+        on(kind, main)
+    assert sorted(seen) == list(range(10))
 
 
 def test_cancelled_within_a_reply(kind):
@@ -347,7 +370,7 @@ def test_the_way_is_found_once(kind, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's sockets")
-def test_connections_of_closed_loops_are_closed(kind):
+def test_connections_of_closed_loops_are_closed(kind, capfd):
     """A store that goes from loop to loop holds no more connections than on one."""
 
     async def main():
@@ -365,6 +388,57 @@ def test_connections_of_closed_loops_are_closed(kind):
         finally:
             gc.enable()
         on(kind, driver.close)
+    assert capfd.readouterr().err == ""  # where libcurl's callbacks complain
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's sockets")
+def test_connections_that_brought_rubbish_are_closed(kind):
+    """Connections that are not used again are closed once nothing is in flight on them."""
+
+    async def main():
+        async with driver_to(service.endpoint) as driver:
+            await driver.run(asking(1))
+            before = len(os.listdir("/proc/self/fd"))
+            for number in range(20):
+                await driver.run(asking(number))
+            assert len(os.listdir("/proc/self/fd")) < before + 30  # the service's are slower
+
+    with closing(Service(lambda *_: (200, ["no object"]))) as service:
+        gc.disable()
+        try:
+            on(kind, main)
+        finally:
+            gc.enable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's sockets")
+def test_closed_while_requests_are_in_flight(kind):
+    """Requests in flight when their transport is closed end well, and their connections close."""
+
+    async def main():
+        transport = transport_to(service.endpoint)
+        await transport.send("GetItem", encode(request(0)))
+        await transport.close()
+        await asyncio.sleep(SOON)
+        before = len(os.listdir("/proc/self/fd"))
+        tasks = [
+            asyncio.create_task(transport.send("GetItem", encode(request(n)))) for n in range(8)
+        ]
+        while len(service.requests) < 9:
+            await asyncio.sleep(SOON / 20)
+        await transport.close()
+        assert all(isinstance(sent, bytes) for sent in await asyncio.gather(*tasks))
+        async with asyncio.timeout(5):
+            while len(os.listdir("/proc/self/fd")) > before:  # the service is a moment later
+                await asyncio.sleep(SOON)
+        await transport.close()
+
+    with closing(Service(slow_echo)) as service:
+        gc.disable()
+        try:
+            on(kind, main)
+        finally:
+            gc.enable()
 
 
 def test_another_open_loop(kind):

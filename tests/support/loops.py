@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import threading
 from queue import SimpleQueue
@@ -15,11 +16,20 @@ from thrivecalc_models.transport.process import PerProcess
 
 
 def runs(test):
-    """Run an asynchronous test on a loop of its own, in asyncio's debug mode."""
+    """Run an asynchronous test on a loop of its own, in asyncio's debug mode.
+
+    What asyncio would log, such as an exception that nobody asked for, fails the test.
+    """
 
     async def in_time(arguments):
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
         async with asyncio.timeout(6 * MOMENT):
             await test(**arguments)
+            await turns()
+        gc.collect()
+        await turns()
+        assert not complaints
 
     def run(**arguments):
         asyncio.run(in_time(arguments), debug=True)

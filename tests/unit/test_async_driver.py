@@ -348,6 +348,31 @@ async def test_under_a_shield_a_cancellation_ends_in_an_account(times):
     assert transport.sent == ["a", "b"]
 
 
+@runs
+async def test_after_an_interrupt_nothing_is_started():
+    """Under a shield that holds an interrupt already nothing is sent, and nothing waits."""
+    transport = FakeAsync()
+    driver = driver_on(transport)
+    shield = driver.shield()
+    shield.keep(KeyboardInterrupt())
+    (received,) = await driver.run(sending(ops("a", "b")), shield=shield)
+    (waited,) = await driver.run(sending(Wait(MOMENT)), shield=shield)
+    assert kinds(received) == [FailureKind.NOT_STARTED] * 2
+    assert isinstance(waited.interrupt, KeyboardInterrupt)
+    assert transport.sent == []
+
+
+@runs
+async def test_a_coroutine_that_is_closed():
+    """A call whose coroutine is closed in the middle ends at once, under a shield too."""
+    driver = driver_on(FakeAsync(held="a"))
+    for shield in (None, driver.shield()):
+        call = driver.run(sending(ops("a")), shield=shield)
+        call.send(None)
+        call.close()
+    driver.transport.release("a")
+
+
 @pytest.mark.parametrize("shielded", [False, True])
 @runs
 async def test_cancelled_while_waiting_for_its_turn(shielded):
@@ -643,6 +668,7 @@ async def test_closing_waits_for_what_is_in_flight():
     waiting = asyncio.create_task(driver.run(sending(ops("c"))))
     sleeping = asyncio.create_task(driver.run(sending(RETRY, ops("d"))))
     await turns()
+    started = time.monotonic()
     closing = asyncio.create_task(driver.close())
     await turns()
     assert not closing.done()
@@ -655,6 +681,7 @@ async def test_closing_waits_for_what_is_in_flight():
     (received,) = await waiting
     assert kinds(received) == [FailureKind.CLOSED]
     assert kinds((await sleeping)[1]) == [FailureKind.CLOSED]
+    assert time.monotonic() - started < MOMENT / 2
     await driver.close()
     assert transport.closed == 1
 

@@ -167,6 +167,28 @@ async def test_a_thread_that_does_not_end_is_given_up():
     await driver.close()
 
 
+@runs
+async def test_what_no_thread_has_begun_is_not_sent():
+    """A request that waits for a thread when its call is given up is not sent at all."""
+    release = threading.Event()
+    transport = Fake(lambda name: release.wait(MOMENT) and None)
+    wrapped = as_async_transport(transport, max_concurrency=1)
+    driver = AsyncDriver(wrapped, "t", max_concurrency=2, timeout=0.02)
+    first = asyncio.create_task(driver.run(sending(ops("a"))))
+    await turns()
+    second = asyncio.create_task(driver.run(sending(ops("b"))))
+    await turns()
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    release.set()
+    await first
+    (received,) = await driver.run(sending(ops("c", "d")))
+    assert kinds(received) == ["replied"] * 2
+    await driver.close()
+    assert sorted(transport.sent) == ["a", "c", "d"]
+
+
 def test_a_loop_that_is_closed_before_the_reply():
     """A reply to a loop that is closed by now goes to nobody, and nobody is warned."""
     entered, release = threading.Event(), threading.Event()

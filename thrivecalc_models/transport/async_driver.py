@@ -176,7 +176,7 @@ class AsyncDriver:
             else:
                 await self._pause(traffic, effect, shield)
         except BaseException as error:
-            if shield is None or isinstance(error, GeneratorExit):
+            if shield is None:
                 raise
             shield.keep(error)
         interrupt = None if shield is None else shield.interrupt
@@ -441,5 +441,3 @@ async def _gone(task: asyncio.Task[Any]) -> None:
     task.add_done_callback(lambda _: gone.release())
     task.cancel()
     await gone
-    if not task.cancelled():
-        task.exception()  # known now, so that nobody is warned
