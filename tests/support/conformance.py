@@ -147,7 +147,12 @@ def data(record: UserRecord) -> dict[str, Any]:
 
 
 OF_LEGACY = {"amount": "amt", "label": "Label Text", "parts": "p's"}
-OTHER_NAMES = {"LegacyPartData": OF_LEGACY, "LegacyData": OF_LEGACY, "LaterData": OF_LEGACY}
+OTHER_NAMES = {
+    "LegacyPartData": OF_LEGACY,
+    "LegacyData": OF_LEGACY,
+    "LaterData": OF_LEGACY,
+    "PolicyData": {"short": "s"},
+}
 """Names in the table that classes of the tests give with `stored_as`."""
 
 
