@@ -3,7 +3,7 @@
 #               With CI=true they run on the installed wheel, otherwise on the source
 # make coverage print the lines and branches that the tests of the library leave out; ARGS as above
 # make mutate   change the code in small ways and list the changes that no test notices; COUNT=400,
-#               and the SEED of an earlier run draws the same ones again. Half an hour on two cores
+#               and the SEED of an earlier run draws the same ones again
 # make fuzz     nonsense for replies, then random edits, as long as you like; ENGINE=dynoxide DURATION=3600
 # make lint     check style, types, layers and shape
 # make engines  fetch the engines that the tests run on, and build the TypeScript peer
