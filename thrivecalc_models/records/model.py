@@ -49,6 +49,7 @@ from thrivecalc_models.wire import (
     fresh_id,
     in_order,
     is_lifetime,
+    keys_agree,
     plain_text,
     record_key,
     split_key,
@@ -360,8 +361,7 @@ class UserRecord(PynamoReads, PynamoWrites, Model, metaclass=RecordMeta):
             sound = False
         else:
             record_class = DATA_TYPES.class_of(data_type) or UnknownRecord
-            sound = key == f"{data_type}#{record_id}" and "#" not in data_type
-            sound = sound and data_type != "" and record_id != ""
+            sound = keys_agree(key, data_type, record_id)
         return _with_state(RecordState(record_class, key, session, item, projected, sound))
 
     @classmethod

@@ -34,6 +34,16 @@ def split_key(record_key: str) -> tuple[str, str] | None:
     return (data_type, record_id) if separator else None
 
 
+def keys_agree(key: str, data_type: str, record_id: str) -> bool:
+    """Whether a sort key is that of a type and a record id, neither of them empty."""
+    return (
+        key == record_key(data_type, record_id)
+        and SEPARATOR not in data_type
+        and data_type != ""
+        and record_id != ""
+    )
+
+
 def check_user_id(value: object) -> str:
     """Return the text of a user id that can be a partition key: 1 to 2,048 bytes in UTF-8.
 

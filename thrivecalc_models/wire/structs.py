@@ -9,6 +9,7 @@ import msgspec
 
 from thrivecalc_models import table
 from thrivecalc_models.wire.item import AttributeValue
+from thrivecalc_models.wire.keys import keys_agree
 from thrivecalc_models.wire.stored import StoredItem
 
 
@@ -69,12 +70,7 @@ def stored_item(raw: bytes, is_regular: Callable[[str, bytes], bool]) -> StoredI
     item.data_type = data_type = sys.intern(envelope.data_type.S)  # one text for all of a list
     record_id = envelope.record_id.S
     item.expires = envelope.ttl is not msgspec.UNSET
-    item.regular = (
-        key == f"{data_type}#{record_id}"
-        and "#" not in data_type
-        and data_type != ""
-        and record_id != ""
-    )
+    item.regular = keys_agree(key, data_type, record_id)
     return item
 
 
