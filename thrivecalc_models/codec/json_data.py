@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
@@ -47,24 +47,7 @@ def item_to_json(item: Item, prefix: str = "") -> dict[str, Any]:
     return {name: form_to_json(form, f"{prefix}{name}") for name, form in item.items()}
 
 
-def form_to_json(form: AttributeValue, path: str) -> Any:
-    """Convert a stored value: sets become arrays, and binary is base64 text."""
-    ((tag, content),) = form.items()
-    match tag:
-        case "N":
-            return _number(content, path)
-        case "NS":
-            return [_number(text, path) for text in content]
-        case "NULL":
-            return None
-        case "M":
-            return item_to_json(content, f"{path}.")
-        case "L":
-            return [form_to_json(inner, f"{path}[{n}]") for n, inner in enumerate(content)]
-    return content
-
-
-def _number(text: str, path: str) -> int | float:
+def exact_number(text: str, path: str) -> int | float:
     """Convert a stored number to an int, or to the float that prints as the same decimal."""
     number = parse_number(text)
     nearest = float(number)
@@ -75,6 +58,31 @@ def _number(text: str, path: str) -> int | float:
             path=path,
         )
     return int(number) if number == int(number) else nearest
+
+
+def form_to_json(
+    form: AttributeValue, path: str, number: Callable[[str, str], int | float] = exact_number
+) -> Any:
+    """Convert a stored value: sets become arrays, and binary is base64 text.
+
+    `number(text, path)` converts a stored number.
+    """
+    ((tag, content),) = form.items()
+    match tag:
+        case "N":
+            return number(content, path)
+        case "NS":
+            return [number(text, path) for text in content]
+        case "NULL":
+            return None
+        case "M":
+            return {
+                name: form_to_json(inner, f"{path}.{name}", number)
+                for name, inner in content.items()
+            }
+        case "L":
+            return [form_to_json(inner, f"{path}[{n}]", number) for n, inner in enumerate(content)]
+    return content
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from thrivecalc_models.codec.data import Origins
+from thrivecalc_models.codec.json_data import form_to_json
 from thrivecalc_models.codec.numbers import EXACT
 from thrivecalc_models.codec.scalars import scalar_of
 from thrivecalc_models.codec.values import encode
 from thrivecalc_models.payloads import Field, fields_of, kinds
+from thrivecalc_models.table import DATA
 from thrivecalc_models.wire import AttributeValue, parse_number
 
 Schema = dict[str, Any]
@@ -135,17 +137,10 @@ def defaults_of(payload_class: type) -> dict[str, Any]:
 
 def as_json(form: AttributeValue) -> Any:
     """Convert a stored value to JSON: sets are arrays, bytes are base64 text."""
-    ((tag, content),) = form.items()
-    match tag:
-        case "N":
-            number = parse_number(content)
-            return int(number) if number == int(number) else float(number)
-        case "NS":
-            return [as_json({"N": text}) for text in content]
-        case "NULL":
-            return None
-        case "M":
-            return {name: as_json(inner) for name, inner in content.items()}
-        case "L":
-            return [as_json(inner) for inner in content]
-    return content
+    return form_to_json(form, DATA, _nearest_number)
+
+
+def _nearest_number(text: str, path: str) -> int | float:
+    """Convert a stored number to an int or to the nearest float, however many digits it has."""
+    number = parse_number(text)
+    return int(number) if number == int(number) else float(number)
