@@ -10,6 +10,7 @@ import attrs
 
 from thrivecalc_models import table
 from thrivecalc_models.errors import InvalidRecordError
+from thrivecalc_models.operations import Key
 from thrivecalc_models.records import UserRecord
 from thrivecalc_models.value import frozen
 from thrivecalc_models.wire import Item, describe, is_item, same_value, split_key
@@ -109,13 +110,13 @@ def _member(holder: Any, name: str, *kinds: type) -> Any:
 
 def _key(keys: Item) -> tuple[str, str]:
     try:
-        user_id, key = keys[table.USER_ID]["S"], keys[table.RECORD_KEY]["S"]
+        key = Key.of(keys)
     except (KeyError, TypeError):
         raise InvalidRecordError(
             "a stream record has other keys than userId and recordKey: it is of another table",
             path="Keys",
         ) from None
-    return user_id, key
+    return key.user_id, key.record_key
 
 
 def _image(detail: Item, name: str, user_id: str, key: str) -> Item | None:
