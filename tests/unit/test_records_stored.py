@@ -29,6 +29,7 @@ from thrivecalc_models.testing import strategies as own
 from thrivecalc_models.transport import Transport
 from thrivecalc_models.wire import is_item
 
+GOAL = next(item for item in RECORDS if item["dataType"]["S"] == "savings-goal")
 ODD = [
     msgspec.json.decode(line)["Item"]
     for line in (DATA / "odd-items.jsonl").read_bytes().splitlines()
@@ -174,3 +175,15 @@ def test_an_item_is_not_followed_by_the_collector():
     before = len(gc.get_objects())
     records = user.list(SavingsGoal)
     assert (len(gc.get_objects()) - before) / len(records) <= 6
+
+
+@pytest.mark.parametrize("kind", ["regular", "odd"])
+def test_bytes_of_another_user_are_refused(kind):
+    """An item of another user in a reply is no record of this one, however it is read."""
+    item = GOAL if kind == "regular" else GOAL | {"undeclared": {"S": "x"}}
+    with (
+        DataStore(transport=Canned(item), region="us-east-1") as store,
+        pytest.raises(CorruptItemError) as caught,
+    ):
+        store.user("google-oauth2|somebody-else").list(SavingsGoal)
+    assert caught.value.item is None

@@ -13,6 +13,7 @@ from thrivecalc_models.wire import (
     check_user_id,
     describe,
     fresh_id,
+    keys_agree,
     masked_user,
     record_key,
     split_key,
@@ -27,6 +28,22 @@ WRONG = [None, 1, b"bytes", True, "", "half \ud800 pair"]
 def test_key_splits_into_what_it_was_joined_from(data_type, record_id):
     """A type and any record id, `#` included, come back from the key they make."""
     assert split_key(record_key(data_type, record_id)) == (data_type, record_id)
+
+
+@pytest.mark.parametrize(
+    ("key", "data_type", "record_id", "agree"),
+    [
+        ("a#b", "a", "b", True),
+        ("a#b#c", "a", "b#c", True),
+        ("a#b#c", "a#b", "c", False),
+        ("a#b", "a", "c", False),
+        ("#b", "", "b", False),
+        ("a#", "a", "", False),
+    ],
+)
+def test_keys_agree_as_they_split(key, data_type, record_id, agree):
+    """Type and record id agree with a key that splits into them, at its first `#`."""
+    assert keys_agree(key, data_type, record_id) is agree
 
 
 def test_text_without_separator_is_no_key():
