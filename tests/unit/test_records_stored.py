@@ -50,16 +50,17 @@ def told(record: UserRecord) -> list[Any]:
 
 
 class Canned(Transport):
-    """A transport that answers each Query with one page of one item."""
+    """A transport that answers each Query with one page of one item, and each GetItem with it."""
 
     name = "canned"
 
     def __init__(self, item: Any) -> None:
         self._page = {"Items": [item], "Count": 1, "ConsumedCapacity": {"CapacityUnits": 1}}
+        self._one = {"Item": item, "ConsumedCapacity": {"CapacityUnits": 1}}
 
     def send(self, operation: str, body: bytes) -> bytes:
-        assert operation == "Query"
-        return msgspec.json.encode(self._page)
+        assert operation in ("Query", "GetItem")
+        return msgspec.json.encode(self._page if operation == "Query" else self._one)
 
 
 def listed(item: Any) -> UserRecord:
@@ -187,3 +188,12 @@ def test_bytes_of_another_user_are_refused(kind):
     ):
         store.user("google-oauth2|somebody-else").list(SavingsGoal)
     assert caught.value.item is None
+
+
+def test_bytes_of_another_record_are_refused():
+    """An item under another key than was asked for is not the record that was asked for."""
+    with DataStore(transport=Canned(GOAL), region="us-east-1") as store:
+        user = store.user(GOAL["userId"]["S"])
+        assert user.get(SavingsGoal, GOAL["recordId"]["S"]) is not None
+        with pytest.raises(CorruptItemError):
+            user.get(SavingsGoal, "another")
